@@ -1,0 +1,1 @@
+"""CAD files become ObjectModels, once, cached by content."""

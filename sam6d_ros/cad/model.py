@@ -1,0 +1,72 @@
+"""The onboarded object: everything later stages need to know about one CAD model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam6d_ros.geometry.raycast import RayScene
+
+
+@dataclass(frozen=True)
+class Symmetries:
+    """Rigid motions that map the object onto itself, in the object frame.
+
+    Attributes:
+        discrete: (S, 4, 4) float64, the identity first; metres.
+        axes: (A, 2, 3) float64, continuous symmetries as (direction, point on the axis).
+    """
+
+    discrete: NDArray[np.float64] = field(default_factory=lambda: np.eye(4)[None])
+    axes: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2, 3)))
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether any motion besides the identity is in the group."""
+        return len(self.discrete) > 1 or len(self.axes) > 0
+
+
+@dataclass(frozen=True)
+class ObjectModel:
+    """One CAD model in metres, onboarded.
+
+    Attributes:
+        name: class id, unique among the objects.
+        vertices: (V, 3) float32 metres, object (CAD) frame.
+        faces: (F, 3) int32.
+        colors: (V, 3) uint8 RGB, or None for a mesh without colours.
+        diameter: largest distance between two vertices, metres.
+        obj_from_box: (4, 4) pose of the bounding box (centre, axes) in the object frame.
+        box_size: (3,) extents of the box along its axes, metres.
+        symmetries: motions under which the object looks the same (colour included): used by
+            metrics, tracking and the published covariance.
+        shape_symmetries: motions under which its *shape* (nearly) stays the same whatever the
+            colour: the estimator tries them all and lets the texture decide. A superset.
+        content_hash: of mesh, unit, symmetry settings and code version: the cache key.
+        source: file the mesh came from.
+        unit_note: how the unit was decided, for the log.
+        min_score: per-object threshold that overrides the pipeline's, or None.
+    """
+
+    name: str
+    vertices: NDArray[np.float32]
+    faces: NDArray[np.int32]
+    colors: NDArray[np.uint8] | None
+    diameter: float
+    obj_from_box: NDArray[np.float64]
+    box_size: NDArray[np.float64]
+    symmetries: Symmetries
+    shape_symmetries: Symmetries
+    content_hash: str
+    source: Path | None = None
+    unit_note: str = ""
+    min_score: float | None = None
+
+    @cached_property
+    def scene(self) -> RayScene:
+        """The mesh ready for ray casting (built on first use)."""
+        return RayScene(self.vertices, self.faces, self.colors)

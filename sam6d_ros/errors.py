@@ -1,0 +1,58 @@
+"""Every error this project raises on purpose.
+
+Sam6dError
+├── InvalidInput            something handed to us is wrong; the message names value, expectation, remedy
+│   ├── InvalidFrame        rgb / depth / stamp of one RGB-D frame
+│   ├── InvalidCamera       intrinsics
+│   ├── InvalidMesh         a CAD file: missing, empty, huge, of unclear unit
+│   ├── InvalidObjects      the objects file
+│   ├── InvalidConfig       a parameter out of its range
+│   └── InvalidDataset      a BOP folder
+├── CheckpointError         network weights: missing, truncated, of another network
+├── BackendUnavailable      the chosen backend cannot run on this machine
+└── ResourceExhausted       memory ran out even at the smallest chunk
+"""
+
+
+class Sam6dError(Exception):
+    """Base of all errors raised on purpose by this project."""
+
+
+class InvalidInput(Sam6dError, ValueError):
+    """Something handed to us is wrong."""
+
+
+class InvalidFrame(InvalidInput):
+    """The colour image, the depth image or their combination is unusable."""
+
+
+class InvalidCamera(InvalidInput):
+    """The camera intrinsics are unusable."""
+
+
+class InvalidMesh(InvalidInput):
+    """A CAD model is unusable."""
+
+
+class InvalidObjects(InvalidInput):
+    """The objects file is unusable."""
+
+
+class InvalidConfig(InvalidInput):
+    """A parameter is out of its range."""
+
+
+class InvalidDataset(InvalidInput):
+    """A BOP-format folder is unusable."""
+
+
+class CheckpointError(Sam6dError):
+    """A weights file is missing, damaged or of another network."""
+
+
+class BackendUnavailable(Sam6dError):
+    """The chosen backend cannot run on this machine."""
+
+
+class ResourceExhausted(Sam6dError):
+    """Memory ran out even at the smallest chunk size."""

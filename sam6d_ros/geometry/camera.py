@@ -1,0 +1,92 @@
+"""Pinhole camera: OpenCV convention, x right, y down, z forward, pixel centres at integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sam6d_ros.errors import InvalidCamera
+
+
+@dataclass(frozen=True)
+class CameraIntrinsics:
+    """Pinhole intrinsics in pixels of a width × height image without distortion.
+
+    Raises:
+        InvalidCamera: a value is not finite, a focal length is not positive, the principal
+            point lies far outside the image, or the size is not positive.
+    """
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        values = (self.fx, self.fy, self.cx, self.cy)
+        if not np.isfinite(values).all():
+            raise InvalidCamera(
+                f"intrinsics (fx, fy, cx, cy) = {values} are not finite; "
+                "is the camera driver calibrated (camera_info.k)?"
+            )
+        if self.width <= 0 or self.height <= 0:
+            raise InvalidCamera(f"image size {self.width}×{self.height} is not positive")
+        if self.fx <= 0 or self.fy <= 0:
+            raise InvalidCamera(
+                f"focal lengths fx={self.fx}, fy={self.fy} must be positive pixels; "
+                "an uncalibrated driver publishes zeros in camera_info.k"
+            )
+        if abs(self.cx - self.width / 2) > self.width or abs(self.cy - self.height / 2) > self.height:
+            raise InvalidCamera(
+                f"principal point ({self.cx}, {self.cy}) lies far outside the "
+                f"{self.width}×{self.height} image; does camera_info belong to this image size?"
+            )
+
+    @classmethod
+    def from_matrix(cls, matrix: ArrayLike, width: int, height: int) -> CameraIntrinsics:
+        """Build from a 3×3 (or flat 9) matrix K in pixels."""
+        k = np.asarray(matrix, dtype=np.float64).ravel()
+        if k.size != 9:
+            raise InvalidCamera(f"the camera matrix has {k.size} values; expected 9 (3×3, row-major)")
+        return cls(float(k[0]), float(k[4]), float(k[2]), float(k[5]), int(width), int(height))
+
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """The (3, 3) camera matrix K in pixels."""
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]])
+
+    def scaled(self, factor: float) -> CameraIntrinsics:
+        """The camera of the image resized by ``factor`` (pixel centres at integers)."""
+        width, height = round(self.width * factor), round(self.height * factor)
+        fx, fy = self.fx * width / self.width, self.fy * height / self.height
+        cx = (self.cx + 0.5) * width / self.width - 0.5
+        cy = (self.cy + 0.5) * height / self.height - 0.5
+        return CameraIntrinsics(fx, fy, cx, cy, width, height)
+
+
+def project(camera: CameraIntrinsics, points_cam: NDArray) -> NDArray[np.float64]:
+    """Pixels (..., 2) as (u, v) of points (..., 3) in metres, camera frame; NaN for z ≤ 0."""
+    z = np.where(points_cam[..., 2] > 0, points_cam[..., 2], np.nan)
+    u = points_cam[..., 0] / z * camera.fx + camera.cx
+    v = points_cam[..., 1] / z * camera.fy + camera.cy
+    return np.stack([u, v], axis=-1)
+
+
+def ray_directions(camera: CameraIntrinsics, u: NDArray, v: NDArray) -> NDArray[np.float32]:
+    """Directions (..., 3) with z = 1 through pixels (u, v), camera frame."""
+    x = (u - camera.cx) / camera.fx
+    y = (v - camera.cy) / camera.fy
+    return np.stack([x, y, np.ones_like(x)], axis=-1).astype(np.float32)
+
+
+def back_project(camera: CameraIntrinsics, depth: NDArray) -> NDArray[np.float32]:
+    """Points (H, W, 3) float32 in metres, camera frame, of a (H, W) depth image in metres.
+
+    Invalid depth (0) gives the point (0, 0, 0).
+    """
+    v, u = np.indices(depth.shape, dtype=np.float32)
+    return ray_directions(camera, u, v) * np.asarray(depth, np.float32)[..., None]

@@ -1,0 +1,95 @@
+"""Rigid transforms as 4×4 float64 matrices named ``target_from_source``.
+
+``points_target = points_source @ R.T + t``. Quaternions are ``xyzw`` (ROS order).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.transform import Rotation
+
+from sam6d_ros.errors import InvalidInput
+
+Array = NDArray[np.float64]
+
+
+def from_rotation_translation(rotation: ArrayLike, translation: ArrayLike) -> Array:
+    """Build (..., 4, 4) transforms from (..., 3, 3) rotations and (..., 3) translations."""
+    rot = np.asarray(rotation, dtype=np.float64)
+    trans = np.asarray(translation, dtype=np.float64)
+    out = np.zeros((*np.broadcast_shapes(rot.shape[:-2], trans.shape[:-1]), 4, 4))
+    out[..., :3, :3] = rot
+    out[..., :3, 3] = trans
+    out[..., 3, 3] = 1.0
+    return out
+
+
+def from_quat_xyzw_translation(quat_xyzw: ArrayLike, translation: ArrayLike) -> Array:
+    """Build a (4, 4) transform from a quaternion (x, y, z, w) and a translation in metres."""
+    return from_rotation_translation(Rotation.from_quat(quat_xyzw).as_matrix(), translation)
+
+
+def quat_xyzw(target_from_source: ArrayLike) -> Array:
+    """Return (..., 4) quaternions (x, y, z, w) with w ≥ 0 of (..., 4, 4) transforms."""
+    matrix = np.asarray(target_from_source, dtype=np.float64)
+    flat = Rotation.from_matrix(matrix[..., :3, :3].reshape(-1, 3, 3)).as_quat()
+    flat = np.where(flat[:, 3:] < 0, -flat, flat)
+    return flat.reshape(*matrix.shape[:-2], 4)
+
+
+def inverse(target_from_source: ArrayLike) -> Array:
+    """Invert (..., 4, 4) rigid transforms."""
+    matrix = np.asarray(target_from_source, dtype=np.float64)
+    rot_t = np.swapaxes(matrix[..., :3, :3], -1, -2)
+    return from_rotation_translation(rot_t, -(rot_t @ matrix[..., :3, 3:])[..., 0])
+
+
+def transform(target_from_source: ArrayLike, points: ArrayLike) -> Array:
+    """Map (..., N, 3) points from the source into the target frame."""
+    matrix = np.asarray(target_from_source, dtype=np.float64)
+    rotation_t = np.swapaxes(matrix[..., :3, :3], -1, -2)
+    return np.asarray(points) @ rotation_t + matrix[..., None, :3, 3]
+
+
+def exp(twist: ArrayLike) -> Array:
+    """Transforms of (..., 6) small motions (translation 3, rotation vector 3), decoupled.
+
+    The rotation is the exact exponential; the translation is applied as it is, which is what
+    the refiners want (the two parts stay independent).
+    """
+    vec = np.asarray(twist, dtype=np.float64)
+    rot = Rotation.from_rotvec(vec[..., 3:].reshape(-1, 3)).as_matrix()
+    return from_rotation_translation(rot.reshape(*vec.shape[:-1], 3, 3), vec[..., :3])
+
+
+def rotation_angle(rotation_a: ArrayLike, rotation_b: ArrayLike) -> Array:
+    """Angle in radians between (..., 3, 3) rotations."""
+    a, b = np.asarray(rotation_a, np.float64), np.asarray(rotation_b, np.float64)
+    relative = np.swapaxes(a, -1, -2) @ b
+    # atan2 of the antisymmetric part stays exact near 0, where arccos of the trace does not.
+    skew = np.stack(
+        [
+            relative[..., 2, 1] - relative[..., 1, 2],
+            relative[..., 0, 2] - relative[..., 2, 0],
+            relative[..., 1, 0] - relative[..., 0, 1],
+        ],
+        axis=-1,
+    )
+    trace = np.trace(relative, axis1=-2, axis2=-1)
+    return np.arctan2(np.linalg.norm(skew, axis=-1), trace - 1.0)
+
+
+def check_rigid(matrix: ArrayLike, name: str = "transform", tolerance: float = 1e-3) -> Array:
+    """Return the (4, 4) matrix as float64 when it is a rigid transform.
+
+    Raises:
+        InvalidInput: wrong shape, not finite, or the rotation is not orthonormal.
+    """
+    out = np.asarray(matrix, dtype=np.float64)
+    if out.shape != (4, 4) or not np.isfinite(out).all():
+        raise InvalidInput(f"{name} is {out.shape} or not finite; expected a finite (4, 4) matrix")
+    error = np.abs(out[:3, :3] @ out[:3, :3].T - np.eye(3)).max()
+    if error > tolerance or np.linalg.det(out[:3, :3]) < 0:
+        raise InvalidInput(f"{name} has no proper rotation (R·Rᵀ is off by {error:.2g})")
+    return out

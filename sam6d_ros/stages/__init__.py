@@ -1,0 +1,1 @@
+"""The stages of the pipeline: one protocol each, with a geometric and a sam6d implementation."""

@@ -1,0 +1,56 @@
+"""What each stage takes and gives. Objects are passed in: stages hold no list of their own.
+
+A stage may prepare per-object data (templates, descriptors) in ``prepare``; it is called once per
+object when the object is added, before the first frame, and caches by ``content_hash``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.types import Detections, Frame, PoseEstimates, Proposals
+
+
+class Proposer(Protocol):
+    """Class-agnostic regions that may be one object each."""
+
+    def propose(self, frame: Frame) -> Proposals:
+        """Find regions; an image with none gives empty proposals with the reason."""
+
+
+class Scorer(Protocol):
+    """Which region shows which object, and how surely."""
+
+    def prepare(self, model: ObjectModel) -> None:
+        """Make (or load from the cache) what this object needs."""
+
+    def score(
+        self, frame: Frame, proposals: Proposals, objects: Sequence[ObjectModel]
+    ) -> Detections:
+        """Name and score instances; their masks may differ from the regions."""
+
+
+class Estimator(Protocol):
+    """A pose (or several candidates) for each detection."""
+
+    def prepare(self, model: ObjectModel) -> None:
+        """Make (or load from the cache) what this object needs."""
+
+    def estimate(
+        self, frame: Frame, detections: Detections, objects: Sequence[ObjectModel]
+    ) -> PoseEstimates:
+        """Candidate poses, not yet verified against the whole image."""
+
+
+class Refiner(Protocol):
+    """Refine candidates by rendering and comparing, reject, resolve conflicts."""
+
+    def prepare(self, model: ObjectModel) -> None:
+        """Make (or load from the cache) what this object needs."""
+
+    def refine(
+        self, frame: Frame, candidates: PoseEstimates, objects: Sequence[ObjectModel]
+    ) -> PoseEstimates:
+        """The final poses, best first, scores in [0, 1]."""

@@ -1,0 +1,203 @@
+"""The typed values that flow from stage to stage: frozen, validated where data enters.
+
+Conventions: metres, camera optical frame (x right, y down, z forward), images RGB, depth float32
+metres with 0 = invalid, transforms named ``target_from_source``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam6d_ros.errors import InvalidFrame, InvalidInput
+from sam6d_ros.geometry import se3
+from sam6d_ros.geometry.camera import CameraIntrinsics
+
+__all__ = [
+    "CameraIntrinsics",
+    "Detection",
+    "Detections",
+    "Frame",
+    "PoseEstimate",
+    "PoseEstimates",
+    "Proposals",
+]
+
+# Farther than any robot camera measures; more says that millimetres were taken for metres.
+MAX_PLAUSIBLE_DEPTH_M = 100.0
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One registered RGB-D frame.
+
+    Attributes:
+        rgb: (H, W, 3) uint8, RGB.
+        depth: (H, W) float32, metres along z, 0 where there is no measurement.
+        camera: intrinsics of both images (depth is registered to colour).
+        stamp_ns: time of capture in nanoseconds.
+        frame_id: name of the camera optical frame.
+
+    Raises:
+        InvalidFrame: shapes or types disagree, depth is not finite, or looks like millimetres.
+    """
+
+    rgb: NDArray[np.uint8]
+    depth: NDArray[np.float32]
+    camera: CameraIntrinsics
+    stamp_ns: int = 0
+    frame_id: str = "camera_optical_frame"
+
+    def __post_init__(self) -> None:
+        size = (self.camera.height, self.camera.width)
+        if self.rgb.ndim != 3 or self.rgb.shape[2] != 3 or self.rgb.dtype != np.uint8:
+            raise InvalidFrame(
+                f"rgb is {self.rgb.shape} {self.rgb.dtype}; expected (H, W, 3) uint8"
+            )
+        if self.depth.shape != self.rgb.shape[:2]:
+            raise InvalidFrame(
+                f"depth is {self.depth.shape} but rgb is {self.rgb.shape}; "
+                "use the depth image registered to colour (aligned_depth_to_color)"
+            )
+        if self.depth.shape != size:
+            raise InvalidFrame(
+                f"images are {self.depth.shape} but the intrinsics are for {size} (height, width)"
+            )
+        if self.depth.dtype != np.float32:
+            raise InvalidFrame(f"depth is {self.depth.dtype}; expected float32 metres")
+        if not np.isfinite(self.depth).all() or (self.depth < 0).any():
+            raise InvalidFrame("depth has NaN, infinite or negative values; mark invalid pixels by 0")
+        valid = self.depth[self.depth > 0]
+        if valid.size and np.median(valid) > MAX_PLAUSIBLE_DEPTH_M:
+            raise InvalidFrame(
+                f"median depth is {np.median(valid):.0f} m; is the image in millimetres? "
+                "divide by 1000 (depth_scale)"
+            )
+
+    @property
+    def has_depth(self) -> bool:
+        """Whether any pixel carries a measurement."""
+        return bool((self.depth > 0).any())
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """Class-agnostic regions of one frame that may be one object each.
+
+    Attributes:
+        masks: (N, H, W) bool.
+        scores: (N,) float32 in [0, 1], how well-bounded the region is.
+        reason: why there is none, when there is none.
+    """
+
+    masks: NDArray[np.bool_]
+    scores: NDArray[np.float32]
+    reason: str = ""
+
+    @classmethod
+    def empty(cls, frame: Frame, reason: str) -> Proposals:
+        """No region, with the reason."""
+        return cls(np.zeros((0, *frame.depth.shape), bool), np.zeros(0, np.float32), reason)
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One instance found in the image.
+
+    Attributes:
+        class_id: the object's name in the objects file.
+        score: in [0, 1].
+        mask: (H, W) bool, the visible pixels of the instance.
+        instance_id: name of the physical object, constant across frames when tracked.
+    """
+
+    class_id: str
+    score: float
+    mask: NDArray[np.bool_]
+    instance_id: str = ""
+
+    @property
+    def bbox_xywh(self) -> tuple[int, int, int, int]:
+        """Tight box (x, y, width, height) of the mask in pixels; zeros when it is empty."""
+        rows, cols = np.flatnonzero(self.mask.any(1)), np.flatnonzero(self.mask.any(0))
+        if rows.size == 0:
+            return (0, 0, 0, 0)
+        size = (int(cols[-1] - cols[0] + 1), int(rows[-1] - rows[0] + 1))
+        return (int(cols[0]), int(rows[0]), *size)
+
+
+@dataclass(frozen=True)
+class Detections:
+    """All instances of one frame; ``reason`` says why there is none when it is empty."""
+
+    items: tuple[Detection, ...]
+    reason: str = ""
+
+    @classmethod
+    def empty(cls, reason: str) -> Detections:
+        """No instance, with the reason."""
+        return cls((), reason)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@dataclass(frozen=True)
+class PoseEstimate:
+    """The 6D pose of one instance.
+
+    Attributes:
+        class_id: the object's name in the objects file.
+        score: in [0, 1]; see docs/conventions.md for its meaning.
+        cam_from_obj: (4, 4) float64, pose of the CAD origin in the camera optical frame, metres.
+        covariance: (6, 6) of (x, y, z, rotation about x, y, z) in the camera frame
+            (m², rad²), or None when unknown.
+        mask: (H, W) bool, the pixels that the object explains, or None.
+        instance_id: name of the physical object.
+        score_parts: named contributions to the score, each in [0, 1].
+    """
+
+    class_id: str
+    score: float
+    cam_from_obj: NDArray[np.float64]
+    covariance: NDArray[np.float64] | None = None
+    mask: NDArray[np.bool_] | None = None
+    instance_id: str = ""
+    score_parts: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cam_from_obj", se3.check_rigid(self.cam_from_obj, "cam_from_obj"))
+        if not 0.0 <= self.score <= 1.0:
+            raise InvalidInput(f"score {self.score} is not in [0, 1]")
+
+
+@dataclass(frozen=True)
+class PoseEstimates:
+    """All poses of one frame, best first, with the header of the image they come from.
+
+    ``timings_s`` maps a stage's name to its seconds; ``reason`` says why nothing was found.
+    """
+
+    items: tuple[PoseEstimate, ...]
+    stamp_ns: int
+    frame_id: str
+    reason: str = ""
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def empty(cls, frame: Frame, reason: str) -> PoseEstimates:
+        """No pose, with the reason."""
+        return cls((), frame.stamp_ns, frame.frame_id, reason)
+
+    def with_timings(self, timings_s: Mapping[str, float]) -> PoseEstimates:
+        """The same estimates with other timings."""
+        return replace(self, timings_s=dict(timings_s))
+
+    def __len__(self) -> int:
+        return len(self.items)
