@@ -1,0 +1,107 @@
+"""Create and refresh the virtual environment `.venv`; called by the Makefile.
+
+    python3 scripts/setup_venv.py [EXTRA …]
+
+Installs this package editable with the named extras of pyproject.toml, puts the Python packages
+of `underlay/` on the path, and builds the messages. Needs nothing but the standard library and
+is done in a moment when nothing changed: each step has a stamp with a hash of its inputs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import check_system
+
+REPO = Path(__file__).resolve().parent.parent
+VENV = REPO / ".venv"
+STAMPS = VENV / "stamps"
+PYTHON = VENV / "bin/python"
+UNDERLAY_PYTHON = ("cv_bridge", "message_filters", "tf2_ros")
+
+
+def requirements_hash(extra: str) -> str:
+    """Hash of what decides an installation: the project tables of pyproject.toml and the Python.
+
+    Tool settings (ruff, pytest, …) are in the same file and must not cause an installation.
+    """
+    text = (REPO / "pyproject.toml").read_text()
+    tables = re.split(r"^(?=\[)", text, flags=re.MULTILINE)
+    kept = [t for t in tables if re.match(r"\[(project|build-system|tool\.setuptools)", t)]
+    return hashlib.sha256("".join([sys.version, extra, *kept]).encode()).hexdigest()
+
+
+def child_env() -> dict[str, str]:
+    """Environment for the venv's Python: without another environment's traces.
+
+    The ROS wheels skip setting LD_LIBRARY_PATH when their guard variable is inherited.
+    """
+    dropped = {"_ROS_WHEELS_BOOTSTRAP_COMPLETE", "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV"}
+    return {k: v for k, v in os.environ.items() if k not in dropped}
+
+
+def run(*command: str | Path) -> None:
+    """Run one step from the repository root and stop when it fails."""
+    code = subprocess.run(command, cwd=REPO, env=child_env()).returncode
+    if code:
+        sys.exit(f"Set-up stopped: `{' '.join(map(str, command))}` ended with status {code}.")
+
+
+def same_python() -> bool:
+    """Whether the existing environment was made by the Python that runs this script."""
+    stamp = STAMPS / "python"
+    return PYTHON.exists() and stamp.exists() and stamp.read_text() == sys.version
+
+
+def make_environment() -> None:
+    """Create `.venv`, or make it anew when it belongs to another Python."""
+    if same_python():
+        return
+    print(f"creating {VENV.name} with Python {sys.version.split()[0]} …", flush=True)
+    venv.create(VENV, clear=VENV.exists(), with_pip=True)
+    STAMPS.mkdir()
+    (STAMPS / "python").write_text(sys.version)
+
+
+def install(extra: str) -> None:
+    """Install this package editable with one of its extras, when its requirements changed."""
+    stamp = STAMPS / f"requirements-{extra}"
+    wanted = requirements_hash(extra)
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    print(f"installing requirements [{extra}] …", flush=True)
+    quiet = ["--quiet", "--disable-pip-version-check", "--no-warn-script-location"]
+    run(PYTHON, "-m", "pip", "install", *quiet, "--editable", f".[{extra}]")
+    stamp.write_text(wanted)
+
+
+def add_underlay_to_path() -> None:
+    """Write the path file that makes the Python packages of `underlay/` importable."""
+    lines = [str(REPO / "underlay" / name) for name in UNDERLAY_PYTHON]
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    path_file = VENV / "lib" / version / "site-packages/sam6d_ros_underlay.pth"
+    text = "\n".join(lines) + "\n"
+    if not path_file.exists() or path_file.read_text() != text:
+        path_file.write_text(text)
+
+
+def main(extras: list[str]) -> None:
+    """Bring the environment up to date for `extras`."""
+    if not same_python():
+        check_system.main()
+    make_environment()
+    for extra in extras:
+        install(extra)
+    if "ros-wheels" in extras:
+        add_underlay_to_path()
+        run(PYTHON, "scripts/build_interfaces.py")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
