@@ -1,0 +1,1 @@
+"""What keeps objects and stages alive between frames, whatever shell is around them."""

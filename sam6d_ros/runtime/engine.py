@@ -1,0 +1,179 @@
+"""The engine: loads one or both halves of the pipeline once and runs them, one frame at a time.
+
+Every shell (command line, ROS node, server) drives this class. It knows nothing of them: errors
+go up to the caller, who turns them into an exit code, a diagnostic or a response.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from types import MappingProxyType
+
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.config import PipelineConfig
+from sam6d_ros.errors import InvalidConfig, InvalidInput, InvalidObjects
+from sam6d_ros.pipeline import (
+    PoseEstimation,
+    Segmentation,
+    Trace,
+    build_pose_estimation,
+    build_segmentation,
+)
+from sam6d_ros.runtime.warmup import warm_up_input
+from sam6d_ros.types import Detections, Frame, PoseEstimates
+
+ROLES = ("full", "segmentation", "pose")
+
+
+class State(Enum):
+    """What the engine can do now."""
+
+    LOADING = "loading"  # not warmed up yet
+    READY = "ready"
+    FAILED = "failed"  # the last call broke inside a stage; ``Engine.failure`` says how
+
+
+class Engine:
+    """Owns the objects and the stages; safe to call from several threads (calls queue up).
+
+    Args:
+        config: settings of the pipeline.
+        cache_dir: where onboarded objects are kept; handed to those who onboard.
+        role: "full", or one half ("segmentation", "pose") so that a process loads only that.
+        segmentation, pose_estimation: use these halves instead of building them from ``config``.
+
+    Raises:
+        InvalidConfig: unknown role.
+        BackendUnavailable, CheckpointError: see ``pipeline.build_pipeline``.
+    """
+
+    def __init__(
+        self,
+        config: PipelineConfig,
+        cache_dir: Path | None = None,
+        role: str = "full",
+        *,
+        segmentation: Segmentation | None = None,
+        pose_estimation: PoseEstimation | None = None,
+    ) -> None:
+        if role not in ROLES:
+            raise InvalidConfig(f"role {role!r} is unknown; expected one of {ROLES}")
+        self.config, self.cache_dir, self.role = config, cache_dir, role
+        self.state, self.failure = State.LOADING, ""
+        self._lock = threading.RLock()
+        self._objects: Mapping[str, ObjectModel] = MappingProxyType({})
+        self._segmentation = self._pose = None
+        if role != "pose":
+            self._segmentation = segmentation or build_segmentation(config)
+        if role != "segmentation":
+            self._pose = pose_estimation or build_pose_estimation(config)
+
+    @property
+    def objects(self) -> Mapping[str, ObjectModel]:
+        """The loaded objects by name (a snapshot, in the order they were added)."""
+        return self._objects
+
+    def add_object(self, model: ObjectModel) -> None:
+        """Prepare an object and look for it from now on; one of the same name is replaced."""
+        with self._working():
+            self._prepare(model)
+            self._objects = MappingProxyType({**self._objects, model.name: model})
+
+    def remove_object(self, name: str) -> None:
+        """Stop looking for an object.
+
+        Raises:
+            InvalidObjects: no object has this name.
+        """
+        with self._lock:
+            self._select([name])
+            kept = {k: v for k, v in self._objects.items() if k != name}
+            self._objects = MappingProxyType(kept)
+
+    def warm_up(self) -> None:
+        """Run one small made-up frame, so that kernels are compiled before the first real one."""
+        with self._working():
+            model, frame, detections = warm_up_input(next(iter(self._objects.values()), None))
+            self._prepare(model)
+            if self._segmentation is not None:
+                self._segmentation.run(frame, [model])
+            if self._pose is not None:
+                self._pose.run(frame, detections, [model])
+        self.state = State.READY
+
+    def segment(
+        self, frame: Frame, names: Sequence[str] | None = None, trace: Trace | None = None
+    ) -> Detections:
+        """Find the visible instances of the named objects (default: all loaded ones).
+
+        Raises:
+            InvalidObjects: a name is not loaded.
+            InvalidConfig: this engine has the "pose" role.
+        """
+        if self._segmentation is None:
+            raise InvalidConfig(f"an engine with role {self.role!r} cannot segment")
+        with self._working():
+            return self._segmentation.run(frame, self._select(names), trace)
+
+    def estimate(
+        self, frame: Frame, detections: Detections, trace: Trace | None = None
+    ) -> PoseEstimates:
+        """Estimate the pose of each detection in the frame it was found in.
+
+        Raises:
+            InvalidObjects: a detection names an object that is not loaded here.
+            InvalidConfig: this engine has the "segmentation" role.
+        """
+        if self._pose is None:
+            raise InvalidConfig(f"an engine with role {self.role!r} cannot estimate poses")
+        with self._working():
+            objects = self._select(list(dict.fromkeys(d.class_id for d in detections.items)))
+            return self._pose.run(frame, detections, objects, trace)
+
+    def run(
+        self, frame: Frame, names: Sequence[str] | None = None, trace: Trace | None = None
+    ) -> PoseEstimates:
+        """Both halves: all instances of the named objects, best first, with timings.
+
+        ``timings_s`` has one entry per stage and "total".
+        """
+        trace = trace or Trace()
+        start = time.perf_counter()
+        with self._lock:
+            poses = self.estimate(frame, self.segment(frame, names, trace), trace)
+        return poses.with_timings(trace.timings_s | {"total": time.perf_counter() - start})
+
+    def _prepare(self, model: ObjectModel) -> None:
+        for half in (self._segmentation, self._pose):
+            if half is not None:
+                half.prepare(model)
+
+    def _select(self, names: Sequence[str] | None) -> list[ObjectModel]:
+        if names is None:
+            return list(self._objects.values())
+        unknown = [name for name in names if name not in self._objects]
+        if unknown:
+            raise InvalidObjects(
+                f"objects {unknown} are not loaded; loaded are {list(self._objects)}. "
+                "Load the same objects file in every process"
+            )
+        return [self._objects[name] for name in names]
+
+    @contextmanager
+    def _working(self) -> Iterator[None]:
+        """Hold the lock; remember a failure of our own making (bad input is the caller's)."""
+        with self._lock:
+            try:
+                yield
+            except InvalidInput:
+                raise
+            except Exception as error:
+                self.state, self.failure = State.FAILED, f"{type(error).__name__}: {error}"
+                raise
+            if self.state is State.FAILED:
+                self.state, self.failure = State.READY, ""

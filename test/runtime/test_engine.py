@@ -1,0 +1,147 @@
+"""The engine keeps objects, prepares them once, and reports what it can do."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sam6d_ros.errors import InvalidConfig, InvalidObjects
+from sam6d_ros.runtime.engine import State
+from sam6d_ros.runtime.warmup import box_model, warm_up_input
+from sam6d_ros.types import Detections, Frame
+
+FRAME = warm_up_input(None)[1]
+
+
+def named(name: str):
+    return replace(box_model(), name=name)
+
+
+def test_objects_are_prepared_when_added_and_searched_by_name(make_engine, stages):
+    engine = make_engine()
+    engine.add_object(named("cup"))
+    engine.add_object(named("can"))
+    assert set(stages.prepared) == {"cup", "can"}
+    assert list(engine.objects) == ["cup", "can"]
+    assert [p.class_id for p in engine.run(FRAME).items] == ["cup", "can"]
+    assert [p.class_id for p in engine.run(FRAME, ["can"]).items] == ["can"]
+
+
+def test_removed_objects_are_not_searched(make_engine):
+    engine = make_engine()
+    engine.add_object(named("cup"))
+    engine.remove_object("cup")
+    result = engine.run(FRAME)
+    assert len(result) == 0
+    assert "no object" in result.reason
+    with pytest.raises(InvalidObjects, match="cup"):
+        engine.remove_object("cup")
+    with pytest.raises(InvalidObjects, match="cup"):
+        engine.run(FRAME, ["cup"])
+
+
+def test_warm_up_takes_a_frame_through_the_stages_and_makes_ready(make_engine, stages):
+    engine = make_engine()
+    assert engine.state is State.LOADING
+    engine.warm_up()
+    assert stages.frames == [FRAME.depth.shape]
+    assert engine.state is State.READY
+    assert not engine.objects, "the made-up object must not stay"
+
+
+def test_the_warm_up_frame_shows_the_object_on_a_table():
+    model, frame, detections = warm_up_input(None)
+    mask = detections.items[0].mask
+    assert 0.05 < mask.mean() < 0.5
+    assert (frame.depth[~mask] > 0).mean() > 0.5
+    edge = mask & ~np.roll(mask, -1, axis=0)
+    assert (np.roll(frame.depth, -1, axis=0)[edge] > 0).any()
+    assert abs(np.median(frame.depth[mask]) - 3 * model.diameter) < model.diameter
+
+
+@pytest.mark.parametrize(("role", "can", "cannot"), [
+    ("segmentation", "segment", "estimate"),
+    ("pose", "estimate", "segment"),
+])
+def test_a_half_does_its_half_only(make_engine, role, can, cannot):
+    engine = make_engine(role)
+    engine.add_object(named("cup"))
+    engine.warm_up()
+    detections = Detections(tuple(replace(d, class_id="cup") for d in warm_up_input(None)[2].items))
+    arguments = {"segment": (FRAME,), "estimate": (FRAME, detections)}
+    assert [item.class_id for item in getattr(engine, can)(*arguments[can]).items] == ["cup"]
+    with pytest.raises(InvalidConfig, match=role):
+        getattr(engine, cannot)(*arguments[cannot])
+
+
+def test_unknown_role(make_engine):
+    with pytest.raises(InvalidConfig, match="cook"):
+        make_engine("cook")
+
+
+def test_timings_name_every_stage(make_engine):
+    engine = make_engine()
+    engine.add_object(named("cup"))
+    timings = engine.run(FRAME).timings_s
+    assert set(timings) == {"propose", "score", "estimate", "refine", "total"}
+    assert timings["total"] >= sum(v for k, v in timings.items() if k != "total")
+
+
+def test_an_empty_result_keeps_stamp_reason_and_time(make_engine):
+    engine = make_engine()
+    engine.add_object(named("cup"))
+    blind = Frame(FRAME.rgb, np.zeros_like(FRAME.depth), FRAME.camera, 42, "eye")
+    result = engine.run(blind)
+    assert (len(result), result.stamp_ns, result.frame_id) == (0, 42, "eye")
+    assert "depth" in result.reason
+    assert result.timings_s["total"] > 0
+
+
+def test_a_broken_stage_is_remembered_until_a_run_succeeds(make_engine, stages):
+    engine = make_engine()
+    engine.add_object(named("cup"))
+    engine.warm_up()
+    stages.failure = RuntimeError("out of luck")
+    with pytest.raises(RuntimeError):
+        engine.run(FRAME)
+    assert engine.state is State.FAILED
+    assert "out of luck" in engine.failure
+    stages.failure = None
+    engine.run(FRAME)
+    assert engine.state is State.READY
+    assert engine.failure == ""
+
+
+def test_bad_input_does_not_make_the_engine_fail(make_engine):
+    engine = make_engine()
+    engine.warm_up()
+    with pytest.raises(InvalidObjects):
+        engine.run(FRAME, ["ghost"])
+    assert engine.state is State.READY
+
+
+def test_calls_from_several_threads_take_turns(make_engine, stages):
+    engine = make_engine()
+    engine.add_object(named("cup"))
+    both_inside, overlaps = threading.Barrier(2), []
+    original = stages.score
+
+    def score(*args):
+        try:
+            both_inside.wait(timeout=0.1)
+            overlaps.append(1)
+        except threading.BrokenBarrierError:  # nobody came: as it should be
+            both_inside.reset()
+        return original(*args)
+
+    stages.score = score
+    threads = [threading.Thread(target=engine.run, args=(FRAME,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(stages.frames) == 4
+    assert not overlaps
