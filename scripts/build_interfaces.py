@@ -29,7 +29,6 @@ PACKAGES = {
     "vision_msgs": (REPO / "underlay/vision_msgs", []),
     "sam6d_ros": (REPO, ["-DSAM6D_ROS_INTERFACES_ONLY=ON"]),
 }
-GENERATORS = REPO / "underlay/cmake/rosidl_default_generators"
 
 
 def point_wheels_at_this_python() -> None:
@@ -52,7 +51,7 @@ def point_wheels_at_this_python() -> None:
 def fingerprint(source: Path) -> str:
     """Hash of everything that decides the build of `source`: inputs, recipe and generators."""
     inputs = [source / "CMakeLists.txt", source / "package.xml", *sorted(source.glob("msg/*.msg"))]
-    inputs += [Path(__file__), *sorted(GENERATORS.glob("*"))]
+    inputs.append(Path(__file__))
     digest = hashlib.sha256(sys.version.encode())
     for path in inputs:
         digest.update(path.name.encode() + path.read_bytes())
@@ -90,11 +89,10 @@ def build(name: str, source: Path, options: list[str]) -> None:
         "-Wno-dev",
         *options,
     ]
-    if GENERATORS.is_dir():
-        arguments.append(f"-Drosidl_default_generators_DIR={GENERATORS}")
     run([cmake, "-S", source, "-B", tree, *arguments], log)
     run([cmake, "--build", tree, "--parallel", str(min(os.cpu_count() or 1, 8))], log)
     run([cmake, "--install", tree], log)
+    shutil.rmtree(tree)
 
 
 def leave_sources_in_charge() -> None:
