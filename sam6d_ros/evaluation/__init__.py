@@ -1,0 +1,1 @@
+"""Datasets in BOP format, pose errors, scores and their report."""

@@ -1,0 +1,103 @@
+"""Finding and reading the files of a BOP-format folder, with errors that name the file."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from sam6d_ros.errors import InvalidDataset
+
+SPLITS = ("test", "val")
+
+
+def find_split(root: Path) -> Path:
+    """The folder with the test scenes: test, val, or one that starts so (test_primesense).
+
+    Raises:
+        InvalidDataset: there is none.
+    """
+    names = folders(root)
+    for split in SPLITS:
+        for name in [split, *(n for n in names if n.startswith(f"{split}_"))]:
+            if name in names:
+                return root / name
+    raise InvalidDataset(
+        f"{root} has no folder test/ or val/ with scenes; it has {names}. Is it in BOP format? "
+        "Name another split by --split"
+    )
+
+
+def folders(path: Path) -> list[str]:
+    """Names of the sub-folders, sorted."""
+    return sorted(entry.name for entry in path.iterdir() if entry.is_dir())
+
+
+def image_file(
+    scene: Path, folder_names: tuple[str, ...], im_id: int, suffixes: tuple[str, ...]
+) -> Path:
+    """The file of an image, whatever its extension and the padding of its number.
+
+    Raises:
+        InvalidDataset: there is none.
+    """
+    for folder in folder_names:
+        for stem in (f"{im_id:06d}", str(im_id), f"{im_id:04d}"):
+            for suffix in suffixes:
+                path = scene / folder / f"{stem}{suffix}"
+                if path.is_file():
+                    return path
+    wanted = " or ".join(f"{folder}/{im_id:06d}{suffixes[0]}" for folder in folder_names)
+    raise InvalidDataset(f"{scene} has no image {wanted} (nor with {', '.join(suffixes[1:])})")
+
+
+@lru_cache(maxsize=32)
+def read_json(path: Path) -> dict[int, Any]:
+    """Read a JSON file whose keys are numbers (image or object ids).
+
+    Raises:
+        InvalidDataset: missing, damaged, or of another layout.
+    """
+    data = load_json(path)
+    try:
+        return {int(key): value for key, value in data.items()}
+    except (AttributeError, ValueError) as error:
+        raise InvalidDataset(f"{path} does not map numbers to entries: {error}") from error
+
+
+def read_json_list(path: Path) -> list[dict[str, Any]]:
+    """Read a JSON list.
+
+    Raises:
+        InvalidDataset: missing, damaged, or no list.
+    """
+    data = load_json(path)
+    if not isinstance(data, list):
+        raise InvalidDataset(f"{path} holds a {type(data).__name__}; expected a list of targets")
+    return data
+
+
+def load_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        InvalidDataset: missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise InvalidDataset(f"{path} does not exist") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InvalidDataset(f"{path} is no JSON: {error}") from error
+
+
+def pick(entries: dict[int, Any], im_id: int, path: Path) -> Any:
+    """The entry of an image.
+
+    Raises:
+        InvalidDataset: the file has none.
+    """
+    if im_id not in entries:
+        raise InvalidDataset(f"{path} has no image {im_id}; it has {sorted(entries)[:8]} …")
+    return entries[im_id]
