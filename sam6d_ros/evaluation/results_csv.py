@@ -1,0 +1,107 @@
+"""BOP results files: ``scene_id,im_id,obj_id,score,R,t,time``.
+
+R is row-major and t in millimetres, both separated by spaces; time is the seconds the whole image
+took, the same in all its rows. An image without an estimate has no row.
+https://bop.felk.cvut.cz/challenges/bop-challenge-2020/#formatofresults
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sam6d_ros.errors import InvalidDataset
+from sam6d_ros.evaluation.bop import pose_from_mm
+from sam6d_ros.frames import MM_PER_M
+from sam6d_ros.types import PoseEstimate
+
+HEADER = ("scene_id", "im_id", "obj_id", "score", "R", "t", "time")
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """What was found in one image.
+
+    Attributes:
+        scene_id, im_id: the image.
+        estimates: (object id, estimate) pairs.
+        time_s: seconds for the whole image; negative when unknown.
+        reason: why nothing was found, when nothing was.
+    """
+
+    scene_id: int
+    im_id: int
+    estimates: tuple[tuple[int, PoseEstimate], ...]
+    time_s: float
+    reason: str = ""
+
+    def of(self, obj_id: int) -> list[PoseEstimate]:
+        """The estimates of one object."""
+        return [estimate for found, estimate in self.estimates if found == obj_id]
+
+
+def write_csv(path: Path, results: Iterable[ImageResult]) -> None:
+    """Write a results file, best estimates of an image first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(HEADER)
+        for result in results:
+            for obj_id, estimate in sorted(result.estimates, key=lambda e: -e[1].score):
+                writer.writerow(row(result, obj_id, estimate))
+
+
+def row(result: ImageResult, obj_id: int, estimate: PoseEstimate) -> list[str]:
+    """One line of the file."""
+    rotation = " ".join(f"{value:.9g}" for value in estimate.cam_from_obj[:3, :3].ravel())
+    translation = " ".join(f"{value:.6f}" for value in estimate.cam_from_obj[:3, 3] * MM_PER_M)
+    ids = [str(result.scene_id), str(result.im_id), str(obj_id)]
+    return [*ids, f"{estimate.score:.6f}", rotation, translation, f"{result.time_s:.6f}"]
+
+
+def read_csv(path: Path) -> list[ImageResult]:
+    """Read a results file; scores outside [0, 1] (other methods') keep their order only.
+
+    Raises:
+        InvalidDataset: missing, or a line is damaged.
+    """
+    if not path.is_file():
+        raise InvalidDataset(f"the results file {path} does not exist")
+    with path.open(newline="") as file:
+        lines = [line for line in csv.reader(file) if line]
+    if lines and lines[0][0].strip() == HEADER[0]:
+        lines = lines[1:]
+    try:
+        return group([[cell.strip() for cell in line] for line in lines])
+    except (ValueError, IndexError) as error:
+        raise InvalidDataset(
+            f"{path} is no BOP results file ({','.join(HEADER)}): {error}"
+        ) from error
+
+
+def group(lines: list[list[str]]) -> list[ImageResult]:
+    """Rows of cells to one result per image."""
+    scores = to_unit_interval(np.array([float(line[3]) for line in lines]))
+    images: dict[tuple[int, int], tuple[list[tuple[int, PoseEstimate]], float]] = {}
+    for line, score in zip(lines, scores, strict=True):
+        pose = pose_from_mm(numbers(line[4]), numbers(line[5]))
+        estimates, _ = images.setdefault((int(line[0]), int(line[1])), ([], float(line[6])))
+        estimates.append((int(line[2]), PoseEstimate(f"obj_{int(line[2]):06d}", score, pose)))
+    return [ImageResult(*ids, tuple(found), time_s) for ids, (found, time_s) in images.items()]
+
+
+def to_unit_interval(scores: np.ndarray) -> list[float]:
+    """The scores, when all are in [0, 1]; else their ranks, in the same order, in (0, 1]."""
+    if scores.size == 0 or (scores.min() >= 0 and scores.max() <= 1):
+        return [float(score) for score in scores]
+    values, rank = np.unique(scores, return_inverse=True)
+    return [float(r + 1) / len(values) for r in rank]
+
+
+def numbers(cell: str) -> list[float]:
+    """Numbers separated by spaces."""
+    return [float(value) for value in cell.split()]
