@@ -1,0 +1,49 @@
+"""Message ↔ type, as pure functions: no node, no clock, no state.
+
+``frames`` camera messages ↔ Frame; ``masks`` Detections ↔ instance masks, 2D boxes, label image;
+``poses`` PoseEstimates ↔ 3D detections and transforms; ``markers`` meshes for RViz.
+"""
+
+from sam6d_ros.apps.ros.conversions.frames import (
+    camera_info_from_intrinsics,
+    depth_image_from_metres,
+    distortion_warning,
+    frame_from_messages,
+    header_from,
+    image_from_rgb,
+    intrinsics_from_camera_info,
+    stamp_ns_of,
+)
+from sam6d_ros.apps.ros.conversions.markers import MeshMarkers
+from sam6d_ros.apps.ros.conversions.masks import (
+    detection_2d_array,
+    detections_from_masks,
+    label_image,
+    masks_from_detections,
+    with_ids,
+)
+from sam6d_ros.apps.ros.conversions.poses import (
+    detection_3d_array,
+    poses_from_detection_3d_array,
+    transforms_from_poses,
+)
+
+__all__ = [
+    "MeshMarkers",
+    "camera_info_from_intrinsics",
+    "depth_image_from_metres",
+    "detection_2d_array",
+    "detection_3d_array",
+    "detections_from_masks",
+    "distortion_warning",
+    "frame_from_messages",
+    "header_from",
+    "image_from_rgb",
+    "intrinsics_from_camera_info",
+    "label_image",
+    "masks_from_detections",
+    "poses_from_detection_3d_array",
+    "stamp_ns_of",
+    "transforms_from_poses",
+    "with_ids",
+]

@@ -1,0 +1,146 @@
+"""``Detections`` ↔ instance masks; → 2D boxes and a label image."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+from cv_bridge import CvBridge
+from numpy.typing import NDArray
+from sensor_msgs.msg import Image, RegionOfInterest
+from std_msgs.msg import Header
+from vision_msgs.msg import (
+    BoundingBox2D,
+    Detection2D,
+    Detection2DArray,
+    ObjectHypothesisWithPose,
+)
+
+from sam6d_ros.errors import InvalidInput
+from sam6d_ros.msg import InstanceMask, InstanceMaskArray
+from sam6d_ros.types import Detection, Detections, PoseEstimate
+
+Item = TypeVar("Item", Detection, PoseEstimate)
+
+# In element 0 of a covariance: nothing is known about it. sensor_msgs/Imu marks it so; zeros
+# would read as certainty.
+UNKNOWN_COVARIANCE = -1.0
+
+_bridge = CvBridge()
+
+
+def with_ids(items: tuple[Item, ...]) -> tuple[Item, ...]:
+    """Give each item without an id the next free ``<class>_<number>``, counted from 0 per class.
+
+    Ids that are there already (from the segmentation or a tracker) stay.
+    """
+    taken = {item.instance_id for item in items}
+    counts: Counter[str] = Counter()
+    named = []
+    for item in items:
+        instance_id = item.instance_id
+        while not instance_id:
+            candidate = f"{item.class_id}_{counts[item.class_id]}"
+            counts[item.class_id] += 1
+            instance_id = "" if candidate in taken else candidate
+        named.append(replace(item, instance_id=instance_id))
+    return tuple(named)
+
+
+def masks_from_detections(
+    detections: Detections, header: Header, image_shape: tuple[int, int]
+) -> InstanceMaskArray:
+    """Instance masks with the image's header; ``image_shape`` is (height, width)."""
+    return InstanceMaskArray(
+        header=header,
+        height=image_shape[0],
+        width=image_shape[1],
+        instances=[_mask_message(d) for d in with_ids(detections.items)],
+        reason=detections.reason,
+    )
+
+
+def _mask_message(detection: Detection) -> InstanceMask:
+    x, y, width, height = detection.bbox_xywh
+    crop = detection.mask[y : y + height, x : x + width]
+    message = InstanceMask(
+        class_id=detection.class_id,
+        id=detection.instance_id,
+        score=float(detection.score),
+        bbox=_box_message(detection),
+        roi=RegionOfInterest(x_offset=x, y_offset=y, width=width, height=height),
+    )
+    message.mask.frombytes(np.packbits(crop.ravel()).tobytes())
+    return message
+
+
+def detections_from_masks(message: InstanceMaskArray) -> Detections:
+    """The detections that a segmentation node sent.
+
+    Raises:
+        InvalidInput: a mask does not fit its crop or its image.
+    """
+    shape = (int(message.height), int(message.width))
+    items = tuple(
+        Detection(m.class_id, float(m.score), _mask_array(m, shape), m.id)
+        for m in message.instances
+    )
+    return Detections(items, message.reason)
+
+
+def _mask_array(message: InstanceMask, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    roi = message.roi
+    pixels = roi.width * roi.height
+    inside = roi.x_offset + roi.width <= shape[1] and roi.y_offset + roi.height <= shape[0]
+    if not inside or len(message.mask) != (pixels + 7) // 8:
+        raise InvalidInput(
+            f"mask {message.id!r}: {len(message.mask)} bytes for a {roi.width}×{roi.height} crop "
+            f"at ({roi.x_offset}, {roi.y_offset}) of a {shape[1]}×{shape[0]} image; expected "
+            f"{(pixels + 7) // 8} bytes inside the image (see msg/InstanceMask.msg)"
+        )
+    bits = np.unpackbits(np.frombuffer(message.mask, np.uint8), count=pixels)
+    mask = np.zeros(shape, bool)
+    rows = slice(roi.y_offset, roi.y_offset + roi.height)
+    cols = slice(roi.x_offset, roi.x_offset + roi.width)
+    mask[rows, cols] = bits.reshape(roi.height, roi.width)
+    return mask
+
+
+def detection_2d_array(detections: Detections, header: Header) -> Detection2DArray:
+    """Boxes, classes and scores with the image's header, without pose (covariance[0] = -1)."""
+    message = Detection2DArray(header=header)
+    for detection in with_ids(detections.items):
+        result = ObjectHypothesisWithPose()
+        result.hypothesis.class_id = detection.class_id
+        result.hypothesis.score = float(detection.score)
+        result.pose.covariance[0] = UNKNOWN_COVARIANCE
+        box = _box_message(detection)
+        entry = Detection2D(header=header, results=[result], bbox=box, id=detection.instance_id)
+        message.detections.append(entry)
+    return message
+
+
+def _box_message(detection: Detection) -> BoundingBox2D:
+    """Size in pixels and centre, where pixel centres are at integers."""
+    x, y, width, height = detection.bbox_xywh
+    box = BoundingBox2D(size_x=float(width), size_y=float(height))
+    if width and height:
+        box.center.position.x = x + (width - 1) / 2
+        box.center.position.y = y + (height - 1) / 2
+    return box
+
+
+def label_image(detections: Detections, header: Header, image_shape: tuple[int, int]) -> Image:
+    """An image for viewing: 0 is background, n the n-th detection (best first, best on top).
+
+    mono8, or 16UC1 for more than 255 instances.
+    """
+    few = len(detections) <= np.iinfo(np.uint8).max
+    labels = np.zeros(image_shape, np.uint8 if few else np.uint16)
+    for number, detection in reversed(list(enumerate(detections.items, start=1))):
+        labels[detection.mask] = number
+    message = _bridge.cv2_to_imgmsg(labels, encoding="mono8" if few else "16UC1")
+    message.header = header
+    return message

@@ -1,0 +1,99 @@
+"""``PoseEstimates`` ↔ 3D detections; → transforms. vision_msgs semantics, see docs/ros.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from geometry_msgs.msg import Pose, TransformStamped
+from numpy.typing import NDArray
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose
+
+from sam6d_ros.apps.ros.conversions.frames import stamp_ns_of
+from sam6d_ros.apps.ros.conversions.masks import UNKNOWN_COVARIANCE, with_ids
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.geometry import se3
+from sam6d_ros.types import PoseEstimate, PoseEstimates
+
+
+def detection_3d_array(
+    poses: PoseEstimates, header: Header, models: Mapping[str, ObjectModel]
+) -> Detection3DArray:
+    """3D detections with the image's header.
+
+    ``results[0].pose`` is the CAD origin; ``bbox`` is the CAD bounding box: the pose of its centre
+    and its size in metres. ``covariance`` is row-major (x, y, z, rotations about x, y, z) in the
+    camera frame, with element 0 = -1 when unknown.
+    """
+    message = Detection3DArray(header=header)
+    for pose in with_ids(poses.items):
+        model = models[pose.class_id]
+        entry = Detection3D(header=header, results=[_hypothesis(pose)], id=pose.instance_id)
+        entry.bbox.center = pose_message(pose.cam_from_obj @ model.obj_from_box)
+        size = entry.bbox.size
+        size.x, size.y, size.z = (float(v) for v in model.box_size)
+        message.detections.append(entry)
+    return message
+
+
+def _hypothesis(pose: PoseEstimate) -> ObjectHypothesisWithPose:
+    result = ObjectHypothesisWithPose()
+    result.hypothesis.class_id = pose.class_id
+    result.hypothesis.score = float(pose.score)
+    result.pose.pose = pose_message(pose.cam_from_obj)
+    if pose.covariance is None:
+        result.pose.covariance[0] = UNKNOWN_COVARIANCE
+    else:
+        result.pose.covariance = np.asarray(pose.covariance, np.float64).ravel()
+    return result
+
+
+def poses_from_detection_3d_array(message: Detection3DArray) -> PoseEstimates:
+    """The poses that a pose node sent (masks and score parts do not travel)."""
+    items = []
+    for detection in message.detections:
+        result = detection.results[0]
+        covariance = np.array(result.pose.covariance, np.float64).reshape(6, 6)
+        items.append(
+            PoseEstimate(
+                class_id=result.hypothesis.class_id,
+                score=result.hypothesis.score,
+                cam_from_obj=transform_from_pose(result.pose.pose),
+                covariance=None if covariance[0, 0] < 0 else covariance,
+                instance_id=detection.id,
+            )
+        )
+    return PoseEstimates(tuple(items), stamp_ns_of(message.header), message.header.frame_id)
+
+
+def transforms_from_poses(
+    poses: PoseEstimates, header: Header, prefix: str = ""
+) -> list[TransformStamped]:
+    """One transform per instance: camera frame → ``<prefix><class>_<number>``, image's stamp."""
+    transforms = []
+    for pose in with_ids(poses.items):
+        entry = TransformStamped(header=header, child_frame_id=prefix + pose.instance_id)
+        x, y, z = pose.cam_from_obj[:3, 3].tolist()
+        entry.transform.translation.x = x
+        entry.transform.translation.y = y
+        entry.transform.translation.z = z
+        entry.transform.rotation = pose_message(pose.cam_from_obj).orientation
+        transforms.append(entry)
+    return transforms
+
+
+def pose_message(target_from_source: NDArray[np.float64]) -> Pose:
+    """The Pose of a (4, 4) rigid transform."""
+    pose = Pose()
+    position, orientation = pose.position, pose.orientation
+    position.x, position.y, position.z = target_from_source[:3, 3].tolist()
+    quat_xyzw = se3.quat_xyzw(target_from_source).tolist()
+    orientation.x, orientation.y, orientation.z, orientation.w = quat_xyzw
+    return pose
+
+
+def transform_from_pose(pose: Pose) -> NDArray[np.float64]:
+    """The (4, 4) rigid transform of a Pose."""
+    q, p = pose.orientation, pose.position
+    return se3.from_quat_xyzw_translation([q.x, q.y, q.z, q.w], [p.x, p.y, p.z])

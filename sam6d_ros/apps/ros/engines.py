@@ -1,0 +1,74 @@
+"""How a node makes its engine: the objects, onboarded, and its half of the pipeline, warm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from rclpy.node import Node
+
+from sam6d_ros.apps.ros.parameters import Parameter
+from sam6d_ros.config import BACKENDS, PipelineConfig
+from sam6d_ros.errors import InvalidConfig
+from sam6d_ros.runtime.engine import Engine
+
+# (config, objects file, role) → an engine with its objects, warmed up.
+EngineBuilder = Callable[[PipelineConfig, Path, str], Engine]
+
+PARAMETERS = (
+    Parameter("objects_file", "", "YAML list of the objects to look for (docs/objects.md)"),
+    Parameter("backend", "auto", "implementation of the stages", choices=BACKENDS),
+    Parameter("device", "auto", "auto, cpu or cuda[:N]; used by the sam6d backend"),
+    Parameter("weights_dir", "", "folder of the sam6d checkpoints; empty for the default"),
+    Parameter("min_score", 0.3, "poses that score lower are rejected", limits=(0.0, 1.0)),
+    Parameter(
+        "max_instances", 3, "most instances of one object that are looked for", limits=(1, 100)
+    ),
+)
+
+
+def config_of(node: Node) -> PipelineConfig:
+    """The pipeline's settings from a node's parameters.
+
+    Raises:
+        InvalidConfig: a value is out of range.
+    """
+    value = {row.name: node.get_parameter(row.name).value for row in PARAMETERS}
+    return PipelineConfig(
+        backend=value["backend"],
+        device=value["device"],
+        weights_dir=Path(value["weights_dir"]) if value["weights_dir"] else None,
+        min_score=value["min_score"],
+        max_instances=value["max_instances"],
+    )
+
+
+def objects_file_of(node: Node) -> Path:
+    """The objects file from a node's parameters.
+
+    Raises:
+        InvalidConfig: it is not set.
+    """
+    path = node.get_parameter("objects_file").value
+    if not path:
+        raise InvalidConfig(
+            "parameter objects_file is not set; give the YAML file that names the CAD models, "
+            "for example -p objects_file:=/path/to/objects.yaml (docs/objects.md)"
+        )
+    return Path(path).expanduser()
+
+
+def build(config: PipelineConfig, objects_file: Path, role: str) -> Engine:
+    """Load the objects and one half of the pipeline, and warm it up.
+
+    Raises:
+        InvalidObjects, InvalidMesh: an object cannot be loaded.
+        BackendUnavailable, CheckpointError: the backend cannot run.
+    """
+    from sam6d_ros.cad.objects import load_objects
+
+    engine = Engine(config, role=role)
+    for model in load_objects(objects_file):
+        engine.add_object(model)
+    engine.warm_up()
+    return engine

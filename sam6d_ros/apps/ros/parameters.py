@@ -1,0 +1,101 @@
+"""Parameters: declared once per node in a table, validated, refused with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+from rclpy.exceptions import (
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+    ParameterException,
+)
+from rclpy.node import Node
+from rclpy.parameter import Parameter as RosParameter
+
+from sam6d_ros.errors import InvalidConfig
+
+Value = bool | int | float | str | list[str]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One row of a node's table.
+
+    Attributes:
+        name: dotted names group ("rgb.reliability").
+        default: also decides the type.
+        description: one sentence, unit included.
+        read_only: can only be given at start.
+        choices: the allowed values of a string; empty allows any.
+        limits: lowest and highest value of a number, or None.
+    """
+
+    name: str
+    default: Value
+    description: str
+    read_only: bool = True
+    choices: tuple[str, ...] = ()
+    limits: tuple[float, float] | None = None
+
+    def descriptor(self) -> ParameterDescriptor:
+        """What `ros2 param describe` shows."""
+        constraints = f"one of {', '.join(self.choices)}" if self.choices else ""
+        descriptor = ParameterDescriptor(
+            description=self.description,
+            additional_constraints=constraints,
+            read_only=self.read_only,
+        )
+        if self.limits and isinstance(self.default, float):
+            low, high = (float(v) for v in self.limits)
+            descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+        elif self.limits:
+            low, high = (int(v) for v in self.limits)
+            descriptor.integer_range = [IntegerRange(from_value=low, to_value=high, step=1)]
+        return descriptor
+
+    def problem(self, value: Value) -> str:
+        """Why a value is refused; empty when it is fine. Types and ranges are rclpy's to check."""
+        if self.choices and value not in self.choices:
+            return f"{self.name} is {value!r}; expected one of {', '.join(self.choices)}"
+        return ""
+
+
+def declare(node: Node, table: Sequence[Parameter]) -> None:
+    """Declare a table on a node and watch over later changes.
+
+    Raises:
+        InvalidConfig: a value given at start has the wrong type, range or choice.
+    """
+    rows = {row.name: row for row in table}
+    for row in table:
+        _declare_one(node, row)
+
+    def check(changes: list[RosParameter]) -> SetParametersResult:
+        known = [(rows[p.name], p.value) for p in changes if p.name in rows]
+        reason = "; ".join(filter(None, (row.problem(value) for row, value in known)))
+        return SetParametersResult(successful=not reason, reason=reason)
+
+    node.add_on_set_parameters_callback(check)
+
+
+def _declare_one(node: Node, row: Parameter) -> None:
+    try:
+        value = node.declare_parameter(row.name, row.default, row.descriptor()).value
+    except InvalidParameterTypeException as error:
+        hint = f"write numbers like {row.default}" if isinstance(row.default, float) else "check it"
+        raise InvalidConfig(
+            f"parameter {row.name} must be a {type(row.default).__name__}; {hint} ({error})"
+        ) from error
+    except (InvalidParameterValueException, ParameterException) as error:
+        raise InvalidConfig(
+            f"parameter {row.name} is refused; expected a value in {row.limits} ({error})"
+        ) from error
+    if reason := row.problem(value):
+        raise InvalidConfig(f"parameter {reason}")

@@ -1,0 +1,108 @@
+"""``pose_node``: instance masks and the frame they belong to → poses, TF, markers, overlay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from tf2_ros import TransformBroadcaster
+from vision_msgs.msg import Detection3DArray
+from visualization_msgs.msg import MarkerArray
+
+from sam6d_ros.apps.ros import camera_input, conversions, engines, spin
+from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
+from sam6d_ros.apps.ros.frame_store import FrameStore, Match
+from sam6d_ros.apps.ros.parameters import Parameter
+from sam6d_ros.apps.ros.vision_node import RESULTS, VisionNode
+from sam6d_ros.msg import InstanceMaskArray
+from sam6d_ros.pipeline import Trace
+from sam6d_ros.types import Frame, PoseEstimates
+
+BYTES_PER_MB = 1_000_000
+
+PARAMETERS = (
+    *engines.PARAMETERS,
+    *camera_input.PARAMETERS,
+    Parameter(
+        "frame_store_mb",
+        256,
+        "memory for frames that wait for their masks, megabytes",
+        limits=(8, 65536),
+    ),
+    Parameter("publish_tf", True, "broadcast a TF frame per instance", read_only=False),
+    Parameter("tf_prefix", "", "put before every TF child frame's name", read_only=False),
+)
+
+
+class PoseNode(VisionNode[Match]):
+    """The second half of the pipeline, on topics."""
+
+    def __init__(
+        self,
+        build_engine: engines.EngineBuilder = engines.build,
+        cli_args: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__("pose_node", "pose", PARAMETERS, build_engine, cli_args)
+        self._detections = self.create_publisher(Detection3DArray, "~/detections", RESULTS)
+        self._markers = self.create_publisher(MarkerArray, "~/markers", RESULTS)
+        self._overlay = self.create_publisher(Image, "~/overlay", RESULTS)
+        self._tf = TransformBroadcaster(self)
+        self._store = FrameStore(self.get_parameter("frame_store_mb").value * BYTES_PER_MB)
+        self._input = CameraInput(self, self.status, self._on_frame)
+        self.create_subscription(InstanceMaskArray, "~/masks", self._on_masks, RESULTS)
+        self.activate()
+
+    def configured(self) -> None:
+        """Make what is made once per object."""
+        self._mesh_markers = conversions.MeshMarkers(self.engine.objects)
+
+    def _on_frame(self, frame: CameraMessages) -> None:
+        if match := self._store.add_frame(frame):
+            self.submit(match)
+
+    def _on_masks(self, masks: InstanceMaskArray) -> None:
+        if match := self._store.add_masks(masks):
+            self.submit(match)
+        elif self._store.unmatched:
+            self.status.log(
+                "warning",
+                f"{self._store.unmatched} masks came without the frame they belong to: raise "
+                "frame_store_mb, or the inputs' reliability, and give this node the same rgb "
+                "topic as the segmentation node",
+                key="unmatched",
+            )
+
+    def process(self, item: Match, trace: Trace) -> str:
+        """Estimate the poses of one frame and publish them with the colour image's header."""
+        camera, masks = item
+        header = camera.rgb.header
+        frame = conversions.frame_from_messages(*camera)
+        detections = conversions.detections_from_masks(masks)
+        poses = self.engine.estimate(frame, detections, trace)
+        models = self.engine.objects
+        self._detections.publish(conversions.detection_3d_array(poses, header, models))
+        self._publish_views(frame, poses, header)
+        return poses.reason
+
+    def _publish_views(self, frame: Frame, poses: PoseEstimates, header: Header) -> None:
+        """TF, and what is only made when somebody looks."""
+        if self.get_parameter("publish_tf").value and len(poses):
+            prefix = self.get_parameter("tf_prefix").value
+            self._tf.sendTransform(conversions.transforms_from_poses(poses, header, prefix))
+        if self._markers.get_subscription_count():
+            self._markers.publish(self._mesh_markers.message(poses, header))
+        if self._overlay.get_subscription_count():
+            from sam6d_ros.visualize import draw_poses
+
+            image = draw_poses(frame, poses, self.engine.objects)
+            self._overlay.publish(conversions.image_from_rgb(image, header))
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Entry point of the executable."""
+    return spin.run([PoseNode], args)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

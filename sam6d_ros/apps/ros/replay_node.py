@@ -1,0 +1,111 @@
+"""``replay_node``: publishes a BOP scene or a folder of frames as a camera would."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Bool
+
+from sam6d_ros.apps.ros import conversions, spin
+from sam6d_ros.apps.ros.camera_input import RELIABILITY
+from sam6d_ros.apps.ros.conversions.frames import DEPTH_ENCODINGS
+from sam6d_ros.apps.ros.parameters import Parameter, declare
+from sam6d_ros.apps.ros.recording import Recording
+from sam6d_ros.apps.ros.vision_node import LATCHED
+
+# Relative names, as the RealSense driver has them: the namespace is the camera's.
+RGB_TOPIC = "color/image_raw"
+DEPTH_TOPIC = "aligned_depth_to_color/image_raw"
+INFO_TOPIC = "color/camera_info"
+
+PARAMETERS = (
+    Parameter("path", "", "folder with rgb/, depth/ and a camera file; one BOP scene is such"),
+    Parameter("image", -1, "number of the only image to send; -1 sends all", limits=(-1, 10**9)),
+    Parameter("rate_hz", 5.0, "frames per second", limits=(0.01, 1000.0)),
+    Parameter("loop", True, "start again after the last frame"),
+    Parameter("frame_id", "camera_optical_frame", "frame_id of every message"),
+    Parameter("depth_encoding", "16UC1", "encoding of the depth images", choices=DEPTH_ENCODINGS),
+    Parameter(
+        "reliability",
+        "reliable",
+        "QoS offered; reliable suits every reader",
+        choices=tuple(RELIABILITY),
+    ),
+    Parameter(
+        "wait_for", [""], "latched std_msgs/Bool topics that must be true before the first frame"
+    ),
+    Parameter(
+        "wait_for_subscribers",
+        1,
+        "readers that each of the three topics needs before the first frame",
+        limits=(0, 100),
+    ),
+)
+
+
+class ReplayNode(Node):
+    """A camera made of files. Stamps are the node's clock at the time of sending."""
+
+    def __init__(self) -> None:
+        super().__init__("replay_node")
+        declare(self, PARAMETERS)
+        self._recording = Recording(Path(self._value("path")).expanduser(), self._value("image"))
+        self._next = 0
+        qos = QoSProfile(depth=5, reliability=RELIABILITY[self._value("reliability")])
+        self._rgb = self.create_publisher(Image, RGB_TOPIC, qos)
+        self._depth = self.create_publisher(Image, DEPTH_TOPIC, qos)
+        self._info = self.create_publisher(CameraInfo, INFO_TOPIC, qos)
+        self._waiting_for = {topic for topic in self._value("wait_for") if topic}
+        for topic in sorted(self._waiting_for):
+            self.create_subscription(Bool, topic, self._became_ready(topic), LATCHED)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = self.create_timer(1.0 / self._value("rate_hz"), self._tick, clock=steady)
+        self.get_logger().info(f"{len(self._recording)} frames in {self._recording.folder}")
+
+    def _value(self, name: str):
+        return self.get_parameter(name).value
+
+    def _became_ready(self, topic: str):
+        def note(message: Bool) -> None:
+            if message.data:
+                self._waiting_for.discard(topic)
+
+        return note
+
+    def _tick(self) -> None:
+        """Send the next frame, once everybody is there."""
+        wanted = self._value("wait_for_subscribers") if self._next == 0 else 0
+        present = (p.get_subscription_count() for p in (self._rgb, self._depth, self._info))
+        clock_runs = self.get_clock().now().nanoseconds > 0  # a simulation's may not run yet
+        if self._waiting_for or min(present) < wanted or not clock_runs:
+            return
+        self._publish(self._next)
+        self._next += 1
+        if self._next == len(self._recording):
+            self._next = 0
+            if not self._value("loop"):
+                self._timer.cancel()
+                self.get_logger().info("all frames are sent")
+
+    def _publish(self, index: int) -> None:
+        frame = self._recording.frame(index)
+        now_ns = self.get_clock().now().nanoseconds
+        header = conversions.header_from(now_ns, self._value("frame_id"))
+        encoding = self._value("depth_encoding")
+        self._info.publish(conversions.camera_info_from_intrinsics(frame.camera, header))
+        self._depth.publish(conversions.depth_image_from_metres(frame.depth, header, encoding))
+        self._rgb.publish(conversions.image_from_rgb(frame.rgb, header))
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Entry point of the executable."""
+    return spin.run([ReplayNode], args)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

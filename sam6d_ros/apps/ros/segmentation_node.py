@@ -1,0 +1,52 @@
+"""``segmentation_node``: synchronised RGB-D → instance masks, 2D boxes, label image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Detection2DArray
+
+from sam6d_ros.apps.ros import camera_input, conversions, engines, spin
+from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
+from sam6d_ros.apps.ros.vision_node import RESULTS, VisionNode
+from sam6d_ros.msg import InstanceMaskArray
+from sam6d_ros.pipeline import Trace
+
+PARAMETERS = (*engines.PARAMETERS, *camera_input.PARAMETERS)
+
+
+class SegmentationNode(VisionNode[CameraMessages]):
+    """The first half of the pipeline, on topics."""
+
+    def __init__(
+        self,
+        build_engine: engines.EngineBuilder = engines.build,
+        cli_args: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__("segmentation_node", "segmentation", PARAMETERS, build_engine, cli_args)
+        self._masks = self.create_publisher(InstanceMaskArray, "~/masks", RESULTS)
+        self._boxes = self.create_publisher(Detection2DArray, "~/detections", RESULTS)
+        self._labels = self.create_publisher(Image, "~/label_image", RESULTS)
+        self._input = CameraInput(self, self.status, self.submit)
+        self.activate()
+
+    def process(self, item: CameraMessages, trace: Trace) -> str:
+        """Segment one frame and publish the result with the colour image's header."""
+        frame = conversions.frame_from_messages(*item)
+        header, shape = item.rgb.header, frame.depth.shape
+        detections = self.engine.segment(frame, trace=trace)
+        self._masks.publish(conversions.masks_from_detections(detections, header, shape))
+        self._boxes.publish(conversions.detection_2d_array(detections, header))
+        if self._labels.get_subscription_count():
+            self._labels.publish(conversions.label_image(detections, header, shape))
+        return detections.reason
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Entry point of the executable."""
+    return spin.run([SegmentationNode], args)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,36 @@
+"""A process around nodes: start rclpy, spin until told to stop, leave cleanly."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
+from rclpy.node import Node
+
+from sam6d_ros.errors import Sam6dError
+
+
+def run(factories: Sequence[Callable[[], Node]], args: Sequence[str] | None = None) -> int:
+    """Spin the nodes that the factories make; the exit status is 1 when one refuses to start."""
+    rclpy.init(args=args)
+    nodes: list[Node] = []
+    # One thread suffices for one node: its slow work has a thread of its own.
+    several = len(factories) > 1
+    executor = MultiThreadedExecutor() if several else SingleThreadedExecutor()
+    try:
+        for factory in factories:
+            nodes.append(factory())
+            executor.add_node(nodes[-1])
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except Sam6dError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    finally:
+        for node in nodes:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
