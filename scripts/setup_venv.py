@@ -24,6 +24,11 @@ VENV = REPO / ".venv"
 STAMPS = VENV / "stamps"
 PYTHON = VENV / "bin/python"
 UNDERLAY_PYTHON = ("cv_bridge", "message_filters", "tf2_ros")
+# Run by Python at its start: append the environment to the places where ament looks.
+AMENT_INDEX_LINE = (
+    "import os, sys; os.environ['AMENT_PREFIX_PATH'] = os.pathsep.join(dict.fromkeys("
+    "[p for p in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if p] + [sys.prefix]))"
+)
 
 
 def requirements_hash(extra: str) -> str:
@@ -82,13 +87,22 @@ def install(extra: str) -> None:
 
 
 def add_underlay_to_path() -> None:
-    """Write the path file that makes the Python packages of `underlay/` importable."""
-    lines = [str(REPO / "underlay" / name) for name in UNDERLAY_PYTHON]
+    """Write the path file that makes the environment look like a sourced distribution.
+
+    The Python packages of `underlay/` become importable, and the ament index is found, so that
+    `get_package_share_directory("sam6d_ros")` answers here as it does after `colcon build`.
+    """
+    lines = [str(REPO / "underlay" / name) for name in UNDERLAY_PYTHON] + [AMENT_INDEX_LINE]
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     path_file = VENV / "lib" / version / "site-packages/sam6d_ros_underlay.pth"
     text = "\n".join(lines) + "\n"
     if not path_file.exists() or path_file.read_text() != text:
         path_file.write_text(text)
+    for name in ("config", "launch"):
+        link = VENV / "share/sam6d_ros" / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink():
+            link.symlink_to(REPO / name)
 
 
 def main(extras: list[str]) -> None:
