@@ -1,0 +1,39 @@
+"""Does an object's size fit the scene? Millimetres taken for metres show here first."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.types import Frame
+
+MIN_PIXELS = 6.0  # a smaller picture of an object carries no pose
+
+
+def size_doubt(model: ObjectModel, frame: Frame) -> str:
+    """Why the object cannot be meant to be in this scene, with the remedy; "" when it can.
+
+    An object larger than everything the camera sees, or smaller than a few pixels at the nearest
+    measured surface, is nearly always a matter of units.
+    """
+    measured = frame.depth[frame.depth > 0]
+    if measured.size == 0:
+        return ""
+    near, far = np.percentile(measured, [2, 98])
+    camera = frame.camera
+    # widest extent that the camera can see at the far end of the scene
+    extent = float(far) * max(1.0, camera.width / camera.fx, camera.height / camera.fy)
+    scene = f"the scene reaches from {near:.3g} m to {far:.3g} m"
+    if model.diameter > 2 * extent:
+        return (
+            f"{model.name} is {model.diameter:.3g} m across but {scene}; "
+            "is the CAD file in millimetres (--cad-unit mm), or the depth scale wrong?"
+        )
+    pixels = model.diameter * camera.fx / float(near)
+    if pixels < MIN_PIXELS:
+        return (
+            f"{model.name} is {1e3 * model.diameter:.3g} mm across, {pixels:.1f} pixels where it "
+            f"is nearest, as {scene}; is the CAD file in metres (--cad-unit m), or the depth "
+            "scale wrong?"
+        )
+    return ""
