@@ -18,6 +18,7 @@ from sam6d_ros.apps.ros.vision_node import RESULTS, VisionNode
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.pipeline import Trace
 from sam6d_ros.types import Frame, PoseEstimates
+from sam6d_ros.visualize import draw_poses
 
 BYTES_PER_MB = 1_000_000
 
@@ -93,9 +94,7 @@ class PoseNode(VisionNode[Match]):
         if self._markers.get_subscription_count():
             self._markers.publish(self._mesh_markers.message(poses, header))
         if self._overlay.get_subscription_count():
-            from sam6d_ros.visualize import draw_poses
-
-            image = draw_poses(frame, poses, self.engine.objects)
+            image = draw_poses(frame.rgb, frame.camera, poses.items, self.engine.objects)
             self._overlay.publish(conversions.image_from_rgb(image, header))
 
 

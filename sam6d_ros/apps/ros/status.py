@@ -98,14 +98,16 @@ class NodeStatus:
         rclpy's own throttle goes by the calling line, which here is one for all errors.
         """
         now = time.monotonic()
-        if now - self._logged.get(key, -THROTTLE_S) >= THROTTLE_S:
-            self._logged[key] = now
-            write = {
-                "info": self.logger.info,
-                "warning": self.logger.warning,
-                "error": self.logger.error,
-            }
-            write[severity](text)
+        if now - self._logged.get(key, -THROTTLE_S) < THROTTLE_S:
+            return
+        self._logged[key] = now
+        # One line for each severity: rclpy remembers it by the calling line.
+        if severity == "error":
+            self.logger.error(text)
+        elif severity == "warning":
+            self.logger.warning(text)
+        else:
+            self.logger.info(text)
 
     def rate_hz(self) -> float:
         """Frames that went through per second, over the last seconds."""

@@ -1,0 +1,26 @@
+"""A graph of node processes with a probe in the test's own process, one domain per test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+
+import pytest
+from ros.probe import Probe
+
+from sam6d_ros.apps.ros.children import Children, graph_environment
+
+_domains = itertools.count(os.getpid())
+
+
+@pytest.fixture
+def probe(tmp_path, monkeypatch):
+    """A probe in a domain that no other test of this run uses at the same time."""
+    domain_id = 1 + next(_domains) % 100
+    environment = graph_environment(domain_id, tmp_path)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with Children(environment, tmp_path) as children:
+        probe = Probe(domain_id, children)
+        yield probe
+        probe.close()

@@ -1,0 +1,94 @@
+"""Nodes around an engine whose stages are simple and fast, for tests of the nodes themselves.
+
+    python engine_double.py segmentation_node|pose_node|pipeline --ros-args …
+
+The objects are a red and a green box, whatever the objects file says. "Seen" is every pixel of an
+object's colour; the "pose" is the mean of the seen points, turned by what the object's name fixes.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+
+import numpy as np
+
+from sam6d_ros.geometry import se3
+from sam6d_ros.geometry.camera import back_project
+from sam6d_ros.pipeline import PoseEstimation, Segmentation
+from sam6d_ros.runtime.engine import Engine
+from sam6d_ros.runtime.warmup import box_model
+from sam6d_ros.types import Detection, Detections, PoseEstimate, PoseEstimates, Proposals
+
+COLOURS = {"red_box": (255, 0, 0), "green_box": (0, 255, 0)}
+TURNS = {"red_box": [0.1, 0.2, 0.3], "green_box": [-0.4, 0.0, 0.5]}
+OBJ_FROM_BOX = se3.exp([0.01, 0.02, 0.03, 0, 0, np.pi / 2])
+BOX_SIZE = (0.2, 0.1, 0.05)
+NOT_IN_VIEW = "no pixel has the colour of an object"
+
+
+def models():
+    base = replace(box_model(BOX_SIZE), obj_from_box=OBJ_FROM_BOX)
+    return [replace(base, name=name) for name in COLOURS]
+
+
+class OneProposal:
+    def propose(self, frame):
+        return Proposals(np.ones((1, *frame.depth.shape), bool), np.ones(1, np.float32))
+
+
+class ColourScorer:
+    def prepare(self, model):
+        """Nothing to prepare."""
+
+    def score(self, frame, proposals, objects):
+        masks = {m.name: (frame.rgb == COLOURS[m.name]).all(-1) for m in objects}
+        found = tuple(Detection(n, 0.5, mask) for n, mask in masks.items() if mask.any())
+        return Detections(found, "" if found else NOT_IN_VIEW)
+
+
+class CentroidEstimator:
+    def prepare(self, model):
+        """Nothing to prepare."""
+
+    def estimate(self, frame, detections, objects):
+        points = back_project(frame.camera, frame.depth).astype(float)
+        items = []
+        for found in detections.items:
+            centre = points[found.mask & (frame.depth > 0)].mean(0)
+            pose = se3.exp([*centre, *TURNS[found.class_id]])
+            items.append(
+                PoseEstimate(found.class_id, 0.75, pose, None, found.mask, found.instance_id)
+            )
+        return PoseEstimates(tuple(items), frame.stamp_ns, frame.frame_id)
+
+    def refine(self, frame, candidates, objects):
+        return candidates
+
+
+def build(config, objects_file, role):
+    stage = CentroidEstimator()
+    engine = Engine(
+        config,
+        role=role,
+        segmentation=Segmentation(OneProposal(), ColourScorer()),
+        pose_estimation=PoseEstimation(stage, stage),
+    )
+    for model in models():
+        engine.add_object(model)
+    return engine
+
+
+def main(node, args):
+    from sam6d_ros.apps.ros import pipeline, pose_node, segmentation_node, spin
+
+    factories = {
+        "segmentation_node": [lambda: segmentation_node.SegmentationNode(build)],
+        "pose_node": [lambda: pose_node.PoseNode(build)],
+        "pipeline": pipeline.factories(build),
+    }
+    return spin.run(factories[node], args)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2:]))
