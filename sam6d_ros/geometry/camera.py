@@ -40,7 +40,8 @@ class CameraIntrinsics:
                 f"focal lengths fx={self.fx}, fy={self.fy} must be positive pixels; "
                 "an uncalibrated driver publishes zeros in camera_info.k"
             )
-        if abs(self.cx - self.width / 2) > self.width or abs(self.cy - self.height / 2) > self.height:
+        off_x, off_y = abs(self.cx - self.width / 2), abs(self.cy - self.height / 2)
+        if off_x > self.width or off_y > self.height:
             raise InvalidCamera(
                 f"principal point ({self.cx}, {self.cy}) lies far outside the "
                 f"{self.width}×{self.height} image; does camera_info belong to this image size?"
@@ -51,7 +52,7 @@ class CameraIntrinsics:
         """Build from a 3×3 (or flat 9) matrix K in pixels."""
         k = np.asarray(matrix, dtype=np.float64).ravel()
         if k.size != 9:
-            raise InvalidCamera(f"the camera matrix has {k.size} values; expected 9 (3×3, row-major)")
+            raise InvalidCamera(f"the camera matrix has {k.size} values; expected 9 (3×3 by rows)")
         return cls(float(k[0]), float(k[4]), float(k[2]), float(k[5]), int(width), int(height))
 
     @property
@@ -88,5 +89,5 @@ def back_project(camera: CameraIntrinsics, depth: NDArray) -> NDArray[np.float32
 
     Invalid depth (0) gives the point (0, 0, 0).
     """
-    v, u = np.indices(depth.shape, dtype=np.float32)
-    return ray_directions(camera, u, v) * np.asarray(depth, np.float32)[..., None]
+    pixels = np.indices(depth.shape, dtype=np.float32)
+    return ray_directions(camera, pixels[1], pixels[0]) * np.asarray(depth, np.float32)[..., None]

@@ -1,0 +1,136 @@
+"""Colours of a mesh, whatever form they have in the file, as one RGB triple per vertex."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import trimesh
+from numpy.typing import NDArray
+from PIL import Image
+
+from sam6d_ros.geometry.mesh import diameter, face_areas
+
+# Edges of a textured mesh are split down to this share of the diameter, so that the print on a
+# box survives in the colours of its vertices (about 1.5 mm on a cereal box).
+TEXTURE_EDGE = 1 / 150
+MAX_TEXTURED_FACES = 150_000
+
+Parts = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.uint8] | None]
+
+
+def vertex_colored(mesh: trimesh.Trimesh, object_diameter: float) -> Parts:
+    """The mesh with its appearance baked into the vertices.
+
+    Args:
+        mesh: one part as trimesh loads it.
+        object_diameter: of the whole object, in the unit of the mesh.
+
+    Returns:
+        vertices (V, 3), faces (F, 3), colours (V, 3) uint8 RGB or None when the file has none.
+    """
+    visual: Any = mesh.visual
+    vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
+    kind = getattr(visual, "kind", None)
+    if kind == "vertex":
+        return vertices, faces, np.asarray(visual.vertex_colors, np.uint8)[:, :3]
+    if kind == "face":
+        colors = np.asarray(visual.face_colors, np.uint8)[:, :3].repeat(3, axis=0)
+        return vertices[faces].reshape(-1, 3), np.arange(faces.size).reshape(-1, 3), colors
+    if kind == "texture":
+        return _textured(visual, vertices, faces, object_diameter)
+    return vertices, faces, None
+
+
+def _textured(
+    visual: Any, vertices: NDArray[np.float64], faces: NDArray[np.int64], object_diameter: float
+) -> Parts:
+    image, factor = _image_and_factor(visual.material)
+    uv = None if visual.uv is None else np.asarray(visual.uv, np.float64)
+    if image is None or uv is None or uv.shape != (len(vertices), 2):
+        colors = None if factor is None else np.tile(factor, (len(vertices), 1))
+        return vertices, faces, colors
+    attributes = np.hstack([vertices, uv])
+    edge = _affordable_edge(vertices, faces, object_diameter * TEXTURE_EDGE)
+    attributes, faces = split_long_edges(attributes, faces, edge)
+    image = _reduce(image, attributes, faces)
+    rgb = np.asarray(trimesh.visual.color.uv_to_interpolated_color(attributes[:, 3:], image))
+    tint = np.ones(3) if factor is None else factor / 255.0
+    colors = np.clip(rgb[:, :3] * tint + 0.5, 0, 255).astype(np.uint8)
+    return attributes[:, :3], faces, colors
+
+
+def _image_and_factor(material: Any) -> tuple[Image.Image | None, NDArray[np.uint8] | None]:
+    """The colour image and the plain colour (RGB) of a material; None where it has none."""
+    if isinstance(material, trimesh.visual.material.PBRMaterial):
+        factor = material.baseColorFactor
+        image = material.baseColorTexture
+    else:
+        image = getattr(material, "image", None)
+        factor = getattr(material, "diffuse", None)
+        default = trimesh.visual.material.SimpleMaterial().diffuse
+        # the file gave no colour; and with an image, Kd is the image's
+        if image is not None or factor is None or np.array_equal(factor, default):
+            factor = None
+    if image is not None:
+        image = image.convert("RGB")
+    return image, None if factor is None else _as_bytes(factor)
+
+
+def _as_bytes(color: Any) -> NDArray[np.uint8]:
+    rgb = np.asarray(color)[:3]
+    if np.issubdtype(rgb.dtype, np.floating):
+        rgb = np.clip(rgb * 255 + 0.5, 0, 255)
+    return rgb.astype(np.uint8)
+
+
+def _reduce(image: Image.Image, attributes: NDArray, faces: NDArray) -> Image.Image:
+    """Average the image down to about two texels per vertex, so that fine print does not alias."""
+    size = np.array(image.size)
+    texels = np.zeros((len(attributes), 3))
+    texels[:, :2] = attributes[:, 3:] * size
+    texels_per_face = np.median(face_areas(texels, faces))
+    step = int(np.sqrt(2 * texels_per_face) / 2)
+    return image.reduce(step) if 1 < step < size.min() else image
+
+
+def _splits(vertices: NDArray, faces: NDArray, edge: float) -> NDArray[np.int64]:
+    """How often (F,) each face is halved along its edges until none is longer than ``edge``."""
+    corners = vertices[faces][:, :, :3]
+    longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(1)
+    return np.ceil(np.log2(np.maximum(longest / edge, 1))).astype(np.int64)
+
+
+def _affordable_edge(vertices: NDArray, faces: NDArray, edge: float) -> float:
+    """The edge length, or a longer one that keeps the mesh below ``MAX_TEXTURED_FACES``."""
+    while True:
+        splits = _splits(vertices, faces, edge)
+        if not splits.any() or (4.0**splits).sum() <= MAX_TEXTURED_FACES:
+            return edge
+        edge *= 1.1
+
+
+def split_long_edges(
+    attributes: NDArray[np.float64], faces: NDArray[np.int64], edge: float
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Split faces into four until no edge is longer; attributes (V, A), position first.
+
+    Neighbours may be split differently: the corners then lie on each other's edges, which closes
+    the surface all the same.
+    """
+    levels = _splits(attributes, faces, edge)
+    out_attributes, out_faces, start = [], [], 0
+    for level in np.unique(levels):
+        part, local = np.unique(faces[levels == level], return_inverse=True)
+        values, triangles = attributes[part], local.reshape(-1, 3)
+        for _ in range(level):
+            values, triangles = trimesh.remesh.subdivide(values, triangles)
+        out_attributes.append(values)
+        out_faces.append(np.asarray(triangles, np.int64) + start)
+        start += len(values)
+    return np.concatenate(out_attributes), np.concatenate(out_faces)
+
+
+def estimate_diameter(meshes: list[trimesh.Trimesh]) -> float:
+    """The diameter of all parts together, in their unit."""
+    return diameter(np.concatenate([np.asarray(mesh.vertices) for mesh in meshes]))

@@ -1,0 +1,149 @@
+"""A CAD file becomes one plain triangle mesh with a colour per vertex."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import fast_simplification  # type: ignore[import-untyped]
+import numpy as np
+import trimesh
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from sam6d_ros.cad import appearance, mesh_files
+from sam6d_ros.errors import InvalidMesh
+from sam6d_ros.geometry.mesh import face_areas
+
+log = logging.getLogger(__name__)
+
+# A 15 cm object then has a vertex per square millimetre, finer than any depth camera sees;
+# rendering, hashing and sampling stay quick.
+MAX_FACES = 200_000
+_NO_COLOR = 128  # grey of the parts without colours, where other parts have some
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A triangle mesh as it stands in its file.
+
+    Attributes:
+        vertices: (V, 3) float64 in the unit of the file.
+        faces: (F, 3) int32.
+        colors: (V, 3) uint8 RGB, or None when the file has no colours.
+        is_metric: the format itself says that the unit is the metre (glTF).
+        note: what was changed on loading, for the log; empty when nothing was.
+    """
+
+    vertices: NDArray[np.float64]
+    faces: NDArray[np.int32]
+    colors: NDArray[np.uint8] | None
+    is_metric: bool = False
+    note: str = ""
+
+
+def load_mesh(path: Path | str) -> Mesh:
+    """Read a PLY, OBJ, STL, GLB or glTF file.
+
+    Scene graphs are flattened, textures, materials and face colours baked into the vertices,
+    meshes beyond ``MAX_FACES`` decimated (quadric error, with a logged note).
+
+    Raises:
+        InvalidMesh: the file is missing, empty, unreadable, beyond ``mesh_files.MAX_FILE_FACES``,
+            a point cloud, or its vertices are not finite or all on one line.
+    """
+    path = Path(path)
+    mesh_files.check_file(path)
+    mesh_files.companions(path)  # logs those that are missing
+    parts = _read(path)
+    size = appearance.estimate_diameter(parts)
+    merged = _merge([appearance.vertex_colored(part, size) for part in parts])
+    vertices, faces, colors = _clean(path, *merged)
+    note = ""
+    if len(faces) > MAX_FACES:
+        note = f"decimated from {len(faces):,} to about {MAX_FACES:,} faces"
+        log.warning("%s: %s", path.name, note)
+        vertices, faces, colors = decimate(vertices, faces, colors, MAX_FACES)
+    is_metric = path.suffix.lower() in mesh_files.METRIC_SUFFIXES
+    return Mesh(vertices, faces.astype(np.int32), colors, is_metric, note)
+
+
+def _read(path: Path) -> list[trimesh.Trimesh]:
+    try:
+        scene = trimesh.load_scene(path, process=False)
+        # each geometry once per node of the scene graph, moved into the frame of the scene
+        found = scene.dump()
+    except Exception as error:  # a parser may raise anything on a damaged file
+        raise InvalidMesh(
+            f"{path} cannot be read as {path.suffix.lower()[1:].upper()}: "
+            f"{type(error).__name__}: {error}. Is the file complete?"
+        ) from error
+    meshes = [item for item in found if isinstance(item, trimesh.Trimesh) and len(item.faces)]
+    if not meshes:
+        points = sum(len(getattr(item, "vertices", ())) for item in found)
+        what = f"a point cloud of {points:,} points without faces" if points else "no geometry"
+        raise InvalidMesh(f"{path} holds {what}; a triangle mesh is needed (export with faces)")
+    for mesh in meshes:
+        if not np.isfinite(mesh.vertices).all():
+            bad = int((~np.isfinite(mesh.vertices)).any(1).sum())
+            raise InvalidMesh(f"{path} has {bad} vertices that are NaN or infinite; repair it")
+        if mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices):
+            raise InvalidMesh(
+                f"{path} has faces that refer to vertex {mesh.faces.max()} of "
+                f"{len(mesh.vertices)}; is the file complete?"
+            )
+    return meshes
+
+
+def _merge(parts: list[appearance.Parts]) -> appearance.Parts:
+    """One mesh of several; parts without colours become grey when others have some."""
+    starts = np.cumsum([0, *(len(vertices) for vertices, _, _ in parts)])
+    vertices = np.concatenate([part[0] for part in parts])
+    faces = np.concatenate([part[1] + start for part, start in zip(parts, starts, strict=False)])
+    if all(colors is None for _, _, colors in parts):
+        return vertices, faces, None
+    colors = [
+        np.full((len(points), 3), _NO_COLOR, np.uint8) if rgb is None else rgb
+        for points, _, rgb in parts
+    ]
+    return vertices, faces, np.concatenate(colors)
+
+
+def _clean(
+    path: Path, vertices: NDArray, faces: NDArray, colors: NDArray | None
+) -> appearance.Parts:
+    """Join equal vertices, drop faces without area and vertices without a face."""
+    rows = vertices if colors is None else np.hstack([vertices, colors.astype(np.float64)])
+    _, first, place = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    vertices, faces = vertices[first], place.ravel()[faces]
+    colors = None if colors is None else colors[first]
+    areas = face_areas(vertices, faces)
+    span = np.ptp(vertices, axis=0).max()
+    faces = faces[areas > 1e-12 * span**2]
+    if not len(faces):
+        raise InvalidMesh(
+            f"{path} has no face with an area (extent {span:g}): the mesh is degenerate; "
+            "export it again"
+        )
+    used, local = np.unique(faces, return_inverse=True)
+    return vertices[used], local.reshape(-1, 3), None if colors is None else colors[used]
+
+
+def decimate(
+    vertices: NDArray, faces: NDArray, colors: NDArray | None, count: int
+) -> appearance.Parts:
+    """Reduce to about ``count`` faces; a vertex takes the colour of the nearest original one."""
+    joined, place = np.unique(vertices, axis=0, return_inverse=True)  # seams would not collapse
+    faces = place.ravel()[faces]
+    faces = faces[(faces != np.roll(faces, 1, axis=1)).all(1)]
+    # the library works in float32: bring the mesh to unit size around the origin
+    centre, scale = joined.mean(0), np.ptp(joined, axis=0).max()
+    small = np.ascontiguousarray((joined - centre) / scale, np.float32)
+    points, triangles = fast_simplification.simplify(
+        small, np.ascontiguousarray(faces, np.int32), target_count=count
+    )
+    points = np.asarray(points, np.float64) * scale + centre
+    if colors is not None:
+        colors = colors[cKDTree(vertices).query(points)[1]]
+    return points, np.asarray(triangles, np.int64), colors

@@ -1,0 +1,116 @@
+"""What belongs to a CAD file, and how large it is, told before it is loaded."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import struct
+from pathlib import Path
+
+from sam6d_ros.errors import InvalidMesh
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = (".ply", ".obj", ".stl", ".glb", ".gltf")
+METRIC_SUFFIXES = (".glb", ".gltf")  # glTF 2.0, section 3.4: all linear distances are in metres
+MAX_FILE_FACES = 20_000_000  # loads in about 6 GB; more is a point of failure, not of precision
+MAX_FILE_BYTES = 3 * 1024**3  # where the header does not tell (OBJ, text STL, glTF)
+
+_STL_HEADER_BYTES, _STL_FACE_BYTES = 84, 50
+_MAP_KEYS = ("map_kd", "map_ka", "map_ks", "map_d", "map_bump", "bump")
+
+
+def check_file(path: Path) -> None:
+    """Refuse a file that cannot be a usable mesh, by name, size and header alone.
+
+    Raises:
+        InvalidMesh: missing, empty, of an unknown format, or beyond ``MAX_FILE_FACES``.
+    """
+    if not path.is_file():
+        raise InvalidMesh(f"the CAD file {path} does not exist; check the path of the mesh")
+    if path.suffix.lower() not in SUFFIXES:
+        raise InvalidMesh(
+            f"{path} is of the format {path.suffix or '(none)'!r}; expected one of {SUFFIXES}"
+        )
+    size = path.stat().st_size
+    if size == 0:
+        raise InvalidMesh(f"the CAD file {path} is empty (0 bytes); export the mesh again")
+    faces = count_faces(path)
+    if faces is not None and faces > MAX_FILE_FACES:
+        raise InvalidMesh(
+            f"{path} has {faces:,} faces; at most {MAX_FILE_FACES:,} can be loaded. "
+            "Decimate it first (MeshLab, Blender): 200,000 faces are plenty"
+        )
+    if size > MAX_FILE_BYTES:
+        raise InvalidMesh(
+            f"{path} has {size / 1024**3:.1f} GiB; at most {MAX_FILE_BYTES // 1024**3} GiB can be "
+            "loaded. Decimate it first (MeshLab, Blender): 200,000 faces are plenty"
+        )
+
+
+def count_faces(path: Path) -> int | None:
+    """Number of faces that the header states (PLY, binary STL); None when it states none."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if path.suffix.lower() == ".ply":
+        found = re.search(rb"^element\s+face\s+(\d+)", head, re.MULTILINE)
+        return int(found.group(1)) if found else None
+    if path.suffix.lower() == ".stl" and len(head) >= _STL_HEADER_BYTES:
+        faces = int(struct.unpack("<I", head[80:84])[0])
+        if path.stat().st_size == _STL_HEADER_BYTES + faces * _STL_FACE_BYTES:
+            return faces
+    return None
+
+
+def companions(path: Path) -> list[Path]:
+    """Files that the mesh refers to (materials, textures, buffers) and that exist, sorted.
+
+    A file that is referred to and missing is logged: the mesh then has no colours.
+    """
+    suffix = path.suffix.lower()
+    readers = {".obj": _of_obj, ".ply": _of_ply, ".gltf": _of_gltf}
+    found: set[Path] = set()
+    for named in readers[suffix](path) if suffix in readers else []:
+        if named.is_file():
+            found.add(named)
+        else:
+            log.warning("%s refers to %s, which does not exist", path.name, named.name)
+    return sorted(found)
+
+
+def _of_obj(path: Path) -> list[Path]:
+    out = []
+    with path.open(encoding="utf-8", errors="replace") as file:
+        libraries = {line[6:].strip() for line in file if line.startswith("mtllib")}
+    for name in sorted(libraries):
+        material = path.parent / name
+        out.append(material)
+        if material.is_file():
+            out += _of_mtl(material)
+    return out
+
+
+def _of_mtl(path: Path) -> list[Path]:
+    out = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        words = line.split()
+        if len(words) >= 2 and words[0].lower() in _MAP_KEYS:
+            out.append(path.parent / words[-1])  # options such as "-s 1 1 1" come first
+    return out
+
+
+def _of_ply(path: Path) -> list[Path]:
+    with path.open("rb") as file:
+        head = file.read(4096).split(b"end_header")[0].decode("utf-8", errors="replace")
+    return [path.parent / name for name in re.findall(r"comment TextureFile\s+(\S+)", head)]
+
+
+def _of_gltf(path: Path) -> list[Path]:
+    try:
+        scene = json.loads(path.read_text(encoding="utf-8"))
+        items = [*scene.get("buffers", []), *scene.get("images", [])]
+        uris = [str(item["uri"]) for item in items if "uri" in item]
+    except (ValueError, AttributeError, TypeError) as error:
+        raise InvalidMesh(f"{path} is not a glTF file: {error}") from error
+    return [path.parent / uri for uri in uris if not uri.startswith("data:")]

@@ -1,0 +1,124 @@
+"""One CAD file becomes one ObjectModel, through the cache."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from sam6d_ros.cad import cache, mesh_files
+from sam6d_ros.cad.detection import LOOK, SHAPE, Surface, detect
+from sam6d_ros.cad.mesh import load_mesh
+from sam6d_ros.cad.model import ObjectModel, Symmetries
+from sam6d_ros.cad.symmetry import union
+from sam6d_ros.cad.units import METRES_PER, decide_unit
+from sam6d_ros.errors import InvalidMesh, InvalidObjects
+from sam6d_ros.geometry.mesh import bounding_box, diameter
+
+log = logging.getLogger(__name__)
+
+CODE_VERSION = "1"  # raise it when the result for the same file changes
+
+
+def onboard(
+    path: Path | str,
+    name: str | None = None,
+    *,
+    unit: str = "auto",
+    symmetries: Symmetries | str = "auto",
+    cache_dir: Path | None = None,
+    min_score: float | None = None,
+) -> ObjectModel:
+    """Load a CAD file and learn what later stages need; from the cache when nothing changed.
+
+    Args:
+        path: PLY, OBJ, STL, GLB or glTF file.
+        name: class id of the object; the stem of the file by default.
+        unit: of the file: "m", "mm" or "auto" (see ``units.decide_unit``).
+        symmetries: motions that keep the object's look (metres), "auto" to detect them from
+            shape and colour, or "none". The symmetries of the shape alone are always detected.
+        cache_dir: folder of the cache, or None.
+        min_score: threshold of this object, or None for the pipeline's.
+
+    Raises:
+        InvalidMesh: the file is unusable or its unit unclear.
+        InvalidObjects: ``symmetries`` or ``min_score`` is none of the above.
+    """
+    path = Path(path)
+    name = name or path.stem
+    if isinstance(symmetries, str) and symmetries not in ("auto", "none"):
+        raise InvalidObjects(f"{name}: symmetries is {symmetries!r}; expected auto or none")
+    if min_score is not None and not 0 <= min_score <= 1:
+        raise InvalidObjects(f"{name}: min_score is {min_score}; expected a number in [0, 1]")
+    mesh_files.check_file(path)
+    content_hash = _content_hash(path, unit, symmetries)
+    try:
+        arrays = cache.load_or_build(
+            f"object-{content_hash}", lambda: _build(path, unit, symmetries), cache_dir
+        )
+        model = _model(arrays, name, content_hash, path, min_score)
+    except InvalidMesh as error:
+        raise InvalidMesh(f"object {name!r}: {error}") from error
+    log.info("%s: %s", name, model.unit_note)
+    return model
+
+
+def _content_hash(path: Path, unit: str, symmetries: Symmetries | str) -> str:
+    parts: list[bytes | str] = ["object", CODE_VERSION, path.suffix.lower(), unit]
+    if isinstance(symmetries, str):
+        parts.append(symmetries)
+    else:
+        parts += [symmetries.discrete.tobytes(), symmetries.axes.tobytes()]
+    parts += [file.read_bytes() for file in (path, *mesh_files.companions(path))]
+    return cache.digest(parts)
+
+
+def _build(path: Path, unit: str, symmetries: Symmetries | str) -> cache.Arrays:
+    mesh = load_mesh(path)
+    raw_diameter = diameter(mesh.vertices)
+    unit, note = decide_unit(raw_diameter, unit, mesh.is_metric)
+    # through float32 first, as the model keeps them, so that the box encloses them exactly
+    vertices = (mesh.vertices * METRES_PER[unit]).astype(np.float32)
+    size = raw_diameter * METRES_PER[unit]
+    obj_from_box, box_size = bounding_box(vertices)
+    surface = Surface(vertices, mesh.faces, mesh.colors, size, obj_from_box)
+    shape = detect(surface, SHAPE)
+    if symmetries == "auto":
+        look = detect(surface, LOOK) if shape.is_symmetric else Symmetries()
+    else:
+        look = Symmetries() if isinstance(symmetries, str) else symmetries
+    shape = union(look, shape)
+    arrays = {
+        "vertices": vertices,
+        "faces": mesh.faces,
+        "diameter": np.array(size),
+        "obj_from_box": obj_from_box,
+        "box_size": box_size,
+        "look_discrete": look.discrete,
+        "look_axes": look.axes,
+        "shape_discrete": shape.discrete,
+        "shape_axes": shape.axes,
+        "unit_note": np.array("; ".join(filter(None, [note, mesh.note]))),
+    }
+    return arrays if mesh.colors is None else {**arrays, "colors": mesh.colors}
+
+
+def _model(
+    arrays: cache.Arrays, name: str, content_hash: str, path: Path, min_score: float | None
+) -> ObjectModel:
+    return ObjectModel(
+        name=name,
+        vertices=arrays["vertices"],
+        faces=arrays["faces"],
+        colors=arrays.get("colors"),
+        diameter=float(arrays["diameter"]),
+        obj_from_box=arrays["obj_from_box"],
+        box_size=arrays["box_size"],
+        symmetries=Symmetries(arrays["look_discrete"], arrays["look_axes"]),
+        shape_symmetries=Symmetries(arrays["shape_discrete"], arrays["shape_axes"]),
+        content_hash=content_hash,
+        source=path,
+        unit_note=str(arrays["unit_note"]),
+        min_score=min_score,
+    )
