@@ -212,14 +212,19 @@ def crop_tile(image: Image, roi: tuple[int, int, int, int], size: int) -> Image:
         (max(1, int(width * scale)), max(1, int(height * scale))),
         interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR,
     )
-    tile = np.full((size, size, 3), 30, np.uint8)
+    tile = blank_tile(size)
     tile[: part.shape[0], : part.shape[1]] = part
     return tile
 
 
+def blank_tile(size: int) -> Image:
+    """An empty square."""
+    return np.full((size, size, 3), 30, np.uint8)
+
+
 def montage(tiles: Sequence[Image], columns: int = 4) -> Image:
     """Tiles of one size side by side, row by row."""
-    blank = np.full_like(tiles[0], 30)
+    blank = blank_tile(len(tiles[0]))
     rows = [list(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
     width = min(columns, len(tiles))
     return np.vstack([np.hstack(row + [blank] * (width - len(row))) for row in rows])

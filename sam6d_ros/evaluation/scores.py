@@ -131,10 +131,12 @@ def count_hits(table: Sequence[Sequence[PoseErrors]]) -> dict[str, NDArray[np.fl
 
 def matched(errors: NDArray[np.float64], threshold: float) -> float:
     """How many targets are found: estimates (rows, best score first) pick the nearest free one."""
-    free = np.ones(errors.shape[1] if errors.ndim == 2 else 0, bool)
-    for row in errors.reshape(-1, free.size):
+    if errors.size == 0:
+        return 0.0
+    free = np.ones(errors.shape[1], bool)
+    for row in errors:
         candidates = np.where(free, row, np.inf)
-        if free.any() and candidates.min() < threshold:
+        if candidates.min() < threshold:
             free[int(np.argmin(candidates))] = False
     return float((~free).sum())
 

@@ -1,0 +1,167 @@
+"""`sam6d estimate`: the objects in one frame."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from sam6d_ros import frames, visualize
+from sam6d_ros.apps.cli import explain, output
+from sam6d_ros.apps.cli.objects import add_unit_option, load_models
+from sam6d_ros.apps.cli.options import CONSOLE, add_backend_options, add_command, build_engine
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.errors import InvalidMesh
+from sam6d_ros.pipeline import Trace
+from sam6d_ros.runtime.plausibility import size_doubt
+from sam6d_ros.types import Frame, PoseEstimates
+
+NOTHING_FOUND = 3
+
+DESCRIPTION = """\
+Find objects in one RGB-D frame. Writes to --out:
+
+  poses.json    per instance: name, score in [0, 1], R (3×3), t (metres), quaternion xyzw, CAD
+                box, image box, mask (COCO RLE); camera_from_object, camera optical frame
+  overlay.png   contour, box and axes (x red, y green, z blue) over the image
+  debug/        with --debug: pictures that explain a wrong pose; begin with debug/index.md
+
+examples:
+  sam6d estimate --rgb rgb.png --depth depth.png --camera camera.json --cad mug.ply --out out
+  sam6d estimate --rgb rgb/000001.png --depth depth/000001.png --camera scene_camera.json \\
+        --cad obj_000001.ply --cad obj_000003.ply --cad-unit mm --out out --debug
+  sam6d estimate --rgb color.png --depth depth.npy --camera camera_info.yaml \\
+        --objects objects.yaml --out out
+
+exit codes: 0 found, 3 nothing found (the reason is printed), 2 bad input"""
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Register the subcommand."""
+    parser = add_command(commands, "estimate", "find objects in one frame", DESCRIPTION)
+    add_frame_options(parser.add_argument_group("frame"))
+    group = parser.add_argument_group("objects (at least one)")
+    group.add_argument(
+        "--cad",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="PLY, OBJ, STL or GLB; several times for several objects; named by the file",
+    )
+    group.add_argument("--objects", type=Path, metavar="YAML", help="objects file with names")
+    add_unit_option(group)
+    add_backend_options(parser)
+    group = parser.add_argument_group("result")
+    group.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    group.add_argument(
+        "--min-score", type=float, default=0.3, help="reject poses that score lower (default 0.3)"
+    )
+    group.add_argument(
+        "--max-instances", type=int, default=3, help="most instances per object (default 3)"
+    )
+    group.add_argument("--debug", action="store_true", help="write the debug/ folder too")
+    parser.set_defaults(run=run)
+
+
+def add_frame_options(group: argparse._ArgumentGroup) -> None:
+    """The files of the frame."""
+    group.add_argument("--rgb", type=Path, required=True, metavar="FILE", help="colour image")
+    group.add_argument(
+        "--depth",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="depth registered to the colour image: 16-bit PNG or TIFF (millimetres × depth "
+        "scale), or floats in metres (.npy, .tiff, .exr); 0 or NaN is invalid",
+    )
+    group.add_argument(
+        "--camera",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="intrinsics: BOP camera.json or scene_camera.json, or a ROS CameraInfo YAML",
+    )
+    group.add_argument(
+        "--depth-scale",
+        type=float,
+        metavar="MM",
+        help="millimetres per unit of the depth image (default: the camera file's, else 1)",
+    )
+    group.add_argument(
+        "--image-id",
+        type=int,
+        metavar="N",
+        help="entry of scene_camera.json (default: the number in the colour image's name)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read, estimate, write, tell."""
+    frame = frames.load_frame(args.rgb, args.depth, args.camera, args.depth_scale, args.image_id)
+    note = frames.read_camera(args.camera, args.image_id or stem_number(args.rgb)).note
+    if note:
+        CONSOLE.print(f"note: {note}")
+    models = load_models(args, args.cad)
+    refuse_doubtful(models, frame)
+    engine = build_engine(args, models, args.min_score, args.max_instances)
+    trace = Trace()
+    with CONSOLE.status("estimating"):
+        poses = engine.run(frame, trace=trace)
+    write_results(args, frame, poses, models)
+    if args.debug:
+        explain.write_debug(args.out / "debug", frame, trace, poses, engine.objects)
+    tell(poses, args.out)
+    return 0 if len(poses) else NOTHING_FOUND
+
+
+def stem_number(path: Path) -> int | None:
+    """The number that a file is named by, if it is."""
+    return int(path.stem) if path.stem.isdigit() else None
+
+
+def refuse_doubtful(models: Sequence[ObjectModel], frame: Frame) -> None:
+    """Stop when no object fits the scene; one of several that does not is only reported.
+
+    Raises:
+        InvalidMesh: the size of every object is doubtful.
+    """
+    doubts = [doubt for model in models if (doubt := size_doubt(model, frame))]
+    if len(doubts) == len(models):
+        raise InvalidMesh(doubts[0])
+    for doubt in doubts:
+        CONSOLE.print(f"note: {doubt}")
+
+
+def write_results(
+    args: argparse.Namespace, frame: Frame, poses: PoseEstimates, models: Sequence[ObjectModel]
+) -> None:
+    """Write poses.json and overlay.png."""
+    by_name = {model.name: model for model in models}
+    args.out.mkdir(parents=True, exist_ok=True)
+    inputs = {"rgb": str(args.rgb), "depth": str(args.depth), "camera": str(args.camera)}
+    values = output.poses_as_json(frame, poses, by_name, inputs)
+    (args.out / "poses.json").write_text(json.dumps(values, indent=1) + "\n")
+    overlay = visualize.draw_poses(frame.rgb, frame.camera, poses.items, by_name)
+    output.write_png(args.out / "overlay.png", overlay)
+
+
+def tell(poses: PoseEstimates, out: Path) -> None:
+    """Print the poses, or why there is none, and where the files are."""
+    console = Console()
+    if len(poses):
+        table = Table()
+        table.add_column("object")
+        for column in ("score", "x m", "y m", "z m", "quaternion xyzw"):
+            table.add_column(column, justify="right")
+        for pose in poses.items:
+            table.add_row(pose.class_id, f"{pose.score:.2f}", *output.pose_text(pose))
+        console.print(table)
+    else:
+        console.print(f"nothing found: {poses.reason or 'no reason was given'}", markup=False)
+    seconds = poses.timings_s.get("total", sum(poses.timings_s.values()))
+    console.print(f"{seconds:.2f} s; see {out}/overlay.png, {out}/poses.json", soft_wrap=True)

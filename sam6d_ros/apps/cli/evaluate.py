@@ -1,0 +1,146 @@
+"""`sam6d eval`: accuracy and time on a dataset in BOP format."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from sam6d_ros.apps.cli.options import CONSOLE, add_backend_options, add_command, build_engine
+from sam6d_ros.cad.bop_models import load_bop_models
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.errors import InvalidInput
+from sam6d_ros.evaluation import report, runner
+from sam6d_ros.evaluation.bop import BopDataset, ImageTargets
+from sam6d_ros.evaluation.results_csv import ImageResult, read_csv, write_csv
+
+DESCRIPTION = """\
+Find the target objects in every image of a dataset in BOP format and, where there is ground
+truth, measure: recall by ADD-S and ADD (error < 10 % of the diameter; ADD takes the smallest
+error over the object's symmetries) and BOP's average recall (VSD, MSSD, MSPD).
+
+All target objects of an image are searched together. Estimates below the reject threshold
+(--min-score) are kept in the CSV and in the recalls, as is usual for BOP; the column "rejected"
+counts them. The time of an image is that of the method alone, with the frame in memory.
+
+  DATASET/models/obj_000001.ply ...        DATASET/test/000001/{rgb,depth}/000001.png
+  DATASET/models/models_info.json          DATASET/test/000001/scene_camera.json
+  DATASET/test_targets_bop19.json          DATASET/test/000001/scene_gt.json  (optional)
+
+examples:
+  sam6d eval ycbv
+  sam6d eval ycbv --scenes 48 49 --object-ids 1 2 --json scores.json
+  sam6d eval ycbv --csv geometric_ycbv-test.csv       a results file for the BOP server
+  sam6d eval ycbv --from-csv theirs_ycbv-test.csv     score somebody else's results"""
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Register the subcommand."""
+    parser = add_command(commands, "eval", "measure accuracy and time on a dataset", DESCRIPTION)
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder in BOP format")
+    group = parser.add_argument_group("what to search")
+    group.add_argument("--split", help="folder of the scenes (default: test…, else val…)")
+    group.add_argument("--scenes", type=int, nargs="+", metavar="N", help="only these scenes")
+    group.add_argument(
+        "--object-ids", "--objects-ids", type=int, nargs="+", metavar="N", help="only these objects"
+    )
+    group.add_argument(
+        "--max-instances",
+        type=int,
+        metavar="N",
+        help="most instances per object (default: the largest number in the targets)",
+    )
+    add_backend_options(parser)
+    group = parser.add_argument_group("result")
+    group.add_argument("--csv", type=Path, metavar="FILE", help="write a BOP results file")
+    group.add_argument("--json", type=Path, metavar="FILE", help="write scores and every error")
+    group.add_argument(
+        "--from-csv", type=Path, metavar="FILE", help="score this results file; run nothing"
+    )
+    group.add_argument(
+        "--min-score",
+        type=float,
+        default=0.3,
+        help='threshold for the column "rejected" (default 0.3)',
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run or read results, score them where there is ground truth, tell and write."""
+    dataset = BopDataset(args.dataset, args.split)
+    targets = dataset.targets(args.scenes, args.object_ids)
+    obj_ids = sorted({obj_id for target in targets for obj_id in target.counts})
+    with CONSOLE.status(f"onboarding {len(obj_ids)} objects of {dataset.models_dir}"):
+        models = load_bop_models(dataset.models_dir, obj_ids, cache_dir=args.cache_dir)
+    if args.from_csv:
+        results, failures = read_csv(args.from_csv), 0
+    else:
+        results, failures = run_method(args, dataset, targets, models)
+    if args.csv:
+        write_csv(args.csv, results)
+    progress = track(targets, "scoring", console=CONSOLE, transient=True)
+    scored = list(runner.score_results(dataset, progress, results, models, args.min_score))
+    tell(args, scored, results, models)
+    return 1 if failures else 0
+
+
+def run_method(
+    args: argparse.Namespace,
+    dataset: BopDataset,
+    targets: Sequence[ImageTargets],
+    models: Mapping[int, ObjectModel],
+) -> tuple[list[ImageResult], int]:
+    """Results of all images, and in how many of them the method or the files failed.
+
+    A failure is shown and counted, and the other images still run: hours of results are worth
+    more than an early stop.
+    """
+    names = {obj_id: model.name for obj_id, model in models.items()}
+    most = max(count for target in targets for count in target.counts.values())
+    engine = build_engine(args, list(models.values()), 0.0, args.max_instances or most)
+    results, failures = [], 0
+    for target in track(targets, "estimating", console=CONSOLE):
+        try:
+            results.append(runner.run_image(dataset, target, names, engine.run))
+        except Exception as error:
+            failures += 1
+            place = f"scene {target.scene_id} image {target.im_id}"
+            CONSOLE.print(f"{place} failed: {error}", markup=False)
+            if not isinstance(error, InvalidInput):
+                traceback.print_exc(file=sys.stderr)
+            results.append(ImageResult(target.scene_id, target.im_id, (), -1.0, str(error)))
+    return results, failures
+
+
+def tell(
+    args: argparse.Namespace,
+    scored: Sequence[runner.ScoredTarget],
+    results: Sequence[ImageResult],
+    models: Mapping[int, ObjectModel],
+) -> None:
+    """Print the table, or only counts and times without ground truth; write the JSON."""
+    console = Console()
+    names = {obj_id: model.name for obj_id, model in models.items()}
+    summary = report.summarize_by_object(scored, names)
+    found = sum(len(result.estimates) for result in results)
+    if scored:
+        console.print(report.table(summary, str(args.dataset)))
+    else:
+        console.print("no ground truth: no recalls", markup=False)
+    seconds = report.median([result.time_s for result in results if result.time_s >= 0])
+    console.print(
+        f"{found} estimates in {len(results)} images, median "
+        f"{report.number(seconds, 2)} s per image",
+        markup=False,
+    )
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        values = report.as_json(summary, scored, results, names)
+        args.json.write_text(json.dumps(values, indent=1) + "\n")

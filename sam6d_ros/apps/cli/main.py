@@ -1,0 +1,70 @@
+"""Entry point of `sam6d`: the parser, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from sam6d_ros import __version__
+from sam6d_ros.apps.cli import demo, estimate, evaluate, onboard
+from sam6d_ros.errors import InvalidInput, Sam6dError
+
+FOUND, CRASHED, BAD_INPUT, NOTHING_FOUND, UNABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+
+DESCRIPTION = """\
+6D poses of known objects from an RGB-D frame and CAD models.
+
+  sam6d estimate   find objects in one frame: poses.json, overlay.png, debug pictures
+  sam6d eval       measure accuracy and time on a dataset in BOP format
+  sam6d onboard    check CAD models: unit, size, symmetries
+  sam6d demo       the whole ROS 2 graph on a made-up scene or on a dataset
+
+Poses are camera_from_object: they take a point of the CAD model (metres, its own origin) into
+the camera optical frame (x right, y down, z forward, metres)."""
+
+EPILOG = """\
+exit codes: 0 done, 2 bad input (one line says what), 3 nothing found (the reason is printed),
+            4 this machine or the weights cannot do it, 1 a defect of this program
+
+try:  sam6d estimate --help"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    level = logging.INFO if args.verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    try:
+        return int(args.run(args))
+    except InvalidInput as error:
+        print(f"sam6d: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except Sam6dError as error:
+        print(f"sam6d: {error}", file=sys.stderr)
+        return UNABLE
+    except KeyboardInterrupt:
+        print("sam6d: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with all subcommands; each sets ``run`` to its function."""
+    parser = argparse.ArgumentParser(
+        prog="sam6d",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"sam6d_ros {__version__}")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say what is being done")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in (estimate, evaluate, onboard, demo):
+        module.add_parser(commands)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

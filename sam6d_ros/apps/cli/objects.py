@@ -1,0 +1,52 @@
+"""CAD files named on the command line become onboarded objects."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from sam6d_ros.apps.cli.options import CONSOLE
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.cad.objects import load_objects
+from sam6d_ros.cad.onboard import onboard
+from sam6d_ros.errors import InvalidObjects
+
+UNITS = ("auto", "mm", "m")
+
+
+def add_unit_option(parser: argparse._ActionsContainer) -> None:
+    """The unit of the CAD files."""
+    parser.add_argument(
+        "--cad-unit",
+        choices=UNITS,
+        default="auto",
+        help="unit of the CAD files; auto (default) decides from the size and refuses to guess "
+        "where both make sense",
+    )
+
+
+def load_models(args: argparse.Namespace, meshes: Sequence[Path]) -> list[ObjectModel]:
+    """Onboard the CAD files and those of the objects file (``args.objects``).
+
+    Raises:
+        InvalidObjects: none is given, or two have one name.
+        InvalidMesh: a file is unusable.
+    """
+    models = []
+    for path in meshes:
+        with CONSOLE.status(f"onboarding {path.name}"):
+            models.append(onboard(path, unit=args.cad_unit, cache_dir=args.cache_dir))
+    if args.objects is not None:
+        with CONSOLE.status(f"onboarding the objects of {args.objects.name}"):
+            models.extend(load_objects(args.objects, cache_dir=args.cache_dir))
+    names = [model.name for model in models]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InvalidObjects(
+            f"several CAD models are named {twice}; give them names of their own in an objects "
+            "file (--objects)"
+        )
+    if not models:
+        raise InvalidObjects("no CAD model is given; use --cad FILE or --objects YAML")
+    return models

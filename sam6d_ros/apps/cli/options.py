@@ -1,0 +1,82 @@
+"""Arguments that several subcommands share, and what is built from them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.config import BACKENDS, PipelineConfig
+from sam6d_ros.runtime.engine import Engine
+
+# People read stderr; stdout carries only results.
+CONSOLE = Console(stderr=True)
+
+
+def add_command(
+    commands: argparse._SubParsersAction, name: str, summary: str, description: str
+) -> argparse.ArgumentParser:
+    """A subcommand whose help keeps the line breaks of its examples."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=summary,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    return parser
+
+
+def add_backend_options(parser: argparse.ArgumentParser) -> None:
+    """How poses are computed."""
+    group = parser.add_argument_group("method")
+    group.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default="auto",
+        help="sam6d needs the released checkpoints and torch; geometric needs neither; auto "
+        "(default) takes sam6d when its checkpoints are there",
+    )
+    group.add_argument(
+        "--weights", type=Path, metavar="DIR", help="folder of the released checkpoints"
+    )
+    group.add_argument(
+        "--device", default="auto", help="for sam6d: auto (default), cpu or cuda[:N]"
+    )
+    add_cache_option(group)
+
+
+def add_cache_option(parser: argparse._ActionsContainer) -> None:
+    """Where onboarded objects are kept."""
+    parser.add_argument(
+        "--cache-dir",
+        type=Path,
+        metavar="DIR",
+        help="where onboarded objects are kept (default: ~/.cache/sam6d_ros)",
+    )
+
+
+def build_engine(
+    args: argparse.Namespace,
+    models: Sequence[ObjectModel],
+    min_score: float,
+    max_instances: int,
+) -> Engine:
+    """Load the backend and the objects, and warm up, saying so."""
+    config = PipelineConfig(
+        backend=args.backend,
+        device=args.device,
+        weights_dir=args.weights,
+        min_score=min_score,
+        max_instances=max_instances,
+    )
+    with CONSOLE.status("loading the backend"):
+        engine = Engine(config, args.cache_dir)
+    for index, model in enumerate(models):
+        with CONSOLE.status(f"preparing {model.name} ({index + 1} of {len(models)})"):
+            engine.add_object(model)
+    with CONSOLE.status("warming up"):
+        engine.warm_up()
+    return engine

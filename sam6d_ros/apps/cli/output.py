@@ -1,0 +1,94 @@
+"""Results as files: poses as JSON values, masks as COCO RLE, pictures as PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.errors import InvalidInput
+from sam6d_ros.geometry import se3
+from sam6d_ros.types import Detection, Frame, PoseEstimate, PoseEstimates
+
+
+def poses_as_json(
+    frame: Frame,
+    poses: PoseEstimates,
+    models: Mapping[str, ObjectModel],
+    inputs: Mapping[str, str],
+) -> dict[str, Any]:
+    """The content of poses.json: units and conventions are said in it."""
+    camera = frame.camera
+    return {
+        "convention": "cam_from_obj: p_cam = R p_obj + t; metres; camera optical frame "
+        "(x right, y down, z forward); p_obj in metres in the CAD frame",
+        "inputs": dict(inputs),
+        "stamp_ns": poses.stamp_ns,
+        "frame_id": poses.frame_id,
+        "camera": {
+            "K": camera.matrix.ravel().tolist(),
+            "width": camera.width,
+            "height": camera.height,
+        },
+        "poses": [pose_as_json(pose, models[pose.class_id]) for pose in poses.items],
+        "reason": poses.reason,
+        "timings_s": {stage: round(value, 4) for stage, value in poses.timings_s.items()},
+    }
+
+
+def pose_as_json(pose: PoseEstimate, model: ObjectModel) -> dict[str, Any]:
+    """One instance."""
+    cam_from_box = pose.cam_from_obj @ model.obj_from_box
+    return {
+        "name": pose.class_id,
+        "instance_id": pose.instance_id,
+        "score": round(pose.score, 4),
+        "score_parts": {name: round(float(v), 4) for name, v in pose.score_parts.items()},
+        "R": pose.cam_from_obj[:3, :3].tolist(),
+        "t": pose.cam_from_obj[:3, 3].tolist(),
+        "quat_xyzw": se3.quat_xyzw(pose.cam_from_obj).tolist(),
+        "box": {
+            "center": cam_from_box[:3, 3].tolist(),
+            "quat_xyzw": se3.quat_xyzw(cam_from_box).tolist(),
+            "size": np.asarray(model.box_size, float).tolist(),
+        },
+        "covariance": None if pose.covariance is None else np.asarray(pose.covariance).tolist(),
+        **mask_as_json(pose),
+    }
+
+
+def mask_as_json(pose: PoseEstimate) -> dict[str, Any]:
+    """Image box (x, y, width, height) and mask as COCO RLE; None when the mask is unknown."""
+    if pose.mask is None:
+        return {"bbox_xywh": None, "mask": None}
+    box = Detection(pose.class_id, pose.score, pose.mask).bbox_xywh
+    return {"bbox_xywh": list(box), "mask": encode_mask(pose.mask)}
+
+
+def encode_mask(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """COCO run-length encoding: {"size": [height, width], "counts": text}."""
+    rle = coco_mask.encode(np.asfortranarray(mask, np.uint8))
+    return {"size": [int(n) for n in rle["size"]], "counts": rle["counts"].decode("ascii")}
+
+
+def pose_text(pose: PoseEstimate) -> list[str]:
+    """x, y, z in metres and the quaternion xyzw, for a table."""
+    quaternion = " ".join(f"{value:+.3f}" for value in se3.quat_xyzw(pose.cam_from_obj))
+    return [*(f"{value:.4f}" for value in pose.cam_from_obj[:3, 3]), quaternion]
+
+
+def write_png(path: Path, rgb: NDArray[np.uint8]) -> None:
+    """Write an RGB image.
+
+    Raises:
+        InvalidInput: the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(path), np.ascontiguousarray(rgb[..., ::-1])):
+        raise InvalidInput(f"{path} cannot be written")
