@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -70,3 +71,9 @@ class ObjectModel:
     def scene(self) -> RayScene:
         """The mesh ready for ray casting (built on first use)."""
         return RayScene(self.vertices, self.faces, self.colors)
+
+    @cached_property
+    def scene_lab(self) -> NDArray[np.float32]:
+        """CIE L*a*b* (V, 3) float32 of the scene's vertex colours."""
+        rgb = self.scene.colors[None].astype(np.float32) / 255
+        return np.ascontiguousarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)[0])

@@ -1,0 +1,8 @@
+"""Weight-free backend: rendered views placed on depth, checked by rendering again."""
+
+from sam6d_ros.stages.geometric.estimate import TemplateEstimator
+from sam6d_ros.stages.geometric.propose import SegmentProposer
+from sam6d_ros.stages.geometric.refine import RenderRefiner
+from sam6d_ros.stages.geometric.score import TemplateScorer
+
+__all__ = ["RenderRefiner", "SegmentProposer", "TemplateEstimator", "TemplateScorer"]

@@ -1,0 +1,66 @@
+"""Candidate poses for each detection: the full search, inside its mask only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.config import PipelineConfig
+from sam6d_ros.geometry import se3
+from sam6d_ros.stages.geometric.candidates import SearchEffort, find_candidates, seeds_in
+from sam6d_ros.stages.geometric.library import ObjectLibrary
+from sam6d_ros.stages.geometric.scene import SceneMaps, scene_maps
+from sam6d_ros.types import Detection, Detections, Frame, PoseEstimate, PoseEstimates
+
+EFFORT = SearchEffort(seed_spacing=0.25, fitted=600, compared=80, rays=1500)
+CANDIDATES_PER_DETECTION = 8
+MASK_GROWTH_PX = 3  # a detector's mask may miss the rim
+
+
+class TemplateEstimator:
+    """Places every view on the points of each mask and keeps the poses that compare best."""
+
+    def __init__(self, config: PipelineConfig) -> None:
+        self._library = ObjectLibrary()
+
+    def prepare(self, model: ObjectModel) -> None:
+        """Render the object's views, or take them from the cache."""
+        self._library.kit(model)
+
+    def estimate(
+        self, frame: Frame, detections: Detections, objects: Sequence[ObjectModel]
+    ) -> PoseEstimates:
+        """Several candidates per detection, told apart by ``instance_id`` (the detection's)."""
+        scene = scene_maps(frame)
+        by_name = {model.name: model for model in objects}
+        found = [
+            pose
+            for detection in detections.items
+            if detection.class_id in by_name
+            for pose in self._candidates(scene, detection, by_name[detection.class_id])
+        ]
+        if not found:
+            return PoseEstimates.empty(frame, "no detection has enough measured depth")
+        return PoseEstimates(tuple(found), frame.stamp_ns, frame.frame_id)
+
+    def _candidates(
+        self, scene: SceneMaps, detection: Detection, model: ObjectModel
+    ) -> list[PoseEstimate]:
+        seeds = seeds_in(scene, _grown(detection.mask, scene), model, EFFORT.seed_spacing)
+        found = find_candidates(scene, seeds, self._library.kit(model), EFFORT)
+        best = found.take(np.arange(min(len(found), CANDIDATES_PER_DETECTION)))
+        poses = se3.from_rotation_translation(best.rotation, best.translation)
+        return [
+            PoseEstimate(model.name, float(score), pose, instance_id=detection.instance_id)
+            for pose, score in zip(poses, best.score, strict=True)
+        ]
+
+
+def _grown(mask: NDArray[np.bool_], scene: SceneMaps) -> NDArray[np.uint8]:
+    size = (scene.camera.width, scene.camera.height)
+    small = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    return cv2.dilate(small, np.ones((2 * MASK_GROWTH_PX + 1,) * 2, np.uint8))

@@ -1,0 +1,112 @@
+"""Class-agnostic regions of a depth image: what stands off the large planes."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sam6d_ros.geometry.camera import back_project
+from sam6d_ros.stages.geometric.scene import SceneMaps, scene_maps
+from sam6d_ros.types import Frame, Proposals
+
+MAX_PLANES = 4
+PLANE_SAMPLES = 4000  # pixels that vote
+PLANE_TRIALS = 200  # one pixel with its normal makes one trial plane
+PLANE_SHARE = 0.08  # of the measured pixels: smaller planes may be object faces
+PLANE_EXTENT_M = 0.4  # likewise
+PLANE_BASE_M, PLANE_PER_M2 = 0.005, 0.004  # half thickness: sensor noise grows with range²
+PLANE_COS = 0.85
+REGION_MIN_PX = 60
+MAX_RANGE_M = 4.0  # consumer depth cameras measure centimetres wrong beyond
+MAX_REGIONS = 64
+
+
+class SegmentProposer:
+    """Cuts the measured surface along large planes and depth steps."""
+
+    def propose(self, frame: Frame) -> Proposals:
+        """Connected regions off the dominant planes, largest first."""
+        scene = scene_maps(frame)
+        foreground = off_planes(scene)
+        labels = _split_at_depth_steps(scene.depth, foreground)
+        counts = np.bincount(labels.ravel(), minlength=1)
+        counts[0] = 0
+        chosen = [i for i in np.argsort(-counts)[:MAX_REGIONS] if counts[i] >= REGION_MIN_PX]
+        if not chosen:
+            return Proposals.empty(frame, "nothing stands off the dominant planes")
+        size = frame.depth.shape[::-1]
+        masks = [
+            cv2.resize((labels == i).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+            for i in chosen
+        ]
+        fill = [mask.sum() / _box_area(mask) for mask in masks]
+        return Proposals(np.stack(masks), np.array(fill, np.float32))
+
+
+def _box_area(mask: NDArray[np.bool_]) -> int:
+    return int(np.ptp(np.flatnonzero(mask.any(0))) + 1) * int(np.ptp(np.flatnonzero(mask.any(1))) + 1)
+
+
+def off_planes(scene: SceneMaps) -> NDArray[np.bool_]:
+    """(H, W) bool: measured pixels within range that lie on no large plane."""
+    points = back_project(scene.camera, scene.depth)
+    remaining = (scene.depth > 0) & (scene.depth < MAX_RANGE_M)
+    total = remaining.sum()
+    rng = np.random.default_rng(0)
+    for _ in range(MAX_PLANES):
+        plane = _largest_plane(points, scene.normals, remaining, rng)
+        if plane is None:
+            break
+        on_plane = remaining & (np.abs(points @ plane[:3] + plane[3]) < _thickness(points[..., 2]))
+        if on_plane.sum() < PLANE_SHARE * total:
+            break
+        if _extent(points[on_plane]) < PLANE_EXTENT_M:
+            break
+        remaining &= ~on_plane
+    return remaining
+
+
+def _thickness(z: NDArray) -> NDArray:
+    return PLANE_BASE_M + PLANE_PER_M2 * z * z
+
+
+def _extent(points: NDArray) -> float:
+    """Second-largest spread of a flat patch: a shelf edge is long but no support plane."""
+    axes = np.linalg.svd(np.cov(points[:: max(1, len(points) // 2000)].T))[0]
+    low, high = np.percentile(points @ axes[:, :2], [2, 98], axis=0)
+    return float((high - low).min())
+
+
+def _largest_plane(
+    points: NDArray, normals: NDArray, remaining: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.float64] | None:
+    """(nx, ny, nz, d) of the plane with the most pixels, refined by least squares."""
+    usable = np.argwhere(remaining & (np.abs(normals).sum(-1) > 0))
+    if len(usable) < REGION_MIN_PX:
+        return None
+    rows, cols = usable[rng.integers(len(usable), size=PLANE_SAMPLES)].T
+    p, n = points[rows, cols].astype(float), normals[rows, cols].astype(float)
+    trial_n, trial_p = n[:PLANE_TRIALS], p[:PLANE_TRIALS]
+    offset = np.abs(p @ trial_n.T - (trial_n * trial_p).sum(1))
+    near = (offset < _thickness(p[:, 2:])) & (n @ trial_n.T > PLANE_COS)
+    inlier = near[:, near.sum(0).argmax()]
+    for _ in range(2):
+        centre = p[inlier].mean(0)
+        normal = np.linalg.svd(p[inlier] - centre, full_matrices=False)[2][2]
+        inlier = np.abs((p - centre) @ normal) < _thickness(p[:, 2])
+    return np.append(normal, -normal @ centre)
+
+
+def _split_at_depth_steps(
+    depth: NDArray[np.float32], foreground: NDArray[np.bool_]
+) -> NDArray[np.int32]:
+    """Connected components (H, W) int32, 0 = none, that do not cross a step in depth."""
+    kernel = np.ones((3, 3), np.uint8)
+    filled = np.where(depth > 0, depth, np.nan).astype(np.float32)
+    high = cv2.dilate(np.nan_to_num(filled, nan=0.0), kernel)
+    low = cv2.erode(np.nan_to_num(filled, nan=1e3), kernel)
+    smooth = (high - low) < 0.01 + 0.01 * depth
+    solid = (foreground & smooth).astype(np.uint8)
+    solid = cv2.morphologyEx(solid, cv2.MORPH_OPEN, kernel)
+    return cv2.connectedComponents(solid, connectivity=4)[1]

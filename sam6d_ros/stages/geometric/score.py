@@ -1,0 +1,97 @@
+"""Which region shows which object: a coarse search of every object over all regions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.config import PipelineConfig
+from sam6d_ros.geometry import se3
+from sam6d_ros.stages.geometric.candidates import SearchEffort, find_candidates, seeds_in
+from sam6d_ros.stages.geometric.compare import explained_mask
+from sam6d_ros.stages.geometric.library import ObjectLibrary
+from sam6d_ros.stages.geometric.scene import SceneMaps, scene_maps
+from sam6d_ros.stages.geometric.search import Hypotheses
+from sam6d_ros.types import Detection, Detections, Frame, Proposals
+
+EFFORT = SearchEffort(seed_spacing=0.5, fitted=80, compared=12, rays=900)
+MIN_DETECTION_SCORE = 0.25  # the pose stage decides; this only bounds its work
+SAME_INSTANCE_IOU = 0.4
+SPARE_DETECTIONS = 2  # beyond max_instances: the first choice may turn out wrong
+MIN_MASK_PX = 50
+
+
+class TemplateScorer:
+    """Finds instances by placing rendered views on the regions; masks show what they explain."""
+
+    def __init__(self, config: PipelineConfig) -> None:
+        self._library = ObjectLibrary()
+        self._limit = config.max_instances + SPARE_DETECTIONS
+
+    def prepare(self, model: ObjectModel) -> None:
+        """Render the object's views, or take them from the cache."""
+        self._library.kit(model)
+
+    def score(
+        self, frame: Frame, proposals: Proposals, objects: Sequence[ObjectModel]
+    ) -> Detections:
+        """Detections of all objects, best first; several may claim the same pixels."""
+        scene = scene_maps(frame)
+        labels = _label_image(proposals, scene)
+        found = [d for model in objects for d in self._detect(scene, labels, model, frame)]
+        if not found:
+            return Detections.empty("no region resembles any of the objects")
+        return Detections(tuple(sorted(found, key=lambda d: -d.score)))
+
+    def _detect(
+        self, scene: SceneMaps, labels: NDArray, model: ObjectModel, frame: Frame
+    ) -> list[Detection]:
+        seeds = seeds_in(scene, labels, model, EFFORT.seed_spacing)
+        candidates = find_candidates(scene, seeds, self._library.kit(model), EFFORT)
+        kept = _distinct(scene, model, candidates, self._limit)
+        size = frame.depth.shape[::-1]
+        return [
+            Detection(
+                model.name,
+                score,
+                cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0,
+                f"{model.name}_{index}",
+            )
+            for index, (score, mask) in enumerate(kept)
+        ]
+
+
+def _label_image(proposals: Proposals, scene: SceneMaps) -> NDArray[np.int32]:
+    """(H, W) region number from 1 at the working size; smaller regions lie on top."""
+    size = (scene.camera.width, scene.camera.height)
+    labels = np.zeros(size[::-1], np.int32)
+    for index in np.argsort([-mask.sum() for mask in proposals.masks]):
+        mask = proposals.masks[index].astype(np.uint8)
+        labels[cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST) > 0] = index + 1
+    return labels
+
+
+def _distinct(
+    scene: SceneMaps, model: ObjectModel, candidates: Hypotheses, limit: int
+) -> list[tuple[float, NDArray[np.bool_]]]:
+    """Scores and masks of the best candidates that explain different pixels."""
+    kept: list[tuple[float, NDArray[np.bool_]]] = []
+    for rotation, translation, score in zip(
+        candidates.rotation, candidates.translation, candidates.score, strict=True
+    ):
+        if len(kept) == limit or score < MIN_DETECTION_SCORE:
+            break
+        pose = se3.from_rotation_translation(rotation, translation)
+        mask = explained_mask(scene, model, pose)
+        if mask.sum() >= MIN_MASK_PX and all(_iou(mask, m) < SAME_INSTANCE_IOU for _, m in kept):
+            kept.append((float(score), mask))
+    return kept
+
+
+def _iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    union = (a | b).sum()
+    return float((a & b).sum() / union) if union else 0.0

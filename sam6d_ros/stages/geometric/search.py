@@ -1,0 +1,324 @@
+"""Coarse search: every view, with in-plane turns, placed on every seed point of the scene."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numba import njit, prange
+from numpy.typing import NDArray
+
+from sam6d_ros.stages.geometric.kernels import color_similarity, normal_agreement
+from sam6d_ros.stages.geometric.scene import SceneMaps
+from sam6d_ros.stages.geometric.templates import ANCHORS, ViewTemplates
+
+TURNS = 24  # in-plane, 15° apart
+SEARCH_POINTS = 24
+SEARCH_RINGS = 12
+KEPT_PER_SEED = 10
+MIN_SCORE = 0.08  # chance placements score less
+MIN_SHOWN = 0.3  # share of an object that must be visible to count in full
+SEED_COS = 0.5  # cosine between the normals of seed and anchor: a view step and noise allow this
+SEED_COLOR = 0.15  # colour similarity of seed and anchor
+TOLERANCE = 0.08  # in diameters: half a view step moves the rim by this much
+SAME_SHIFT = 0.06  # in diameters
+SAME_ANGLE = np.radians(12)
+BEHIND_PENALTY = 0.6  # the scene is seen where the object should block it
+CONTINUES_PENALTY = 0.3  # the surface goes on past the silhouette
+
+
+@dataclass(frozen=True)
+class Hypotheses:
+    """N guesses of one object's pose.
+
+    Attributes:
+        rotation: (N, 3, 3) float64, cam_from_obj.
+        translation: (N, 3) float64 metres.
+        score: (N,) float32, comparable within one object only.
+        region: (N,) int64, the region whose seed it grew from.
+    """
+
+    rotation: NDArray[np.float64]
+    translation: NDArray[np.float64]
+    score: NDArray[np.float32]
+    region: NDArray[np.int64]
+
+    def take(self, index: NDArray) -> Hypotheses:
+        """The chosen ones."""
+        return Hypotheses(
+            self.rotation[index], self.translation[index], self.score[index], self.region[index]
+        )
+
+    def with_score_unsorted(self, score: NDArray) -> Hypotheses:
+        """The same poses, in the same order, with other scores."""
+        return replace(self, score=np.asarray(score, np.float32))
+
+    def with_score(self, score: NDArray) -> Hypotheses:
+        """The same poses with other scores, best first."""
+        scored = self.with_score_unsorted(score)
+        return scored.take(np.argsort(-scored.score, kind="stable"))
+
+    def __len__(self) -> int:
+        return len(self.score)
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """S scene points on which views are placed.
+
+    Attributes:
+        pixels_rc: (S, 2) int64 pixels as (row, column) at the working size.
+        region: (S,) int64 index of the region each lies in.
+    """
+
+    pixels_rc: NDArray[np.int64]
+    region: NDArray[np.int64]
+
+
+def diverse(
+    hypotheses: Hypotheses, centre_obj: NDArray, diameter: float, per_region: int
+) -> Hypotheses:
+    """The best of every region that differ by SAME_SHIFT or SAME_ANGLE from better ones there.
+
+    A quota for each region keeps a partly hidden object in the race against a large clean surface
+    that happens to resemble it.
+    """
+    ranked = hypotheses.with_score(hypotheses.score)
+    centres = ranked.rotation @ centre_obj + ranked.translation
+    n_region = int(ranked.region.max(initial=-1)) + 1
+    kept = _diverse(
+        ranked.rotation, centres, ranked.region, SAME_SHIFT * diameter, np.cos(SAME_ANGLE),
+        per_region, n_region,
+    )  # fmt: skip
+    return ranked.take(kept)
+
+
+@njit(cache=True)
+def _diverse(rotation, centres, region, shift, cos_angle, quota, n_region):  # type: ignore[no-untyped-def]
+    kept = np.empty((n_region, quota), np.int64)
+    count = np.zeros(n_region, np.int64)
+    chosen = np.zeros(len(centres), np.bool_)
+    for i in range(len(centres)):
+        g = region[i]
+        if count[g] == quota:
+            continue
+        fresh = True
+        for j in range(count[g]):
+            k = kept[g, j]
+            d2 = 0.0
+            trace = 0.0
+            for a in range(3):
+                d2 += (centres[i, a] - centres[k, a]) ** 2
+                for b in range(3):
+                    trace += rotation[i, a, b] * rotation[k, a, b]
+            if d2 < shift * shift and (trace - 1) / 2 > cos_angle:
+                fresh = False
+                break
+        if fresh:
+            kept[g, count[g]] = i
+            count[g] += 1
+            chosen[i] = True
+    return np.flatnonzero(chosen)
+
+
+@dataclass(frozen=True)
+class TurnedViews:
+    """The first points of every view in every in-plane turn, relative to its first anchor."""
+
+    rotation: NDArray[np.float32]
+    anchors: NDArray[np.float32]
+    anchor_normals: NDArray[np.float32]
+    anchor_lab: NDArray[np.float32]
+    points: NDArray[np.float32]
+    normals: NDArray[np.float32]
+    rings: NDArray[np.float32]
+    lab: NDArray[np.float32]
+
+
+def turn_views(templates: ViewTemplates) -> TurnedViews:
+    """Turn every view by TURNS in-plane angles; (V·TURNS, …) arrays in view coordinates."""
+    angles = 2 * np.pi * np.arange(TURNS) / TURNS
+    turn = np.zeros((TURNS, 3, 3))
+    turn[:, 0, 0] = turn[:, 1, 1] = np.cos(angles)
+    turn[:, 1, 0] = np.sin(angles)
+    turn[:, 0, 1] = -turn[:, 1, 0]
+    turn[:, 2, 2] = 1
+    rotation = np.einsum("tij,vjk->vtik", turn, templates.view_from_obj).reshape(-1, 3, 3)
+    middle = templates.anchors[:, :1]
+
+    def turned(values: NDArray) -> NDArray[np.float32]:
+        repeated = np.repeat(values, TURNS, axis=0)
+        return np.ascontiguousarray(repeated @ rotation.transpose(0, 2, 1), np.float32)
+
+    return TurnedViews(
+        rotation=rotation.astype(np.float32),
+        anchors=turned(templates.anchors - middle),
+        anchor_normals=turned(templates.anchor_normals),
+        anchor_lab=templates.anchor_lab,
+        points=turned(templates.points[:, :SEARCH_POINTS] - middle),
+        normals=turned(templates.normals[:, :SEARCH_POINTS]),
+        rings=turned(templates.rings[:, :SEARCH_RINGS] - middle),
+        lab=np.ascontiguousarray(templates.lab[:, :SEARCH_POINTS]),
+    )
+
+
+def coarse_search(
+    scene: SceneMaps,
+    seeds: Seeds,
+    templates: ViewTemplates,
+    turned: TurnedViews,
+    diameter: float,
+    use_color: bool,
+) -> Hypotheses:
+    """The best few placements on every seed."""
+    camera = scene.camera
+    scores, ids = _search(
+        scene.depth, scene.normals, scene.lab, camera.fx, camera.fy, camera.cx, camera.cy,
+        seeds.pixels_rc, turned.anchors, turned.anchor_normals, turned.anchor_lab, turned.points, turned.normals, turned.rings, turned.lab,
+        np.float32(TOLERANCE * diameter), use_color,
+    )  # fmt: skip
+    seed_index, slot = np.nonzero(ids >= 0)
+    view_turn, anchor = np.divmod(ids[seed_index, slot], ANCHORS)
+    rows, cols = seeds.pixels_rc[seed_index].T
+    z = scene.depth[rows, cols].astype(np.float64)
+    points = np.stack([(cols - camera.cx) / camera.fx * z, (rows - camera.cy) / camera.fy * z, z], 1)
+    rotation = _look_along(points) @ turned.rotation[view_turn].astype(np.float64)
+    anchors = templates.anchors[view_turn // TURNS, anchor].astype(np.float64)
+    translation = points - np.einsum("nij,nj->ni", rotation, anchors)
+    score = scores[seed_index, slot]
+    return Hypotheses(rotation, translation, score, seeds.region[seed_index])
+
+
+def _look_along(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Smallest rotations (N, 3, 3) that turn the optical axis towards points (N, 3)."""
+    f = points / np.linalg.norm(points, axis=1, keepdims=True)
+    x, y, z = f.T
+    k = 1 / (1 + z)
+    rows = [[1 - x * x * k, -x * y * k, x], [-x * y * k, 1 - y * y * k, y], [-x, -y, z]]
+    return np.array(rows).transpose(2, 0, 1)
+
+
+@njit(parallel=True, cache=True, fastmath=True)
+def _search(  # type: ignore[no-untyped-def]
+    depth, normals, lab, fx, fy, cx, cy, seeds, anchors, anchor_normals, anchor_lab, points,
+    point_normals, rings, colors, tol, use_color
+):  # fmt: skip
+    n_seed, n_anchor = len(seeds), anchors.shape[1]
+    turns = len(points) // len(colors)
+    best_score = np.full((n_seed, KEPT_PER_SEED), MIN_SCORE, np.float32)
+    best_id = np.full((n_seed, KEPT_PER_SEED), -1, np.int64)
+    for s in prange(n_seed):
+        row, col = seeds[s, 0], seeds[s, 1]
+        z0 = depth[row, col]
+        p = np.empty(3, np.float32)
+        p[0], p[1], p[2] = (col - cx) / fx * z0, (row - cy) / fy * z0, z0
+        norm = math.sqrt(p[0] * p[0] + p[1] * p[1] + p[2] * p[2])
+        ax, ay, az = p[0] / norm, p[1] / norm, p[2] / norm
+        k = 1.0 / (1.0 + az)
+        m = np.empty((3, 3), np.float32)
+        m[0, 0], m[0, 1], m[0, 2] = 1 - ax * ax * k, -ax * ay * k, ax
+        m[1, 0], m[1, 1], m[1, 2] = -ax * ay * k, 1 - ay * ay * k, ay
+        m[2, 0], m[2, 1], m[2, 2] = -ax, -ay, az
+        # The seed's normal, turned back to the optical axis, meets the views' normals directly.
+        sx, sy, sz = normals[row, col, 0], normals[row, col, 1], normals[row, col, 2]
+        bx = m[0, 0] * sx + m[1, 0] * sy + m[2, 0] * sz
+        by = m[0, 1] * sx + m[1, 1] * sy + m[2, 1] * sz
+        bz = m[0, 2] * sx + m[1, 2] * sy + m[2, 2] * sz
+        known = sx != 0 or sy != 0 or sz != 0
+        for view in range(len(colors)):
+            for a in range(n_anchor):
+                if use_color and SEED_COLOR > color_similarity(
+                    lab[row, col, 0], lab[row, col, 1], lab[row, col, 2],
+                    anchor_lab[view, a, 0], anchor_lab[view, a, 1], anchor_lab[view, a, 2],
+                ):  # fmt: skip
+                    continue
+                for r in range(view * turns, (view + 1) * turns):
+                    if known and SEED_COS > (
+                        anchor_normals[r, a, 0] * bx
+                        + anchor_normals[r, a, 1] * by
+                        + anchor_normals[r, a, 2] * bz
+                    ):
+                        continue
+                    score = _place(
+                        depth, normals, lab, fx, fy, cx, cy, m, p, anchors[r, a], points[r],
+                        point_normals[r], rings[r], colors[view], tol, use_color,
+                        best_score[s, KEPT_PER_SEED - 1],
+                    )  # fmt: skip
+                    _insert(best_score[s], best_id[s], score, r * n_anchor + a)
+    return best_score, best_id
+
+
+@njit(cache=True)
+def _insert(scores, ids, score, new_id):  # type: ignore[no-untyped-def]
+    """Put an entry into a descending list of fixed length, if it belongs there."""
+    slot = len(scores) - 1
+    if score <= scores[slot]:
+        return
+    while slot > 0 and scores[slot - 1] < score:
+        scores[slot] = scores[slot - 1]
+        ids[slot] = ids[slot - 1]
+        slot -= 1
+    scores[slot] = score
+    ids[slot] = new_id
+
+
+@njit(cache=True, fastmath=True)
+def _place(  # type: ignore[no-untyped-def]
+    depth, normals, lab, fx, fy, cx, cy, m, seed, anchor, points, point_normals, rings, colors,
+    tol, use_color, floor
+):  # fmt: skip
+    """Score of one view whose anchor lies on the seed; stops when it cannot exceed the floor."""
+    height, width = depth.shape
+    n_pts, n_ring = len(points), len(rings)
+    got = 0.0
+    shown = float(n_pts)  # points that nothing hides
+    for i in range(n_pts):
+        # Below what the rest could still bring, or hopeless after a fair sample.
+        if got + n_pts - i < floor * math.sqrt(n_pts * shown) or (i == 12 and got < 0.8):
+            return -1.0
+        x, y, z = points[i, 0] - anchor[0], points[i, 1] - anchor[1], points[i, 2] - anchor[2]
+        qx = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + seed[0]
+        qy = m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + seed[1]
+        qz = m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + seed[2]
+        u, v = int(fx * qx / qz + cx + 0.5), int(fy * qy / qz + cy + 0.5)
+        if u < 0 or v < 0 or u >= width or v >= height:
+            continue
+        zo = depth[v, u]
+        if zo <= 0:
+            continue
+        e = zo - qz
+        if e > tol:
+            got -= BEHIND_PENALTY
+        elif e > -tol:
+            x, y, z = point_normals[i, 0], point_normals[i, 1], point_normals[i, 2]
+            w = normal_agreement(
+                m[0, 0] * x + m[0, 1] * y + m[0, 2] * z,
+                m[1, 0] * x + m[1, 1] * y + m[1, 2] * z,
+                m[2, 0] * x + m[2, 1] * y + m[2, 2] * z,
+                normals[v, u, 0], normals[v, u, 1], normals[v, u, 2],
+            )  # fmt: skip
+            if use_color and w > 0:
+                w *= color_similarity(
+                    lab[v, u, 0], lab[v, u, 1], lab[v, u, 2],
+                    colors[i, 0], colors[i, 1], colors[i, 2],
+                )  # fmt: skip
+            got += w * (1.0 - 0.5 * (e / tol) ** 2)
+        else:
+            shown -= 1.0
+    # Hidden points say nothing: they lower the score by the square root of their share only.
+    score = got / math.sqrt(n_pts * max(shown, MIN_SHOWN * n_pts))
+    if score <= floor:
+        return -1.0
+    beyond = 0
+    for i in range(n_ring):
+        x, y, z = rings[i, 0] - anchor[0], rings[i, 1] - anchor[1], rings[i, 2] - anchor[2]
+        qx = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + seed[0]
+        qy = m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + seed[1]
+        qz = m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + seed[2]
+        u, v = int(fx * qx / qz + cx + 0.5), int(fy * qy / qz + cy + 0.5)
+        if 0 <= u < width and 0 <= v < height:
+            zo = depth[v, u]
+            if zo > 0 and abs(zo - qz) < 0.5 * tol:
+                beyond += 1
+    return score - CONTINUES_PENALTY * beyond / n_ring
