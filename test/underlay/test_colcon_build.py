@@ -1,0 +1,61 @@
+"""A workspace with a copy of this package builds with colcon, and what it installs works."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+NOT_SOURCES = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "install", "log")
+EXECUTABLES = ("pipeline", "pose_node", "replay_node", "segmentation_node")
+USE_WHAT_WAS_INSTALLED = f"""
+import importlib, pathlib, sys
+from ament_index_python.packages import get_package_prefix, get_package_share_directory
+import sam6d_ros, sam6d_ros.msg, sam6d_ros.types
+from rclpy.serialization import deserialize_message, serialize_message
+
+prefix = pathlib.Path(get_package_prefix("sam6d_ros"))
+assert prefix == pathlib.Path(sys.argv[1]), prefix
+for module in (sam6d_ros, sam6d_ros.msg, sam6d_ros.types):
+    assert prefix in pathlib.Path(module.__file__).parents, module.__file__
+sent = sam6d_ros.msg.InstanceMaskArray(width=3, reason="no depth")
+kind = sam6d_ros.msg.InstanceMaskArray
+assert deserialize_message(serialize_message(sent), kind) == sent
+for name in {EXECUTABLES}:
+    assert callable(importlib.import_module("sam6d_ros.apps.ros." + name).main)
+share = pathlib.Path(get_package_share_directory("sam6d_ros"))
+assert (share / "config/fastdds.xml").is_file()
+"""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    shutil.copytree(REPO, tmp_path / "src/sam6d_ros", ignore=NOT_SOURCES)
+    return tmp_path
+
+
+def run(workspace: Path, *command: str) -> str:
+    """Run in the workspace as in a shell where the environment has been activated."""
+    env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "AMENT_PREFIX_PATH")}
+    env["PATH"] = os.pathsep.join([str(Path(sys.prefix) / "bin"), env["PATH"]])
+    env["CMAKE_PREFIX_PATH"] = sys.prefix
+    done = subprocess.run(command, cwd=workspace, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [[], ["--symlink-install"]], ids=["copy", "symlink"])
+def test_colcon_build_installs_a_working_package(workspace: Path, options: list[str]) -> None:
+    run(workspace, "colcon", "build", *options)
+    built = [path.name for path in (workspace / "build").iterdir() if path.is_dir()]
+    assert built == ["sam6d_ros"]  # and nothing of underlay/
+    prefix = workspace / "install/sam6d_ros"
+    for name in EXECUTABLES:
+        assert os.access(prefix / "lib/sam6d_ros" / name, os.X_OK), name
+    script = workspace / "use.py"
+    script.write_text(USE_WHAT_WAS_INSTALLED)
+    run(workspace, "bash", "-c", f"source install/setup.bash && python {script} {prefix}")
