@@ -66,7 +66,7 @@ class CentroidEstimator:
         return candidates
 
 
-def build(config, objects_file, role):
+def build(config, objects_file, cache_dir, role):
     stage = CentroidEstimator()
     engine = Engine(
         config,

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from ament_index_python.packages import get_package_share_directory
 from rclpy.node import Node
 
 from sam6d_ros.apps.ros.parameters import Parameter
+from sam6d_ros.cad.cache import default_cache_dir
+from sam6d_ros.cad.objects import load_objects
 from sam6d_ros.config import BACKENDS, PipelineConfig
 from sam6d_ros.errors import InvalidConfig
 from sam6d_ros.runtime.engine import Engine
 
-# (config, objects file, role) → an engine with its objects, warmed up.
-EngineBuilder = Callable[[PipelineConfig, Path, str], Engine]
+# (config, objects file, cache folder, role) → an engine with its objects, warmed up.
+EngineBuilder = Callable[[PipelineConfig, Path, Path, str], Engine]
 
 PARAMETERS = (
     Parameter("objects_file", "", "YAML list of the objects to look for (docs/objects.md)"),
+    Parameter("cache_dir", "", "where onboarded objects are kept; empty: ~/.cache/sam6d_ros"),
     Parameter("backend", "auto", "implementation of the stages", choices=BACKENDS),
     Parameter("device", "auto", "auto, cpu or cuda[:N]; used by the sam6d backend"),
     Parameter("weights_dir", "", "folder of the sam6d checkpoints; empty for the default"),
@@ -58,17 +62,26 @@ def objects_file_of(node: Node) -> Path:
     return Path(path).expanduser()
 
 
-def build(config: PipelineConfig, objects_file: Path, role: str) -> Engine:
+def cache_dir_of(node: Node) -> Path:
+    """The folder of the cache from a node's parameters."""
+    path = node.get_parameter("cache_dir").value
+    return Path(path).expanduser() if path else default_cache_dir()
+
+
+def share_folder(package: str) -> Path:
+    """Where ``package://`` addresses of a ROS package lead."""
+    return Path(get_package_share_directory(package))
+
+
+def build(config: PipelineConfig, objects_file: Path, cache_dir: Path, role: str) -> Engine:
     """Load the objects and one half of the pipeline, and warm it up.
 
     Raises:
         InvalidObjects, InvalidMesh: an object cannot be loaded.
         BackendUnavailable, CheckpointError: the backend cannot run.
     """
-    from sam6d_ros.cad.objects import load_objects
-
-    engine = Engine(config, role=role)
-    for model in load_objects(objects_file):
+    engine = Engine(config, cache_dir, role)
+    for model in load_objects(objects_file, cache_dir=cache_dir, resolve_package=share_folder):
         engine.add_object(model)
     engine.warm_up()
     return engine

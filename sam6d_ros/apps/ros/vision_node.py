@@ -66,8 +66,12 @@ class VisionNode(Node, ABC, Generic[Item]):
     def configure(self) -> bool:
         """Load the objects and the stages and warm up; False, with the reason shown, if not."""
         try:
-            config = engines.config_of(self)
-            self.engine = self._build_engine(config, engines.objects_file_of(self), self._role)
+            self.engine = self._build_engine(
+                engines.config_of(self),
+                engines.objects_file_of(self),
+                engines.cache_dir_of(self),
+                self._role,
+            )
             self.configured()
         except Exception as error:  # the boundary: see status.ERROR_TABLE
             self.status.failed(error, loading=True)
