@@ -1,0 +1,125 @@
+"""Point-cloud operators of the Pose Estimation Model, in plain torch.
+
+The released weights were trained with CUDA operators whose index choices matter (PointNet++
+operators, Qi et al. 2017); these functions choose the same indices. They run on any device and
+keep fixed shapes, so nothing waits for the GPU.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# The CUDA kernel reduces with at most this many threads; the reduction decides ties.
+MAX_LANES = 512
+FAR = 1e10  # squared distance before any point is chosen
+
+
+def tie_order(count: int, device: torch.device | str = "cpu") -> Tensor:
+    """Indices (count,) int64 in the order in which the CUDA reduction prefers tied candidates.
+
+    Thread k mod T keeps its first maximum; the tree reduction over T threads then prefers the
+    lower of two tied partners, which ranks threads by their bit-reversed number. Ties are common:
+    template points share half-precision coordinates and draws repeat points.
+    """
+    bits = min(MAX_LANES, 1 << (count.bit_length() - 1)).bit_length() - 1
+    index = torch.arange(count, device=device)
+    lane = index % (1 << bits)
+    reverse = torch.zeros_like(lane)
+    for bit in range(bits):
+        reverse |= ((lane >> bit) & 1) << (bits - 1 - bit)
+    return torch.argsort(reverse * count + index)
+
+
+def furthest_point_sampling(points: Tensor, count: int) -> Tensor:
+    """Choose points one after the other, each furthest from those chosen before.
+
+    Starts at point 0. Unlike the classic operator no point near the origin is skipped. When all
+    points are used up, point 0 repeats.
+
+    Args:
+        points: (B, N, 3) float32.
+        count: how many to choose; may exceed N.
+
+    Returns:
+        (B, count) int64 indices.
+    """
+    order = tie_order(points.shape[1], points.device)
+    # Candidates lie in preference order, so argmax (first of equals) settles ties rightly.
+    axes = points[:, order].transpose(1, 2).contiguous().unbind(1)
+    nearest = torch.full_like(axes[0], FAR)
+    squared, term = torch.empty_like(nearest), torch.empty_like(nearest)
+    chosen = torch.empty((points.shape[0], count), dtype=torch.int64, device=points.device)
+    last = chosen.new_zeros((points.shape[0], 1))
+    for step in range(count):
+        chosen[:, step : step + 1] = last
+        # ((dx² + dy²) + dz²) with every operation rounded: a fused sum would break ties.
+        for axis, coordinate in enumerate(axes):
+            target = squared if axis == 0 else term
+            torch.sub(coordinate, coordinate.gather(1, last), out=target)
+            target.mul_(target)
+            if axis:
+                squared.add_(term)
+        torch.minimum(nearest, squared, out=nearest)
+        last = nearest.argmax(1, keepdim=True)
+    return order[chosen]
+
+
+def squared_distances(queries: Tensor, points: Tensor) -> Tensor:
+    """(B, Q, N) float32 squared distances by coordinate differences: exact for near points."""
+    out = (queries[:, :, None, 0] - points[:, None, :, 0]).square_()
+    for axis in (1, 2):
+        out += (queries[:, :, None, axis] - points[:, None, :, axis]).square_()
+    return out
+
+
+def first_neighbours(squared: Tensor, radius: float, count: int) -> Tensor:
+    """The first ``count`` points, in index order, that lie strictly within the radius.
+
+    First in index order, not nearest: that is what the operator of the original does. Slots
+    that stay unfilled repeat the first hit; a query without a hit gets index 0 everywhere.
+
+    Args:
+        squared: (B, Q, N) float32 squared distances.
+        radius: in the units of the points.
+
+    Returns:
+        (B, Q, count) int64 indices.
+    """
+    limit = torch.tensor(radius, dtype=torch.float32).square().item()  # r² in float32
+    inside = squared < limit
+    rank = inside.cumsum(-1, dtype=torch.int32)
+    # What is outside, or beyond the last slot, is written to one extra slot and dropped.
+    slot = torch.where(inside & (rank <= count), rank - 1, count).long()
+    index = torch.arange(squared.shape[-1], device=squared.device).expand_as(slot)
+    out = slot.new_zeros((*slot.shape[:-1], count + 1)).scatter_(-1, slot, index)[..., :count]
+    filled = torch.arange(count, device=out.device) < rank[..., -1:]
+    return torch.where(filled, out, out[..., :1])
+
+
+def ball_query(queries: Tensor, points: Tensor, radius: float, count: int) -> Tensor:
+    """:func:`first_neighbours` of (B, Q, 3) queries among (B, N, 3) points."""
+    return first_neighbours(squared_distances(queries, points), radius, count)
+
+
+def gather_rows(values: Tensor, index: Tensor) -> Tensor:
+    """Rows of (B, N, C) at (B, ...) indices: (B, ..., C). Either batch may be 1."""
+    batch = max(len(values), len(index))
+    flat = index.reshape(len(index), -1, 1).expand(batch, -1, values.shape[-1])
+    rows = values.expand(batch, -1, -1).gather(1, flat)
+    return rows.reshape(batch, *index.shape[1:], values.shape[-1])
+
+
+def group(points: Tensor, queries: Tensor, index: Tensor) -> Tensor:
+    """Neighbours of each query, relative and absolute.
+
+    Args:
+        points: (B, N, 3).
+        queries: (B, Q, 3).
+        index: (B, Q, S) neighbours of each query among the points.
+
+    Returns:
+        (B, Q, S, 6): neighbour − query, then neighbour.
+    """
+    neighbours = gather_rows(points, index)
+    return torch.cat([neighbours - queries[:, :, None], neighbours], dim=-1)

@@ -1,0 +1,69 @@
+"""The golden vectors of the original, file by file (the whole folder: ``check.py``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="the networks need torch: make setup-sam6d")
+
+import check  # noqa: E402
+from golden_reference import DEFAULT_REFERENCE, Reference  # noqa: E402
+from golden_report import Report, max_error  # noqa: E402
+
+pytestmark = pytest.mark.sam6d
+FOLDER = DEFAULT_REFERENCE / "public"
+FILES = check.golden_files(FOLDER) if FOLDER.is_dir() else []
+
+
+@pytest.fixture(scope="module")
+def ref() -> Iterator[Reference]:
+    yield Reference(FOLDER)
+
+
+@pytest.mark.skipif(not FILES, reason=f"golden vectors are not at {FOLDER}")
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_networks_agree_with_the_original(ref: Reference, path: Path) -> None:
+    report = Report(loud=False)
+    check.check_file(ref, path, report)
+    assert not report.failures, "\n".join(map(str, report.failures))
+    companion = check.kind_of(path) is None
+    assert report.rows or companion, "nothing was compared"
+
+
+@pytest.mark.parametrize(
+    ("ours", "golden", "error"),
+    [([1.0, 2.5], [1.0, 2.0], 0.5), ([1, 2, 3], [1, 2], float("inf")), ([], [], 0.0)],
+)
+def test_largest_error(ours: list[float], golden: list[float], error: float) -> None:
+    assert max_error(ours, golden) == error
+
+
+def test_not_a_number_fails() -> None:
+    report = Report(loud=False)
+    report.compare("file", "array", [float("nan")], [0.0], 1.0)
+    assert report.failures
+
+
+def test_unknown_files_fail(tmp_path: Path) -> None:
+    with pytest.raises(LookupError, match="named like"):
+        check.kind_of(tmp_path / "unheard_of.npz")
+    with pytest.raises(LookupError, match="missing"):
+        check.kind_of(tmp_path / "pem_caseZ_matching_in.npz")
+
+
+def test_kinds_are_told_apart() -> None:
+    kinds = {
+        "pem_caseC_forward.npz": "check_forward",
+        "pem_caseD_glue.npz": "check_glue",
+        "pem_caseC_templates.npz": "check_templates",
+        "pem_caseE_matching_out.npz": "check_matching",
+        "ism_case2.npz": "check_scores",
+        "dinov2_vitl14.npz": "check_dinov2",
+    }
+    for name, expected in kinds.items():
+        found = check.kind_of(Path(name))
+        assert found is not None
+        assert found.__name__ == expected
