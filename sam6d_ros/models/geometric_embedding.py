@@ -28,6 +28,8 @@ def pairwise_distance(a: Tensor, b: Tensor) -> Tensor:
 class SinusoidalCode(nn.Module):
     """Scalar to (sin ω₀s, cos ω₀s, sin ω₁s, …)."""
 
+    div_term: Tensor
+
     def __init__(self, width: int) -> None:
         super().__init__()
         steps = torch.arange(0, width, 2).float()

@@ -22,6 +22,7 @@ import golden_case
 import golden_glue
 import golden_ism
 import golden_pem
+import golden_solver
 import torch
 from golden_reference import Reference
 from golden_report import Report
@@ -52,7 +53,7 @@ KINDS: tuple[tuple[str, Check], ...] = (
     (r"ops_points\w*", golden_pem.check_ops_points),
     (r"pem_vit\w*", golden_pem.check_vit),
     (r"pem_geo_embedding\w*", golden_pem.check_geo_embedding),
-    (r"pem_pose_solver\w*", golden_pem.check_pose_solver),
+    (r"pem_pose_solver\w*", golden_solver.check_pose_solver),
     (r"pem_small_coarse\w*", golden_pem.check_small_coarse),
     (r"pem_small_fine\w*", golden_pem.check_small_fine),
     (r"pem_case\w*_glue", golden_glue.check_glue),
@@ -123,9 +124,7 @@ def main() -> int:
     for path in files:
         check_file(ref, path, report)
     failed = report.failures
-    print(
-        f"\n{len(report.rows)} arrays of {len(files)} files compared, {len(failed)} beyond tolerance"
-    )
+    print(f"\n{len(report.rows)} arrays of {len(files)} files, {len(failed)} beyond tolerance")
     for row in failed:
         print(row)
     return 1 if failed or not report.rows else 0

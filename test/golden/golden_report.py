@@ -24,7 +24,8 @@ class Row:
     def __str__(self) -> str:
         verdict = "ok  " if self.passed else "FAIL"
         limit = "exact" if self.tolerance == 0 else f"{self.tolerance:.0e}"
-        return f"{verdict} {self.file:30s} {self.array:28s} {self.error:9.2e}  ≤ {limit:6s} {self.note}"
+        name = f"{self.file:30s} {self.array:28s}"
+        return f"{verdict} {name} {self.error:9.2e}  ≤ {limit:6s} {self.note}"
 
 
 @dataclass

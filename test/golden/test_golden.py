@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,8 +18,8 @@ FILES = check.golden_files(FOLDER) if FOLDER.is_dir() else []
 
 
 @pytest.fixture(scope="module")
-def ref() -> Iterator[Reference]:
-    yield Reference(FOLDER)
+def ref() -> Reference:
+    return Reference(FOLDER)
 
 
 @pytest.mark.skipif(not FILES, reason=f"golden vectors are not at {FOLDER}")

@@ -109,9 +109,9 @@ def crop_image(rgb: NDArray[np.uint8], mask: NDArray[np.bool_], box: Box) -> NDA
     """(224, 224, 3) uint8 BGR crop, black outside the mask, bilinearly resized."""
     part = (slice(box[0], box[1]), slice(box[2], box[3]))
     bgr = rgb[part][..., ::-1] * mask[part][..., None]
-    return cv2.resize(
-        np.ascontiguousarray(bgr), (INPUT_SIZE, INPUT_SIZE), interpolation=cv2.INTER_LINEAR
-    )
+    size = (INPUT_SIZE, INPUT_SIZE)
+    resized = cv2.resize(np.ascontiguousarray(bgr), size, interpolation=cv2.INTER_LINEAR)
+    return resized.astype(np.uint8, copy=False)
 
 
 def masked_cloud(
