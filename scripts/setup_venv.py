@@ -9,6 +9,7 @@ is done in a moment when nothing changed: each step has a stamp with a hash of i
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
@@ -106,7 +107,14 @@ def add_underlay_to_path() -> None:
 
 
 def main(extras: list[str]) -> None:
-    """Bring the environment up to date for `extras`."""
+    """Bring the environment up to date for `extras`; a second call waits for the first."""
+    with Path(__file__).open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        set_up(extras)
+
+
+def set_up(extras: list[str]) -> None:
+    """Do the steps whose stamps are out of date."""
     if not same_python():
         check_system.main()
     make_environment()
