@@ -62,11 +62,11 @@ def load_frame(
     Raises:
         InvalidFrame, InvalidCamera: a file is missing, unreadable, or they do not fit together.
     """
+    color = read_rgb(rgb)
     if image_id is None and rgb.stem.isdigit():
         image_id = int(rgb.stem)
     intrinsics = read_camera(camera, image_id)
-    depth_m = read_depth(depth, depth_scale, intrinsics.depth_scale)
-    return make_frame(read_rgb(rgb), depth_m, intrinsics)
+    return make_frame(color, read_depth(depth, depth_scale, intrinsics.depth_scale), intrinsics)
 
 
 def make_frame(rgb: NDArray[np.uint8], depth: NDArray[np.float32], camera: CameraFile) -> Frame:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from sam6d_ros.evaluation.results_csv import ImageResult
@@ -44,10 +45,11 @@ def summarize_by_object(
 
 def table(summary: Mapping[str, Mapping[str, Any]], title: str = "") -> Table:
     """A table with one row per object, the last one for all."""
-    out = Table(title=title, caption="recalls in % (ADD and ADD-S: error < 10 % of the diameter)")
+    caption = "recalls in % (ADD and ADD-S: error < 10 % of the diameter)"
+    out = Table(title=title, caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     out.add_column("object")
-    for column in ("targets", *COLUMNS, "rot °", "trans mm", "s/object", "rejected"):
-        out.add_column(column, justify="right")
+    for column in ("targets", *COLUMNS, "rot °", "mm", "s/obj", "rejected"):
+        out.add_column(column, justify="right", no_wrap=True)
     for name, row in summary.items():
         if name == "all":
             out.add_section()

@@ -62,10 +62,13 @@ def test_the_warm_up_frame_shows_the_object_on_a_table():
     assert abs(np.median(frame.depth[mask]) - 3 * model.diameter) < model.diameter
 
 
-@pytest.mark.parametrize(("role", "can", "cannot"), [
-    ("segmentation", "segment", "estimate"),
-    ("pose", "estimate", "segment"),
-])
+@pytest.mark.parametrize(
+    ("role", "can", "cannot"),
+    [
+        ("segmentation", "segment", "estimate"),
+        ("pose", "estimate", "segment"),
+    ],
+)
 def test_a_half_does_its_half_only(make_engine, role, can, cannot):
     engine = make_engine(role)
     engine.add_object(named("cup"))

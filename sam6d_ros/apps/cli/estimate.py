@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from sam6d_ros import frames, visualize
 from sam6d_ros.apps.cli import explain, output
 from sam6d_ros.apps.cli.objects import add_unit_option, load_models
-from sam6d_ros.apps.cli.options import CONSOLE, add_backend_options, add_command, build_engine
+from sam6d_ros.apps.cli.options import (
+    CONSOLE,
+    add_backend_options,
+    add_command,
+    build_engine,
+    result_console,
+)
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.errors import InvalidMesh
 from sam6d_ros.pipeline import Trace
@@ -145,14 +149,14 @@ def write_results(
     args.out.mkdir(parents=True, exist_ok=True)
     inputs = {"rgb": str(args.rgb), "depth": str(args.depth), "camera": str(args.camera)}
     values = output.poses_as_json(frame, poses, by_name, inputs)
-    (args.out / "poses.json").write_text(json.dumps(values, indent=1) + "\n")
+    (args.out / "poses.json").write_text(output.json_text(values))
     overlay = visualize.draw_poses(frame.rgb, frame.camera, poses.items, by_name)
     output.write_png(args.out / "overlay.png", overlay)
 
 
 def tell(poses: PoseEstimates, out: Path) -> None:
     """Print the poses, or why there is none, and where the files are."""
-    console = Console()
+    console = result_console()
     if len(poses):
         table = Table()
         table.add_column("object")

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import track
 
-from sam6d_ros.apps.cli.options import CONSOLE, add_backend_options, add_command, build_engine
+from sam6d_ros.apps.cli.options import (
+    CONSOLE,
+    add_backend_options,
+    add_command,
+    build_engine,
+    result_console,
+)
+from sam6d_ros.apps.cli.output import json_text
 from sam6d_ros.cad.bop_models import load_bop_models
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.errors import InvalidInput
@@ -78,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     targets = dataset.targets(args.scenes, args.object_ids)
     obj_ids = sorted({obj_id for target in targets for obj_id in target.counts})
     with CONSOLE.status(f"onboarding {len(obj_ids)} objects of {dataset.models_dir}"):
-        models = load_bop_models(dataset.models_dir, obj_ids, cache_dir=args.cache_dir)
+        models = load_models(dataset, obj_ids, args.cache_dir)
     if args.from_csv:
         results, failures = read_csv(args.from_csv), 0
     else:
@@ -89,6 +95,17 @@ def run(args: argparse.Namespace) -> int:
     scored = list(runner.score_results(dataset, progress, results, models, args.min_score))
     tell(args, scored, results, models)
     return 1 if failures else 0
+
+
+def load_models(
+    dataset: BopDataset, obj_ids: Sequence[int], cache_dir: Path
+) -> dict[int, ObjectModel]:
+    """Onboard the objects by id, under the dataset's names where those are unique."""
+    loaded = load_bop_models(dataset.models_dir, obj_ids, cache_dir)
+    models = dict(zip(obj_ids, loaded, strict=True))
+    if len({model.name for model in loaded}) < len(loaded):
+        return {i: replace(model, name=f"obj_{i:06d}") for i, model in models.items()}
+    return models
 
 
 def run_method(
@@ -126,7 +143,7 @@ def tell(
     models: Mapping[int, ObjectModel],
 ) -> None:
     """Print the table, or only counts and times without ground truth; write the JSON."""
-    console = Console()
+    console = result_console()
     names = {obj_id: model.name for obj_id, model in models.items()}
     summary = report.summarize_by_object(scored, names)
     found = sum(len(result.estimates) for result in results)
@@ -143,4 +160,4 @@ def tell(
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         values = report.as_json(summary, scored, results, names)
-        args.json.write_text(json.dumps(values, indent=1) + "\n")
+        args.json.write_text(json_text(values))

@@ -24,7 +24,7 @@ Read in this order; the first picture that is wrong names the stage to blame.
    CAD model's size, unit and colours with the image (`sam6d onboard`).
 3. **candidates.png** – the best pose hypotheses of each object, not yet verified, best first.
    Is the right pose among them? If not, the object is seen too little or from a flat side.
-4. **depth_N_NAME.png** – for each result, measured minus rendered depth: green agrees
+4. **depth_N_NAME.png** – for each result, the image and measured minus rendered depth: green agrees
    (±{range_mm:.0f} mm is full colour), blue is measured nearer (something stands in front, or
    the pose is too far), red is measured farther (the model claims a surface that is not there),
    black has no measurement.
@@ -48,8 +48,10 @@ def write_debug(
     if tiles:
         write_png(folder / "candidates.png", visualize.montage(tiles, COLUMNS))
     for index, pose in enumerate(poses.items):
-        picture = visualize.depth_residual(frame, pose, models[pose.class_id])
-        write_png(folder / f"depth_{index}_{file_name(pose.class_id)}.png", picture)
+        tiles = residual_tiles(frame, pose, models[pose.class_id])
+        if tiles:
+            name = f"depth_{index}_{file_name(pose.class_id)}.png"
+            write_png(folder / name, visualize.montage(tiles, COLUMNS))
     (folder / "index.md").write_text(index_text(trace, poses))
 
 
@@ -94,6 +96,16 @@ def close_up(frame: Frame, pose: PoseEstimate, model: ObjectModel) -> visualize.
     label = f"{model.name} {pose.score:.2f}"
     visualize.write(tile, label, (2, TILE_PIXELS - 6), visualize.color_of(model.name))
     return tile
+
+
+def residual_tiles(frame: Frame, pose: PoseEstimate, model: ObjectModel) -> list[visualize.Image]:
+    """Close-ups of one result side by side: the image, and the depth residual; none out of view."""
+    roi = visualize.image_rectangle(frame.camera, pose, model, margin=0.25)
+    if roi is None:
+        return []
+    residual = visualize.depth_residual(frame, pose, model)
+    drawn = visualize.draw_poses(frame.rgb, frame.camera, [pose], {model.name: model}, ("contour",))
+    return [visualize.crop_tile(image, roi, 2 * TILE_PIXELS) for image in (drawn, residual)]
 
 
 def index_text(trace: Trace, poses: PoseEstimates) -> str:

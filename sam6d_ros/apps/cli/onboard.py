@@ -8,10 +8,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from sam6d_ros.apps.cli.objects import add_unit_option, load_models
-from sam6d_ros.apps.cli.options import add_cache_option, add_command
+from sam6d_ros.apps.cli.options import (
+    add_cache_option,
+    add_command,
+    result_console,
+)
 from sam6d_ros.cad.model import ObjectModel, Symmetries
 
 DESCRIPTION = """\
@@ -40,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     start = time.perf_counter()
     models = load_models(args, args.meshes)
     elapsed = time.perf_counter() - start
-    console = Console()
+    console = result_console()
     if args.json:
         print(json.dumps([values(model) for model in models], indent=1))
         return 0

@@ -8,12 +8,20 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sam6d_ros.cad.cache import default_cache_dir
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import BACKENDS, PipelineConfig
 from sam6d_ros.runtime.engine import Engine
 
 # People read stderr; stdout carries only results.
 CONSOLE = Console(stderr=True)
+FILE_WIDTH = 120  # of tables that go to a file or a pipe
+
+
+def result_console() -> Console:
+    """Where results are printed; tables keep their columns when stdout is no terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=FILE_WIDTH)
 
 
 def add_command(
@@ -53,8 +61,9 @@ def add_cache_option(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--cache-dir",
         type=Path,
+        default=default_cache_dir(),
         metavar="DIR",
-        help="where onboarded objects are kept (default: ~/.cache/sam6d_ros)",
+        help="where onboarded objects are kept (default: %(default)s)",
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.geometry import se3
 from sam6d_ros.types import Detection, Frame, PoseEstimate, PoseEstimates
+
+NUMBER_ROWS = re.compile(r"\[[-+\d.eE,\s]+\]")
 
 
 def poses_as_json(
@@ -40,6 +44,12 @@ def poses_as_json(
         "reason": poses.reason,
         "timings_s": {stage: round(value, 4) for stage, value in poses.timings_s.items()},
     }
+
+
+def json_text(values: Any) -> str:
+    """JSON for people too: indented, but with rows of plain numbers on one line."""
+    text = json.dumps(values, indent=1)
+    return NUMBER_ROWS.sub(lambda row: re.sub(r"\s+", " ", row[0]), text) + "\n"
 
 
 def pose_as_json(pose: PoseEstimate, model: ObjectModel) -> dict[str, Any]:

@@ -1,0 +1,166 @@
+"""`sam6d eval`, `onboard`, `demo`, and the help."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from types import ModuleType
+
+import pytest
+from bop_folder import BopFolder
+
+from sam6d_ros.apps.cli.main import build_parser, main
+from sam6d_ros.evaluation.results_csv import read_csv
+
+
+def rows(path):
+    return [line.split(",") for line in path.read_text().splitlines()[1:]]
+
+
+def test_eval_writes_bop_rows_and_full_recall_for_right_poses(sam6d, folder, stages, tmp_path):
+    root = folder.write()
+    csv, scores = tmp_path / "a/out.csv", tmp_path / "b/out.json"
+    code, out, _ = sam6d("eval", root, "--csv", csv, "--json", scores)
+    assert code == 0
+    assert "100.0" in out
+    assert [row[:3] for row in rows(csv)] == [
+        [s, i, o] for s in "3" for i in ("7", "12") for o in "15"
+    ]
+    assert stages.asked[-2:] == [["obj_000001", "obj_000005"]] * 2, "searched together"
+    summary = json.loads(scores.read_text())["summary"]
+    assert (summary["all"]["ar"], summary["all"]["add"], summary["all"]["targets"]) == (1, 1, 4)
+
+
+def test_eval_of_a_part(sam6d, folder, tmp_path):
+    csv = tmp_path / "out.csv"
+    root = folder.write()
+    assert sam6d("eval", root, "--object-ids", 5, "--scenes", 3, "--csv", csv)[0] == 0
+    assert {row[2] for row in rows(csv)} == {"5"}
+    code, _, err = sam6d("eval", root, "--scenes", 4)
+    assert code == 2
+    assert "no target" in err
+
+
+@pytest.mark.parametrize("variant", [{"with_targets": False}, {}])
+def test_eval_without_ground_truth_still_writes_the_csv(sam6d, tmp_path, variant):
+    root = BopFolder(
+        tmp_path / "held_out", with_truth=False, with_colors=False, suffix=".jpg", **variant
+    ).write()
+    code, out, _ = sam6d("eval", root, "--csv", tmp_path / "out.csv")
+    assert code == 0
+    assert len(rows(tmp_path / "out.csv")) == 4
+    assert "no ground truth" in out
+
+
+def test_eval_scores_somebody_elses_results(sam6d, folder, stages, tmp_path):
+    root = folder.write()
+    sam6d("eval", root, "--csv", tmp_path / "out.csv")
+    kept = (tmp_path / "out.csv").read_text().splitlines()[:3]  # of the first image only
+    (tmp_path / "half.csv").write_text("\n".join(kept) + "\n")
+    before = len(stages.frames)
+    code, _, _ = sam6d(
+        "eval", root, "--from-csv", tmp_path / "half.csv", "--json", tmp_path / "half.json"
+    )
+    assert code == 0
+    assert len(stages.frames) == before, "nothing is run"
+    assert json.loads((tmp_path / "half.json").read_text())["summary"]["all"]["ar"] == 0.5
+
+
+def test_a_failing_image_does_not_lose_the_others(sam6d, folder, stages, tmp_path):
+    root = folder.write()
+    (root / "test/000003/rgb/000007.png").write_bytes(b"no image")
+    code, _, err = sam6d("eval", root, "--csv", tmp_path / "out.csv", "--object-ids", 1)
+    assert code != 0
+    assert "image 7 failed" in err
+
+
+def test_a_defect_in_a_stage_is_shown_and_counted(sam6d, folder, stages, tmp_path, monkeypatch):
+    root = folder.write()
+    original, calls = stages.score, []
+
+    def score(frame, proposals, objects):
+        calls.append(len(objects))
+        if len(calls) == 2:  # 1 is the warm-up
+            raise ZeroDivisionError("a defect")
+        return original(frame, proposals, objects)
+
+    monkeypatch.setattr(stages, "score", score)
+    code, _, err = sam6d("eval", root, "--csv", tmp_path / "out.csv")
+    assert code == 1
+    assert "ZeroDivisionError" in err
+    assert [result.im_id for result in read_csv(tmp_path / "out.csv")] == [12]
+
+
+def test_objects_of_one_name_keep_their_ids(sam6d, folder, tmp_path):
+    root = folder.write()
+    info = json.loads((root / "models/models_info.json").read_text())
+    for entry in info.values():
+        entry["name"] = "thing"
+    (root / "models/models_info.json").write_text(json.dumps(info))
+    assert sam6d("eval", root, "--csv", tmp_path / "out.csv")[0] == 0
+    assert {row[2] for row in rows(tmp_path / "out.csv")} == {"1", "5"}
+
+
+def test_onboard_says_what_it_made_of_a_mesh(sam6d, scene):
+    mesh = scene.parents[1] / "models/obj_000001.ply"
+    code, out, _ = sam6d("onboard", mesh, "--cad-unit", "mm")
+    assert code == 0
+    for word in ("obj_000001", "215.4 mm", "80.0", "12 faces", "mm"):
+        assert word in out, word
+    code, out, _ = sam6d("onboard", mesh, "--cad-unit", "mm", "--json")
+    (values,) = json.loads(out)
+    assert values["diameter_m"] == pytest.approx(0.21541, abs=1e-4)
+
+
+def test_onboard_of_nothing(sam6d):
+    code, _, err = sam6d("onboard")
+    assert code == 2
+    assert "no CAD model" in err
+
+
+def test_demo_hands_its_arguments_to_the_ros_shell(sam6d, monkeypatch, tmp_path):
+    calls = []
+    shell = ModuleType("sam6d_ros.apps.ros.demo")
+    shell.run_demo = lambda **arguments: calls.append(arguments) or 5
+    monkeypatch.setitem(sys.modules, "sam6d_ros.apps.ros.demo", shell)
+    code, _, _ = sam6d("demo", "--dataset", tmp_path, "--scene", 2, "--seed", 7, "--out", "x")
+    assert code == 5
+    assert calls[0]["dataset"] == tmp_path
+    assert (calls[0]["scene"], calls[0]["seed"]) == (2, 7)
+
+
+def test_demo_without_ros_says_so(sam6d, monkeypatch):
+    monkeypatch.setitem(sys.modules, "rclpy", None)
+    monkeypatch.setitem(sys.modules, "sam6d_ros.apps.ros.demo", None)
+    code, _, err = sam6d("demo")
+    assert code == 4
+    assert "ROS 2" in err
+
+
+@pytest.mark.parametrize("command", ["estimate", "eval", "onboard", "demo"])
+def test_the_help_of_every_command_has_examples(capsys, command):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    assert "examples:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["estimate", "eval", "onboard", "demo"])
+def test_every_example_in_the_help_is_understood(capsys, command):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    text = re.sub(r"\\\n\s+", "", capsys.readouterr().out)
+    lines = [line.strip() for line in text.split("examples:")[1].split("\n\n")[0].splitlines()]
+    examples = [line.split("  ")[0] for line in lines if line]  # a remark may follow two spaces
+    assert len(examples) >= 3
+    for example in examples:
+        program, *words = example.split()
+        assert program == "sam6d"
+        assert build_parser().parse_args(words).command == command
+
+
+def test_unknown_arguments_are_bad_input(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["estimate", "--colour", "x"])
+    assert stop.value.code == 2

@@ -1,0 +1,70 @@
+"""Stages that know the answer, for tests of what is built around stages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam6d_ros.types import (
+    Detection,
+    Detections,
+    Frame,
+    PoseEstimate,
+    PoseEstimates,
+    Proposals,
+)
+
+AHEAD = np.eye(4)
+AHEAD[2, 3] = 1.0
+
+
+class OracleStages:
+    """All four stages in one: every object is found at its known pose, else 1 m ahead.
+
+    Args:
+        poses: name → cam_from_obj; objects that map to None are not found.
+    """
+
+    def __init__(self, poses: Mapping[str, NDArray | None] | None = None) -> None:
+        self.poses = poses or {}
+        self.prepared: list[str] = []
+        self.frames: list[tuple[int, int]] = []
+        self.asked: list[list[str]] = []
+        self.failure: Exception | None = None
+
+    def prepare(self, model) -> None:
+        self.prepared.append(model.name)
+
+    def propose(self, frame: Frame) -> Proposals:
+        if self.failure:
+            raise self.failure
+        self.frames.append(frame.depth.shape)
+        return Proposals((frame.depth > 0)[None], np.ones(1, np.float32))
+
+    def score(self, frame, proposals, objects) -> Detections:
+        self.asked.append([model.name for model in objects])
+        found = []
+        for model in objects:
+            pose = self.poses.get(model.name, AHEAD)
+            if pose is not None:
+                mask = model.scene.render(frame.camera, pose).mask
+                found.append(Detection(model.name, 0.9, mask))
+        return Detections(tuple(found), "" if found else "no region looks like an object")
+
+    def estimate(self, frame, detections, objects) -> PoseEstimates:
+        items = tuple(
+            PoseEstimate(
+                d.class_id,
+                d.score,
+                AHEAD if self.poses.get(d.class_id) is None else self.poses[d.class_id],
+                mask=d.mask,
+                score_parts={"depth": 0.9},
+            )
+            for d in detections.items
+        )
+        return PoseEstimates(items, frame.stamp_ns, frame.frame_id)
+
+    def refine(self, frame, candidates, objects) -> PoseEstimates:
+        return candidates

@@ -1,0 +1,30 @@
+"""Sizes that do not fit the scene are a matter of units, and are said to be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sam6d_ros.runtime.plausibility import size_doubt
+from sam6d_ros.runtime.warmup import box_model, warm_up_input
+from sam6d_ros.types import Frame
+
+FRAME = warm_up_input(None)[1]  # a box of 0.2 m, half a metre away
+
+
+@pytest.mark.parametrize("scale", [0.3, 1, 3])
+def test_sizes_that_fit_raise_no_doubt(scale):
+    assert size_doubt(box_model((0.08 * scale, 0.12 * scale, 0.16 * scale)), FRAME) == ""
+
+
+def test_millimetres_taken_for_metres_are_too_large():
+    assert "--cad-unit mm" in size_doubt(box_model((80, 120, 160)), FRAME)
+
+
+def test_metres_taken_for_millimetres_are_too_small():
+    assert "--cad-unit m)" in size_doubt(box_model((8e-5, 12e-5, 16e-5)), FRAME)
+
+
+def test_without_depth_nothing_can_be_said():
+    blind = Frame(FRAME.rgb, np.zeros_like(FRAME.depth), FRAME.camera)
+    assert size_doubt(box_model((80, 120, 160)), blind) == ""
