@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-import fast_simplification  # type: ignore[import-untyped]
+import fast_simplification
 import numpy as np
 import trimesh
 from numpy.typing import NDArray

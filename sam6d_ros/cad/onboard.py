@@ -9,7 +9,7 @@ import numpy as np
 
 from sam6d_ros.cad import cache, mesh_files
 from sam6d_ros.cad.detection import LOOK, SHAPE, Surface, detect
-from sam6d_ros.cad.mesh import load_mesh
+from sam6d_ros.cad.mesh import Mesh, load_mesh
 from sam6d_ros.cad.model import ObjectModel, Symmetries
 from sam6d_ros.cad.symmetry import union
 from sam6d_ros.cad.units import METRES_PER, decide_unit
@@ -55,7 +55,9 @@ def onboard(
     content_hash = _content_hash(path, unit, symmetries)
     try:
         arrays = cache.load_or_build(
-            f"object-{content_hash}", lambda: _build(path, unit, symmetries), cache_dir
+            f"object-{content_hash}",
+            lambda: _build(load_mesh(path), unit, symmetries),
+            cache_dir,
         )
         model = _model(arrays, name, content_hash, path, min_score)
     except InvalidMesh as error:
@@ -64,18 +66,36 @@ def onboard(
     return model
 
 
+def onboard_mesh(
+    mesh: Mesh,
+    name: str,
+    *,
+    unit: str = "m",
+    symmetries: Symmetries | str = "auto",
+    cache_dir: Path | None = None,
+) -> ObjectModel:
+    """The same as ``onboard`` for a mesh that was made and not read; raises the same."""
+    colors = b"" if mesh.colors is None else mesh.colors.tobytes()
+    parts = [mesh.vertices.tobytes(), mesh.faces.tobytes(), colors]
+    content_hash = cache.digest(["mesh", *_settings(unit, symmetries), *parts])
+    arrays = cache.load_or_build(
+        f"object-{content_hash}", lambda: _build(mesh, unit, symmetries), cache_dir
+    )
+    return _model(arrays, name, content_hash, None, None)
+
+
 def _content_hash(path: Path, unit: str, symmetries: Symmetries | str) -> str:
-    parts: list[bytes | str] = ["object", CODE_VERSION, path.suffix.lower(), unit]
+    files = [file.read_bytes() for file in (path, *mesh_files.companions(path))]
+    return cache.digest(["file", path.suffix.lower(), *_settings(unit, symmetries), *files])
+
+
+def _settings(unit: str, symmetries: Symmetries | str) -> list[bytes | str]:
     if isinstance(symmetries, str):
-        parts.append(symmetries)
-    else:
-        parts += [symmetries.discrete.tobytes(), symmetries.axes.tobytes()]
-    parts += [file.read_bytes() for file in (path, *mesh_files.companions(path))]
-    return cache.digest(parts)
+        return [CODE_VERSION, unit, symmetries]
+    return [CODE_VERSION, unit, symmetries.discrete.tobytes(), symmetries.axes.tobytes()]
 
 
-def _build(path: Path, unit: str, symmetries: Symmetries | str) -> cache.Arrays:
-    mesh = load_mesh(path)
+def _build(mesh: Mesh, unit: str, symmetries: Symmetries | str) -> cache.Arrays:
     raw_diameter = diameter(mesh.vertices)
     unit, note = decide_unit(raw_diameter, unit, mesh.is_metric)
     # through float32 first, as the model keeps them, so that the box encloses them exactly
@@ -105,7 +125,11 @@ def _build(path: Path, unit: str, symmetries: Symmetries | str) -> cache.Arrays:
 
 
 def _model(
-    arrays: cache.Arrays, name: str, content_hash: str, path: Path, min_score: float | None
+    arrays: cache.Arrays,
+    name: str,
+    content_hash: str,
+    path: Path | None,
+    min_score: float | None,
 ) -> ObjectModel:
     return ObjectModel(
         name=name,

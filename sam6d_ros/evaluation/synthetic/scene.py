@@ -1,0 +1,266 @@
+"""A made-up table-top scene with known poses, as one frame or as a camera path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sam6d_ros.cad.mesh import Mesh
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.cad.onboard import onboard_mesh
+from sam6d_ros.errors import InvalidInput
+from sam6d_ros.evaluation.synthetic import noise, prints
+from sam6d_ros.evaluation.synthetic.objects import CLUTTER, TARGETS, Item
+from sam6d_ros.evaluation.synthetic.patches import Solid
+from sam6d_ros.evaluation.synthetic.placement import Area, place
+from sam6d_ros.evaluation.synthetic.render import Board, Body, World
+from sam6d_ros.geometry import se3
+from sam6d_ros.geometry.camera import CameraIntrinsics
+from sam6d_ros.geometry.raycast import RayScene
+from sam6d_ros.types import Frame
+
+Array = NDArray[np.float64]
+
+CAMERA = CameraIntrinsics(fx=572.0, fy=572.0, cx=319.5, cy=239.5, width=640, height=480)
+FRAME_PERIOD_NS = 33_333_333
+MIN_VISIBLE = 0.35  # a target seen less gets another arrangement
+_ARRANGEMENTS = 12
+_SUPERSAMPLING = 2
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A target in a frame.
+
+    Attributes:
+        obj_id: its number, from 1 in the order of the scene's objects.
+        class_id: the object's name.
+        cam_from_obj: (4, 4) true pose, metres.
+        visibility: share of its picture that nothing hides, [0, 1].
+        mask: (H, W) bool, its visible pixels.
+    """
+
+    obj_id: int
+    class_id: str
+    cam_from_obj: Array
+    visibility: float
+    mask: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class SyntheticView:
+    """One frame of the scene and its truth.
+
+    Attributes:
+        frame: what the simulated camera gives.
+        ground_truth: the targets in view.
+        world_from_cam: (4, 4) pose of the camera; z up, the table top at z = 0.
+    """
+
+    frame: Frame
+    ground_truth: tuple[Instance, ...]
+    world_from_cam: Array
+
+
+@dataclass(frozen=True)
+class SyntheticScene:
+    """A scene, seen once or along a camera path.
+
+    Attributes:
+        objects: the targets' models.
+        views: one or more frames.
+        meshes: the targets' meshes as they were made, metres.
+    """
+
+    objects: list[ObjectModel]
+    views: tuple[SyntheticView, ...]
+    meshes: tuple[Solid, ...]
+
+    @property
+    def frame(self) -> Frame:
+        """The first frame."""
+        return self.views[0].frame
+
+    @property
+    def ground_truth(self) -> tuple[Instance, ...]:
+        """The truth of the first frame."""
+        return self.views[0].ground_truth
+
+
+def make_scene(
+    seed: int,
+    *,
+    camera: CameraIntrinsics = CAMERA,
+    targets: Sequence[str] | None = None,
+    clutter: int = 3,
+    frames: int = 1,
+    sensor: noise.Sensor | None = None,
+    cache_dir: Path | None = None,
+) -> SyntheticScene:
+    """Arrange things on a table and photograph them; the same seed gives the same pixels.
+
+    Args:
+        seed: decides the arrangement, the view and the noise.
+        camera: intrinsics of the images.
+        targets: names of the objects to look for (see ``objects.TARGETS``); all by default.
+        clutter: how many other things stand about.
+        frames: with more than one, the camera moves around the table by 1.5° per frame.
+        sensor: blemishes of the camera; Kinect-like by default.
+        cache_dir: folder of the cache for the onboarded objects, or None.
+
+    Raises:
+        InvalidInput: a target's name is unknown, or ``frames`` is not positive.
+    """
+    items = _chosen(targets)
+    if frames < 1:
+        raise InvalidInput(f"frames is {frames}; expected at least 1")
+    sensor = sensor or noise.Sensor()
+    rng = np.random.default_rng(seed)
+    things = [*items, *(CLUTTER[i] for i in rng.permutation(len(CLUTTER))[:clutter])]
+    world, path = _arrange(things, len(items), camera, frames, rng)
+    views = []
+    for index, world_from_cam in enumerate(path):
+        views.append(_photograph(world, items, camera, world_from_cam, sensor, index, rng))
+    solids = [_made(item) for item in items]
+    models = [
+        onboard_mesh(
+            Mesh(solid.vertices, solid.faces, solid.colors), item.name, cache_dir=cache_dir
+        )
+        for item, solid in zip(items, solids, strict=True)
+    ]
+    return SyntheticScene(models, tuple(views), tuple(solids))
+
+
+def _chosen(names: Sequence[str] | None) -> list[Item]:
+    known = {item.name: item for item in TARGETS}
+    unknown = [name for name in names or () if name not in known]
+    if unknown:
+        raise InvalidInput(f"unknown targets {unknown}; expected some of {list(known)}")
+    return list(TARGETS) if names is None else [known[name] for name in names]
+
+
+@lru_cache(maxsize=32)
+def _made(item: Item) -> Solid:
+    return item.make()
+
+
+@lru_cache(maxsize=32)
+def _ray_scene(item: Item) -> RayScene:
+    solid = _made(item)
+    return RayScene(solid.vertices, solid.faces, solid.colors)
+
+
+def _arrange(
+    things: Sequence[Item],
+    targets: int,
+    camera: CameraIntrinsics,
+    frames: int,
+    rng: np.random.Generator,
+) -> tuple[World, list[Array]]:
+    """An arrangement in which all targets are seen well from the first camera; else the best."""
+    small = camera.scaled(0.25)
+    best: tuple[float, World, list[Array]] | None = None
+    for _ in range(_ARRANGEMENTS):
+        poses = place(
+            [_made(item).vertices for item in things], [item.ups for item in things], Area(), rng
+        )
+        bodies = [
+            Body(_ray_scene(item), pose)
+            for item, pose in zip(things, poses, strict=True)
+            if pose is not None
+        ]
+        light = np.array([rng.uniform(-0.9, 0.2), rng.uniform(-0.9, -0.1), rng.uniform(1.2, 1.7)])
+        world, path = World(bodies, _room(rng), light), _camera_path(frames, rng)
+        if any(pose is None for pose in poses[:targets]):
+            continue
+        ideal = world.view(small, path[0], lit=False)
+        worst = min(world.visibility(i, ideal, small, path[0])[0] for i in range(targets))
+        if best is None or worst > best[0]:
+            best = (worst, world, path)
+        if worst >= MIN_VISIBLE:
+            break
+    if best is None:
+        raise InvalidInput(f"{targets} targets find no room on the table; ask for fewer")
+    return best[1], best[2]
+
+
+def _room(rng: np.random.Generator) -> list[Board]:
+    """A table top, a floor and a wall behind."""
+    table = prints.wood((900, 1300), int(rng.integers(1000)), _tone(rng))
+    floor = prints.blank(0.2, 0.2, (112, 108, 104))
+    wall = np.linspace(206, 182, 200)[:, None, None] + np.zeros((200, 200, 3)) - (0, 4, 12)
+    return [
+        Board(np.array([-0.6, 0.42, 0]), np.array([1.2, 0, 0]), np.array([0, -0.84, 0]), table),
+        Board(np.array([-3, 2.2, -0.75]), np.array([6.0, 0, 0]), np.array([0, -5.0, 0]), floor),
+        Board(
+            np.array([-3, 2.2, 2]),
+            np.array([6.0, 0, 0]),
+            np.array([0, 0, -2.75]),
+            wall.astype(np.uint8),
+        ),
+    ]
+
+
+def _tone(rng: np.random.Generator) -> tuple[int, int, int]:
+    tones = ((176, 134, 92), (146, 104, 70), (198, 170, 132))
+    return tones[rng.integers(len(tones))]
+
+
+def _camera_path(frames: int, rng: np.random.Generator) -> list[Array]:
+    """Poses (4, 4) world_from_cam on an arc around the table, looking at its middle."""
+    azimuth, elevation = rng.uniform(-0.35, 0.35), rng.uniform(0.6, 0.85)
+    distance, roll = rng.uniform(0.72, 0.84), rng.uniform(-0.05, 0.05)
+    target = np.array([*rng.uniform(-0.02, 0.02, 2), 0.04])
+    return [
+        _look_at(target, azimuth + np.deg2rad(1.5) * index, elevation, distance, roll)
+        for index in range(frames)
+    ]
+
+
+def _look_at(
+    target: Array, azimuth: float, elevation: float, distance: float, roll: float
+) -> Array:
+    away = np.array(
+        [
+            np.sin(azimuth) * np.cos(elevation),
+            -np.cos(azimuth) * np.cos(elevation),
+            np.sin(elevation),
+        ]
+    )
+    right = np.cross([0, 0, 1.0], away)
+    right /= np.linalg.norm(right)
+    axes = np.stack([right, np.cross(-away, right), -away], axis=1)  # x right, y down, z forward
+    c, s = np.cos(roll), np.sin(roll)
+    rotation = axes @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+    return se3.from_rotation_translation(rotation, target + distance * away)
+
+
+def _photograph(
+    world: World,
+    items: Sequence[Item],
+    camera: CameraIntrinsics,
+    world_from_cam: Array,
+    sensor: noise.Sensor,
+    index: int,
+    rng: np.random.Generator,
+) -> SyntheticView:
+    ideal = world.view(camera, world_from_cam, lit=False)
+    fine = world.view(camera.scaled(_SUPERSAMPLING), world_from_cam)
+    size = (camera.width, camera.height)
+    rgb = noise.photograph(cv2.resize(fine.rgb, size, interpolation=cv2.INTER_AREA), sensor, rng)
+    depth = noise.measure_depth(ideal, world, camera, world_from_cam, sensor, rng)
+    cam_from_world = se3.inverse(world_from_cam)
+    truth = []
+    for body, item in enumerate(items):
+        visibility, mask = world.visibility(body, ideal, camera, world_from_cam)
+        pose = cam_from_world @ world.bodies[body].world_from_obj
+        if mask.any():
+            truth.append(Instance(body + 1, item.name, pose, visibility, mask))
+    frame = Frame(rgb, depth, camera, stamp_ns=index * FRAME_PERIOD_NS)
+    return SyntheticView(frame, tuple(truth), world_from_cam)
