@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.cad.objects import ObjectEntry
 from sam6d_ros.cad.onboard import onboard
 from sam6d_ros.cad.symmetry import from_bop
 from sam6d_ros.errors import InvalidDataset, InvalidInput
@@ -34,12 +35,27 @@ def load_bop_models(
         InvalidDataset: the folder, an object's file or its information is missing or unusable.
         InvalidMesh: a mesh is unusable.
     """
+    return [
+        onboard(
+            entry.mesh,
+            entry.name,
+            unit=entry.unit,
+            symmetries=entry.symmetries,
+            cache_dir=cache_dir,
+        )
+        for entry in list_bop_models(models_dir, obj_ids)
+    ]
+
+
+def list_bop_models(
+    models_dir: Path | str, obj_ids: Iterable[int] | None = None
+) -> list[ObjectEntry]:
+    """The same objects, not yet onboarded; raises the same InvalidDataset."""
     models_dir = Path(models_dir)
     infos = read_models_info(models_dir)
     files = _model_files(models_dir)
-    wanted = sorted(files) if obj_ids is None else list(obj_ids)
-    models = []
-    for obj_id in wanted:
+    entries = []
+    for obj_id in sorted(files) if obj_ids is None else obj_ids:
         if obj_id not in files:
             raise InvalidDataset(
                 f"{models_dir} has no obj_{obj_id:06d}.ply; it has the objects {sorted(files)}"
@@ -51,10 +67,8 @@ def load_bop_models(
             where = f"{models_dir}/models_info.json, object {obj_id}"
             raise InvalidDataset(f"{where}: {error}") from error
         name = str(info.get("name") or f"obj_{obj_id:06d}")
-        models.append(
-            onboard(files[obj_id], name, unit="mm", symmetries=symmetries, cache_dir=cache_dir)
-        )
-    return models
+        entries.append(ObjectEntry(name, files[obj_id], "mm", symmetries))
+    return entries
 
 
 def read_models_info(models_dir: Path) -> dict[int, dict[str, Any]]:

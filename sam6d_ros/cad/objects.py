@@ -16,8 +16,9 @@ objects:
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,31 @@ def read_objects_file(
             )
         entries.append(entry)
     return entries
+
+
+def write_objects_file(path: Path | str, entries: Sequence[ObjectEntry]) -> None:
+    """Write entries so that ``read_objects_file`` gives them back; meshes relative to the file."""
+    path = Path(path)
+    content = {"objects": [_plain(entry, path.parent) for entry in entries]}
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+def _plain(entry: ObjectEntry, folder: Path) -> dict[str, Any]:
+    mesh = os.path.relpath(entry.mesh.resolve(), folder.resolve())
+    out: dict[str, Any] = {"name": entry.name, "mesh": mesh, "unit": entry.unit}
+    if isinstance(entry.symmetries, str):
+        out["symmetries"] = entry.symmetries
+    elif not entry.symmetries.is_symmetric:
+        out["symmetries"] = "none"
+    else:
+        out["symmetries"] = {
+            "discrete": [motion.ravel().tolist() for motion in entry.symmetries.discrete[1:]],
+            "continuous": [
+                {"axis": direction.tolist(), "offset": offset.tolist()}
+                for direction, offset in entry.symmetries.axes
+            ],
+        }
+    return out if entry.min_score is None else {**out, "min_score": entry.min_score}
 
 
 class _Reader:

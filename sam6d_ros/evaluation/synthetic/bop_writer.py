@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 import trimesh
 
+from sam6d_ros.cad.bop_models import list_bop_models
 from sam6d_ros.cad.model import ObjectModel, Symmetries
+from sam6d_ros.cad.objects import write_objects_file
 from sam6d_ros.evaluation.synthetic.scene import Instance, SyntheticScene, SyntheticView
 
 MM_PER_M = 1000.0
@@ -19,7 +21,7 @@ MIN_TARGET_VISIBILITY = 0.1  # BOP challenge 2019
 
 
 def write_bop(scene: SyntheticScene, folder: Path | str, scene_id: int = 0) -> Path:
-    """Write images, cameras, truth, models and targets; returns the folder.
+    """Write images, cameras, truth, models, targets and an objects file; returns the folder.
 
     Frames are numbered from 1. Objects keep the numbers of the scene's ground truth.
     """
@@ -44,6 +46,7 @@ def write_bop(scene: SyntheticScene, folder: Path | str, scene_id: int = 0) -> P
     _write_json(scene_dir / "scene_gt_info.json", infos)
     _write_json(folder / "test_targets_bop19.json", targets)
     _write_models(scene, folder / "models")
+    write_objects_file(folder / "objects.yaml", list_bop_models(folder / "models"))
     return folder
 
 
