@@ -236,6 +236,14 @@ class PoseEstimationModel(nn.Module):
             uniforms: (B, 18000) float32 in [0, 1).
         """
         features = self.feature_extraction(bgr_u8, flat_index)
+        return self.predict(features, points, obj, uniforms)
+
+    def predict(
+        self, features: Tensor, points: Tensor, obj: ObjectCode, uniforms: Tensor
+    ) -> PosePrediction:
+        """:meth:`forward` from (B, 2048, 256) features; these are best computed apart, because
+        the image encoder may run in reduced precision and the matching must not.
+        """
         obs = self.encode_observation(points, features, obj.radius)
         coarse = self.coarse_pose(self.coarse_logits(obs, obj), obs, obj, uniforms)
         logits = self.fine_logits(obs, obj, coarse.rotation, coarse.translation)

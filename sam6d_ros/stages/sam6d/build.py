@@ -1,0 +1,48 @@
+"""Builds the stages of the ``sam6d`` backend. The only module of it that others need to import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sam6d_ros.config import PipelineConfig
+from sam6d_ros.config_sam6d import Sam6dConfig
+from sam6d_ros.stages.protocols import Estimator, Proposer, Refiner, Scorer
+from sam6d_ros.stages.sam6d.availability import require
+from sam6d_ros.stages.sam6d.estimate import PemEstimator
+from sam6d_ros.stages.sam6d.finish import ThresholdRefiner
+from sam6d_ros.stages.sam6d.networks import Networks
+from sam6d_ros.stages.sam6d.propose import SamProposer
+from sam6d_ros.stages.sam6d.score import DescriptorScorer
+
+
+def segmentation_stages(
+    config: PipelineConfig, settings: Sam6dConfig, cache_dir: Path | None = None
+) -> tuple[Proposer, Scorer]:
+    """Load SAM and DINOv2.
+
+    Raises:
+        BackendUnavailable: torch, the device or the weights are not here.
+        CheckpointError: a weights file is damaged or of another network.
+    """
+    networks = _networks(config, settings)
+    networks.sam, networks.dino  # noqa: B018  (load now, not at the first image)
+    return SamProposer(networks), DescriptorScorer(networks, config.max_instances, cache_dir)
+
+
+def pose_stages(
+    config: PipelineConfig, settings: Sam6dConfig, cache_dir: Path | None = None
+) -> tuple[Estimator, Refiner]:
+    """Load the pose network. Raises like :func:`segmentation_stages`."""
+    networks = _networks(config, settings)
+    networks.pem  # noqa: B018  (load now, not at the first image)
+    refiner: Refiner = ThresholdRefiner(config.min_score)
+    if settings.final_icp:
+        from sam6d_ros.stages.geometric import RenderRefiner
+
+        refiner = RenderRefiner(config)
+    return PemEstimator(networks, cache_dir), refiner
+
+
+def _networks(config: PipelineConfig, settings: Sam6dConfig) -> Networks:
+    folder = require(config.weights_dir, settings)
+    return Networks(folder, settings, config.device)

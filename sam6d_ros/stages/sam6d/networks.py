@@ -1,0 +1,100 @@
+"""The three networks, loaded once and shared by the stages of one process."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from sam6d_ros.config_sam6d import Sam6dConfig
+from sam6d_ros.errors import CheckpointError
+from sam6d_ros.models import weights
+from sam6d_ros.models.checkpoints import load_checkpoint
+from sam6d_ros.models.device import encoder_dtype, resolve_device
+from sam6d_ros.models.dinov2 import DinoV2
+from sam6d_ros.models.pem import PoseEstimationModel
+from sam6d_ros.models.sam import SHAPES, SamSegmenter, build_sam
+
+_LOG = logging.getLogger(__name__)
+_FINGERPRINT_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Loads each network on first use.
+
+    Attributes:
+        folder: folder of the released weights.
+        config: how they are run.
+        device_name: "auto", "cpu" or "cuda[:N]".
+    """
+
+    folder: Path
+    config: Sam6dConfig
+    device_name: str = "auto"
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where the networks run."""
+        return resolve_device(self.device_name)
+
+    @cached_property
+    def dtype(self) -> torch.dtype | None:
+        """Reduced type of the image encoders, None for float32."""
+        return encoder_dtype(self.config.precision, self.device)
+
+    @cached_property
+    def sam(self) -> SamSegmenter:
+        """Proposals."""
+        sam = self._load(build_sam(SHAPES[self.config.sam_variant]), "sam")
+        if self.config.compile:
+            sam.image_encoder = torch.compile(sam.image_encoder)
+        return SamSegmenter(sam, self.config, self.dtype)
+
+    @cached_property
+    def dino(self) -> DinoV2:
+        """Descriptors."""
+        network = DinoV2()
+        self._load(network.vit, "dinov2")
+        return self._compiled(network)
+
+    @cached_property
+    def pem(self) -> PoseEstimationModel:
+        """Poses."""
+        network = PoseEstimationModel()
+        self._load(network, "pem")
+        if self.config.compile:
+            encoder = network.feature_extraction
+            encoder.rgb_net = torch.compile(encoder.rgb_net)
+        return network
+
+    def fingerprint(self, role: str) -> str:
+        """Short name of a weights file's content, for cache keys."""
+        path = self._path(role)
+        if not path.is_file():
+            raise CheckpointError(f"{path} does not exist; run `sam6d weights fetch`")
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(_FINGERPRINT_BYTES)
+            file.seek(max(0, size // 2))
+            middle = file.read(_FINGERPRINT_BYTES)
+        return weights.hash_bytes(head, middle, str(size).encode())[:16]
+
+    def _path(self, role: str) -> Path:
+        needed = weights.required(self.config.sam_variant)
+        return weights.locate(self.folder, next(f for f in needed if f.role == role))
+
+    def _load(self, network: nn.Module, role: str) -> nn.Module:
+        path = self._path(role)
+        _LOG.info("loading %s on %s", path, self.device)
+        return load_checkpoint(network, path, self.device)
+
+    def _compiled(self, network: DinoV2) -> DinoV2:
+        network.eval().requires_grad_(False)
+        if self.config.compile:
+            network.vit = torch.compile(network.vit)
+        return network

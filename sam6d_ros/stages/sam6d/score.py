@@ -1,0 +1,177 @@
+"""Which proposal shows which object: semantic, appearance and geometric scores of SAM-6D."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sam6d_ros.cad.cache import load_or_build
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.models import ism_scores
+from sam6d_ros.models.sam import mask_boxes
+from sam6d_ros.stages.sam6d.descriptors import Describer, Descriptors
+from sam6d_ros.stages.sam6d.networks import Networks
+from sam6d_ros.stages.sam6d.views import SCORE_POINTS, render_views, surface_points
+from sam6d_ros.types import Detection, Detections, Frame, Proposals
+
+CACHE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class ObjectTemplates:
+    """What the scorer knows of one object.
+
+    Attributes:
+        descriptors: of its V views.
+        rotations: (V, 3, 3) float32 of ``cam_from_obj``.
+        points: (2048, 3) float32 surface points, metres.
+    """
+
+    descriptors: Descriptors
+    rotations: Tensor
+    points: Tensor
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Proposals that passed the semantic threshold.
+
+    Attributes:
+        masks: (S, H, W) bool.
+        boxes: (S, 4) int64.
+        objects: (S,) int64 index of the best object.
+        scores: (S,) final scores in [0, 1].
+    """
+
+    masks: Tensor
+    boxes: Tensor
+    objects: Tensor
+    scores: Tensor
+
+
+class DescriptorScorer:
+    """Compares proposals with template views by DINOv2 descriptors.
+
+    Args:
+        networks: the loaded networks.
+        max_instances: most detections of one object.
+        cache_dir: where template descriptors are kept, or None.
+    """
+
+    def __init__(self, networks: Networks, max_instances: int, cache_dir: Path | None) -> None:
+        self.networks, self.config = networks, networks.config
+        self.max_instances, self.cache_dir = max_instances, cache_dir
+        self._templates: dict[str, ObjectTemplates] = {}
+
+    @property
+    def describer(self) -> Describer:
+        """The descriptor network with its settings."""
+        net = self.networks
+        return Describer(net.dino, net.device, net.dtype, self.config.memory_budget_mb)
+
+    def prepare(self, model: ObjectModel) -> None:
+        """Render and describe the object's views, or load them from the cache."""
+        if model.content_hash in self._templates:
+            return
+        config = self.config
+        mode = "raw" if config.legacy else "normalised"
+        kind = "float32" if self.networks.dtype is None else str(self.networks.dtype)
+        key = (
+            f"dinov2-templates-v{CACHE_VERSION}-{model.content_hash}-{config.views}-{config.seed}"
+            f"-{mode}-{kind}-{self.networks.fingerprint('dinov2')}"
+        )
+        arrays = load_or_build(key, lambda: self._describe(model), self.cache_dir)
+        tensors = {k: torch.from_numpy(v).to(self.networks.device) for k, v in arrays.items()}
+        self._templates[model.content_hash] = ObjectTemplates(
+            Descriptors(tensors["classes"], tensors["patches"].float()),
+            tensors["rotations"],
+            tensors["points"],
+        )
+
+    def _describe(self, model: ObjectModel) -> dict[str, np.ndarray]:
+        views = render_views(model, self.config.views, self.config.seed)
+        found = self.describer.templates(views, self.config.legacy)
+        return {
+            "classes": found.classes.cpu().numpy(),
+            "patches": found.patches.cpu().numpy(),
+            "rotations": np.stack([v.cam_from_obj[:3, :3] for v in views]).astype(np.float32),
+            "points": surface_points(model, SCORE_POINTS, self.config.seed),
+        }
+
+    def score(
+        self, frame: Frame, proposals: Proposals, objects: Sequence[ObjectModel]
+    ) -> Detections:
+        """The best instances of each object, best first within an object."""
+        if not len(proposals) or not objects:
+            return Detections.empty(proposals.reason or "no object is loaded")
+        for model in objects:
+            self.prepare(model)
+        known = [self._templates[model.content_hash] for model in objects]
+        scored = self._score(frame, proposals, known)
+        if not len(scored.scores):
+            limit = ism_scores.SEMANTIC_THRESHOLD
+            return Detections.empty(f"no proposal has a semantic score above {limit}")
+        return Detections(tuple(self._detections(scored, objects)))
+
+    @torch.inference_mode()
+    def _score(
+        self, frame: Frame, proposals: Proposals, known: Sequence[ObjectTemplates]
+    ) -> Scored:
+        device = self.networks.device
+        masks = torch.from_numpy(proposals.masks).to(device)
+        boxes = mask_boxes(masks)
+        if not self.config.legacy:
+            large = ism_scores.large_enough(boxes, masks)
+            masks, boxes = masks[large], boxes[large]
+        if not len(masks):
+            return Scored(masks, boxes, boxes[:, 0], masks.new_zeros(0, dtype=torch.float32))
+        query = self.describer.proposals(frame.rgb, masks, boxes)
+        references = torch.stack([k.descriptors.classes for k in known])
+        match = ism_scores.semantic_match(query.classes, references)
+        masks, boxes = masks[match.selected], boxes[match.selected]
+        if not len(masks):
+            return Scored(masks, boxes, match.object_index, match.score)
+        pairs = list(zip(match.object_index.tolist(), match.template.tolist(), strict=True))
+        patches = torch.stack([known[o].descriptors.patches[t] for o, t in pairs])
+        appearance, visible = ism_scores.appearance_scores(query.patches[match.selected], patches)
+        geometric = self._geometric(frame, masks, boxes, known, pairs)
+        final = ism_scores.final_scores(match.score, appearance, geometric, visible)
+        return Scored(masks, boxes, match.object_index, final)
+
+    def _geometric(
+        self,
+        frame: Frame,
+        masks: Tensor,
+        boxes: Tensor,
+        known: Sequence[ObjectTemplates],
+        pairs: Sequence[tuple[int, int]],
+    ) -> Tensor:
+        device = self.networks.device
+        camera = torch.from_numpy(frame.camera.matrix).to(device)
+        depth = torch.from_numpy(frame.depth).to(device)
+        position = ism_scores.mean_positions(masks, depth, camera).float()
+        rotations = torch.stack([known[o].rotations[t] for o, t in pairs])
+        points = torch.stack([known[o].points for o, _ in pairs])
+        size = (frame.camera.height, frame.camera.width)
+        pixels = ism_scores.project_to_pixels(points, rotations, position, camera.float(), size)
+        return ism_scores.geometric_scores(pixels, boxes, self.config.legacy)
+
+    def _detections(self, scored: Scored, objects: Sequence[ObjectModel]) -> list[Detection]:
+        """Best first per object; duplicates suppressed unless in legacy mode."""
+        found = []
+        for number, model in enumerate(objects):
+            index = torch.nonzero(scored.objects == number)[:, 0]
+            if self.config.legacy:
+                order = index[scored.scores[index].argsort(descending=True, stable=True)]
+            else:
+                boxes, scores = scored.boxes[index], scored.scores[index]
+                order = index[ism_scores.suppress(boxes, scores, ism_scores.NMS_IOU)]
+            for i in order[: self.max_instances].tolist():
+                score = float(scored.scores[i].clamp(0, 1))
+                found.append(Detection(model.name, score, scored.masks[i].cpu().numpy()))
+        return found

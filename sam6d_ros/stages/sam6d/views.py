@@ -1,0 +1,87 @@
+"""Template views of an object, rendered like those of SAM-6D, and their inputs to the networks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.geometry.camera import CameraIntrinsics
+from sam6d_ros.geometry.mesh import sample_surface
+from sam6d_ros.geometry.raycast import Rendering
+from sam6d_ros.stages.sam6d.template_views import camera_poses, view_numbers
+
+IMAGE_SIZE = 512
+FIELD_OF_VIEW_RAD = 0.691  # Blender's default camera, horizontally
+DISTANCE_FACTOR = 4.0  # camera distance over the object's reach
+POSE_POINTS = 1024  # surface samples for scoring poses
+SCORE_POINTS = 2048  # surface samples for the geometric score
+HALF_STEP_MM = 1000.0  # points pass through half-precision millimetres
+SRGB_GAMMA = 2.2
+
+
+@dataclass(frozen=True)
+class TemplateView:
+    """One rendered view.
+
+    Attributes:
+        rgb: (512, 512, 3) uint8, black outside the mask.
+        mask: (512, 512) bool.
+        points_obj: (512, 512, 3) float32 metres, object frame.
+        cam_from_obj: (4, 4).
+    """
+
+    rgb: NDArray[np.uint8]
+    mask: NDArray[np.bool_]
+    points_obj: NDArray[np.float32]
+    cam_from_obj: NDArray[np.float64]
+
+
+def surface_points(model: ObjectModel, count: int, seed: int) -> NDArray[np.float32]:
+    """(count, 3) points in metres spread over the surface."""
+    random = np.random.default_rng(seed)
+    return sample_surface(model.vertices, model.faces, count, random)[0].astype(np.float32)
+
+
+def template_camera() -> CameraIntrinsics:
+    """The camera of the template views."""
+    focal = IMAGE_SIZE / 2 / math.tan(FIELD_OF_VIEW_RAD / 2)
+    centre = (IMAGE_SIZE - 1) / 2
+    return CameraIntrinsics(focal, focal, centre, centre, IMAGE_SIZE, IMAGE_SIZE)
+
+
+def reach(points: NDArray[np.floating]) -> float:
+    """Distance of the farther of the two extreme box corners from the origin, metres."""
+    return float(max(np.linalg.norm(points.min(0)), np.linalg.norm(points.max(0))))
+
+
+def render_views(model: ObjectModel, count: int, seed: int) -> list[TemplateView]:
+    """Render ``count`` of the 42 views; views in which the object is invisible are left out."""
+    camera = template_camera()
+    distance = DISTANCE_FACTOR * reach(surface_points(model, POSE_POINTS, seed))
+    poses = camera_poses(distance)[view_numbers(count)]
+    views = []
+    for pose in poses:
+        rendering = model.scene.render(camera, pose)
+        if rendering.mask.any():
+            points = half_precision(rendering.points_obj)
+            views.append(TemplateView(shade(rendering, camera), rendering.mask, points, pose))
+    return views
+
+
+def shade(rendering: Rendering, camera: CameraIntrinsics) -> NDArray[np.uint8]:
+    """Colours under a lamp beside the camera, as the original's renderer lights the object."""
+    v, u = np.mgrid[: camera.height, : camera.width]
+    ray = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones(u.shape)], -1)
+    ray /= np.linalg.norm(ray, axis=-1, keepdims=True)
+    facing = np.clip(-(rendering.normals_cam * ray).sum(-1, keepdims=True), 0, 1)
+    lit = rendering.rgb * facing ** (1 / SRGB_GAMMA)  # light is linear, pixels are not
+    return (lit * rendering.mask[..., None]).astype(np.uint8)
+
+
+def half_precision(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Points rounded like the original's template files: half-precision millimetres."""
+    return (points * HALF_STEP_MM).astype(np.float16).astype(np.float32) / np.float32(HALF_STEP_MM)
