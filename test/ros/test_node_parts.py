@@ -2,11 +2,13 @@
 
 import json
 import threading
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import rclpy
+import yaml
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import CameraInfo, Image
 
@@ -252,17 +254,11 @@ def test_bad_values_given_at_start_are_refused_with_the_reason(ros, given, said)
 
 
 def test_children_get_parameters_that_yaml_reads_back():
-    arguments = parameter_arguments({"path": "/a b", "loop": True, "rate_hz": 5.0, "id": "1"})
-    assert arguments == [
-        "-p",
-        "path:='/a b'",
-        "-p",
-        "loop:=true",
-        "-p",
-        "rate_hz:=5.0",
-        "-p",
-        "id:='1'",
-    ]
+    given = {"path": Path("/a b"), "loop": True, "rate_hz": 5.0, "id": "1", "list": ["a", "b"]}
+    arguments = parameter_arguments(given)
+    assert arguments[::2] == ["-p"] * 5
+    read = [yaml.safe_load(text.partition(":=")[2]) for text in arguments[1::2]]
+    assert read == ["/a b", True, 5.0, "1", ["a", "b"]]
 
 
 # --- recordings

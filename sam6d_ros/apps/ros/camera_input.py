@@ -12,10 +12,11 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
+from sam6d_ros.apps.ros.children import PROFILE
 from sam6d_ros.apps.ros.conversions import distortion_warning, stamp_ns_of
 from sam6d_ros.apps.ros.pairing import PairingWatch
 from sam6d_ros.apps.ros.parameters import Parameter
-from sam6d_ros.apps.ros.status import NodeStatus
+from sam6d_ros.apps.ros.status import THROTTLE_S, NodeStatus, State
 
 RELIABILITY = {
     "best_effort": ReliabilityPolicy.BEST_EFFORT,
@@ -23,7 +24,7 @@ RELIABILITY = {
 }
 # Best-effort messages larger than this are mostly lost on Fast DDS's default transports.
 LARGE_IMAGE_BYTES = 500_000
-PROFILE_VARIABLE = "FASTDDS_DEFAULT_PROFILES_FILE"
+NO_CAMERA_EVERY_S = 60.0
 INPUTS = {"rgb": Image, "depth": Image, "camera_info": CameraInfo}
 
 PARAMETERS = (
@@ -109,10 +110,14 @@ class CameraInput:
 
     def _check(self) -> None:
         """Once per second: say what is wrong with the inputs, if anything is."""
+        if self._status.state is State.LOADING:
+            return  # the camera may well wait until the node is ready
         problem = self._missing() or self._watch.never_pairs(self._slop_s) or self._lossy()
         self._status.input_problem = problem
         if problem:
-            self._status.log("warning", problem, key="inputs")
+            # no camera at all is often meant, so it is said rarely
+            every_s = THROTTLE_S if any(self._watch.counts.values()) else NO_CAMERA_EVERY_S
+            self._status.log("warning", problem, "inputs", every_s)
 
     def _missing(self) -> str:
         """Inputs that nothing comes from, with the number of publishers."""
@@ -143,10 +148,10 @@ class CameraInput:
 
     @staticmethod
     def _profile_hint() -> str:
-        if os.environ.get(PROFILE_VARIABLE):
+        if os.environ.get(PROFILE):
             return ""
         return (
-            f"{PROFILE_VARIABLE} is not set: Fast DDS loses large best-effort images on its "
+            f"{PROFILE} is not set: Fast DDS loses large best-effort images on its "
             "default transports. Point it at this package's config/fastdds.xml, for the camera "
             "driver too"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -38,10 +39,11 @@ def graph_environment(domain_id: int, log_dir: Path) -> dict[str, str]:
 
 
 def parameter_arguments(parameters: Mapping[str, object]) -> list[str]:
-    """``-p name:=value`` for each; strings are quoted, so that YAML keeps them strings."""
+    """``-p name:=value`` for each, with the value in JSON, so that a text stays a text."""
     arguments = []
     for name, value in parameters.items():
-        text = f"'{value}'" if isinstance(value, (str, Path)) else str(value).lower()
+        # JSON is YAML; rcl reads no tags and no multi-line values.
+        text = json.dumps(str(value) if isinstance(value, Path) else value)
         arguments += ["-p", f"{name}:={text}"]
     return arguments
 

@@ -66,6 +66,7 @@ class NodeStatus:
         self.state = State.LOADING
         self.backend = ""
         self.received = 0
+        self.working = False
         self.last_error = ""
         self.input_problem = ""
         self._reason = ""
@@ -92,13 +93,13 @@ class NodeStatus:
         severity = "error" if loading else handling.severity
         self.log(severity, text, key=type(error).__name__)
 
-    def log(self, severity: str, text: str, key: str) -> None:
-        """Log, but at most once per ``THROTTLE_S`` for one key.
+    def log(self, severity: str, text: str, key: str, every_s: float = THROTTLE_S) -> None:
+        """Log, but at most once per ``every_s`` for one key.
 
         rclpy's own throttle goes by the calling line, which here is one for all errors.
         """
         now = time.monotonic()
-        if now - self._logged.get(key, -THROTTLE_S) < THROTTLE_S:
+        if key in self._logged and now - self._logged[key] < every_s:
             return
         self._logged[key] = now
         # One line for each severity: rclpy remembers it by the calling line.
@@ -139,5 +140,6 @@ class NodeStatus:
 
     def _current_state(self) -> State:
         """Running means that frames go through now, not that they once did."""
-        idle = not self._done or time.monotonic() - self._done[-1] > STALE_AFTER_S
-        return State.WAITING if self.state is State.RUNNING and idle else self.state
+        recent = bool(self._done) and time.monotonic() - self._done[-1] < STALE_AFTER_S
+        idle = self.state is State.RUNNING and not (self.working or recent)
+        return State.WAITING if idle else self.state

@@ -95,6 +95,7 @@ class VisionNode(Node, ABC, Generic[Item]):
 
     def _process_safely(self, item: Item) -> None:
         trace = Trace()
+        self.status.working = True
         try:
             with trace.timed("total"):
                 reason = self.process(item, trace)
@@ -102,6 +103,8 @@ class VisionNode(Node, ABC, Generic[Item]):
         except Exception as error:  # the boundary: see status.ERROR_TABLE
             if not self._worker.stopping and self.context.ok():
                 self.status.failed(error)
+        finally:
+            self.status.working = False
 
     def _publish_status(self) -> None:
         message = DiagnosticArray(status=[self.status.message(self._worker.dropped)])

@@ -1,0 +1,159 @@
+"""The demo: a camera made of files, both nodes as processes over DDS, and what comes out."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+
+from sam6d_ros.apps.ros import demo_report
+from sam6d_ros.apps.ros.children import Children, graph_environment
+from sam6d_ros.apps.ros.listener import Listener
+from sam6d_ros.cad.bop_models import load_bop_models
+from sam6d_ros.cad.cache import default_cache_dir
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.errors import InvalidDataset, Sam6dError
+from sam6d_ros.evaluation.bop import BopDataset, GroundTruth
+from sam6d_ros.evaluation.synthetic import make_scene, write_bop
+from sam6d_ros.types import Frame, PoseEstimates
+
+CAMERA_NS = "/camera"
+READY = ("/segmentation_node/ready", "/pose_node/ready")
+REMAPPINGS = {
+    "~/rgb": f"{CAMERA_NS}/color/image_raw",
+    "~/depth": f"{CAMERA_NS}/aligned_depth_to_color/image_raw",
+    "~/camera_info": f"{CAMERA_NS}/color/camera_info",
+    "pose_node:~/masks": "/segmentation_node/masks",
+}
+# Onboarding the first time makes templates of every object; later starts take them from the cache.
+READY_TIMEOUT_S = 600.0
+RESULT_TIMEOUT_S = 180.0
+# DDS ports of higher domains collide with Linux's ephemeral ports.
+HIGHEST_DOMAIN = 100
+
+
+@dataclass(frozen=True)
+class Task:
+    """One image of a BOP dataset: what the camera shows and what is to be found.
+
+    Attributes:
+        scene_dir: folder that the replay node sends.
+        im_id: the image in it.
+        frame: the same image, for the picture.
+        truth: annotated instances; empty when there are no annotations.
+        models: the objects to look for, by their number in the dataset.
+    """
+
+    scene_dir: Path
+    im_id: int
+    frame: Frame
+    truth: tuple[GroundTruth, ...]
+    models: dict[int, ObjectModel]
+
+
+def run_demo(dataset: Path | None, scene: int | None, out: Path, seed: int) -> int:
+    """Run the graph on one image and show how good the poses are.
+
+    Args:
+        dataset: BOP-format folder; a scene is made up when it is None.
+        scene: its scene; the first with targets when None.
+        out: folder for the picture, the logs and the made-up scene.
+        seed: decides the made-up scene.
+
+    Returns:
+        0 when a pose came that is right (or came at all, without ground truth), else 1.
+
+    Raises:
+        ChildDied, TimeoutError: a node ended or nothing came; with the log.
+        InvalidInput: the dataset is unusable.
+    """
+    console = Console()
+    out = out.resolve()
+    log_dir = out / "log"
+    log_dir.mkdir(parents=True, exist_ok=True)
+    with console.status("preparing the scene"):
+        if dataset is None:
+            made = make_scene(seed, cache_dir=default_cache_dir())
+            dataset, scene = write_bop(made, out / "scene"), 0
+        task = read_task(dataset, scene)
+    objects_file = write_objects_file(list(task.models.values()), out / "objects.yaml")
+    poses = run_graph(task, objects_file, log_dir, console)
+    overlay = demo_report.write_overlay(task.frame, poses, task.models, out / "overlay.png")
+    matches = demo_report.match(task.truth, poses, task.models)
+    console.print(demo_report.table(matches, poses))
+    console.print(f"picture: {overlay}\nlogs:    {log_dir}", soft_wrap=True)
+    return 0 if demo_report.successful(matches, poses) else 1
+
+
+def read_task(dataset: Path, scene: int | None) -> Task:
+    """The first image with targets of a BOP dataset (or of one of its scenes)."""
+    bop = BopDataset(dataset)
+    target = bop.targets(None if scene is None else [scene])[0]
+    obj_ids = sorted(target.counts)
+    models = load_bop_models(bop.models_dir, obj_ids, default_cache_dir())
+    truth = bop.ground_truth(target.scene_id, target.im_id) or ()
+    return Task(
+        scene_dir=bop.scene_dir(target.scene_id).resolve(),
+        im_id=target.im_id,
+        frame=bop.frame(target.scene_id, target.im_id),
+        truth=tuple(instance for instance in truth if instance.obj_id in target.counts),
+        models=dict(zip(obj_ids, models, strict=True)),
+    )
+
+
+def write_objects_file(models: list[ObjectModel], path: Path) -> Path:
+    """The objects file of BOP models, which are in millimetres; their symmetries in metres."""
+    entries = []
+    for model in models:
+        if model.source is None:
+            raise InvalidDataset(f"object {model.name} has no file")
+        symmetries = {
+            "discrete": [motion.ravel().tolist() for motion in model.symmetries.discrete[1:]],
+            "continuous": [
+                {"axis": axis.tolist(), "offset": offset.tolist()}
+                for axis, offset in model.symmetries.axes
+            ],
+        }
+        entry = {"name": model.name, "mesh": str(model.source.resolve()), "unit": "mm"}
+        entries.append({**entry, "symmetries": symmetries})
+    path.write_text(yaml.safe_dump({"objects": entries}, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def run_graph(task: Task, objects_file: Path, log_dir: Path, console: Console) -> PoseEstimates:
+    """Start the three nodes, wait for the poses of the image, stop the nodes.
+
+    Raises:
+        ChildDied: a node ended by itself.
+        Sam6dError: nothing came in time, or a node could not load.
+    """
+    domain_id = 1 + os.getpid() % HIGHEST_DOMAIN
+    environment = graph_environment(domain_id, log_dir)
+    os.environ.update(environment)  # the listener below belongs to the same graph
+    arguments = [part for old, new in REMAPPINGS.items() for part in ("-r", f"{old}:={new}")]
+    with Children(environment, log_dir) as children, Listener(domain_id, READY) as listener:
+        for name in ("segmentation_node", "pose_node"):
+            children.start(name, {"objects_file": objects_file}, arguments)
+        camera = {"path": task.scene_dir, "image": task.im_id, "wait_for": list(READY)}
+        children.start("replay_node", camera, ["-r", f"__ns:={CAMERA_NS}"])
+        with console.status("nodes are loading (the first time takes longest)"):
+            _wait(listener, children, listener.all_ready, "the nodes to load", READY_TIMEOUT_S)
+        with console.status("waiting for the poses"):
+            _wait(listener, children, listener.has_result, "a result", RESULT_TIMEOUT_S)
+        return listener.best_result()
+
+
+def _wait(listener: Listener, children: Children, condition, what: str, timeout_s: float) -> None:
+    """Spin until the condition holds, as long as every node is well."""
+
+    def check() -> None:
+        children.check()
+        if problem := listener.load_failure():
+            raise Sam6dError(problem)
+
+    if not listener.wait_for(condition, check, timeout_s):
+        logs = "\n".join(f"{child.name}: {child.log}" for child in children.running)
+        raise Sam6dError(f"waited {timeout_s:.0f} s in vain for {what}; see the logs\n{logs}")

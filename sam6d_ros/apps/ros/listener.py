@@ -1,0 +1,104 @@
+"""Ears on a running graph: readiness, poses and diagnostics, for a program that waits for them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from std_msgs.msg import Bool
+from vision_msgs.msg import Detection3DArray
+
+from sam6d_ros.apps.ros.conversions import poses_from_detection_3d_array
+from sam6d_ros.apps.ros.status import State
+from sam6d_ros.apps.ros.vision_node import LATCHED, RESULTS
+from sam6d_ros.types import PoseEstimates
+
+RESULTS_WANTED = 1
+SPIN_S = 0.1
+
+
+class Listener:
+    """A node of its own context, so that it disturbs nothing else in the process.
+
+    Args:
+        domain_id: DDS domain of the graph.
+        ready_topics: latched topics that say when each node is ready.
+    """
+
+    def __init__(self, domain_id: int, ready_topics: Sequence[str]) -> None:
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context, domain_id=domain_id)
+        self._node = rclpy.create_node("listener", context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._missing = set(ready_topics)
+        self._results: list[PoseEstimates] = []
+        self._load_failure = ""
+        for topic in ready_topics:
+            self._node.create_subscription(Bool, topic, self._ready_callback(topic), LATCHED)
+        self._node.create_subscription(
+            Detection3DArray, "/pose_node/detections", self._on_result, RESULTS
+        )
+        self._node.create_subscription(
+            DiagnosticArray, "/diagnostics", self._on_diagnostics, RESULTS
+        )
+
+    def all_ready(self) -> bool:
+        """Whether every node has said that it is ready."""
+        return not self._missing
+
+    def has_result(self) -> bool:
+        """Whether poses of an image came, were it none."""
+        return len(self._results) >= RESULTS_WANTED
+
+    def best_result(self) -> PoseEstimates:
+        """The message with the most poses."""
+        return max(self._results, key=len)
+
+    def load_failure(self) -> str:
+        """What a node says why it cannot load; empty when all is well."""
+        return self._load_failure
+
+    def wait_for(
+        self, condition: Callable[[], bool], check: Callable[[], None], timeout_s: float
+    ) -> bool:
+        """Spin until the condition holds (True) or the time is over (False)."""
+        end = time.monotonic() + timeout_s
+        while not condition():
+            check()
+            if time.monotonic() > end:
+                return False
+            self._executor.spin_once(timeout_sec=SPIN_S)
+        return True
+
+    def _ready_callback(self, topic: str) -> Callable[[Bool], None]:
+        def note(message: Bool) -> None:
+            if message.data:
+                self._missing.discard(topic)
+
+        return note
+
+    def _on_result(self, message: Detection3DArray) -> None:
+        self._results.append(poses_from_detection_3d_array(message))
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.message.startswith(State.LOAD_FAILED.value):
+                self._load_failure = f"{status.name}: {status.message}"
+
+    def __enter__(self) -> Listener:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._executor.shutdown()
+        self._node.destroy_node()
+        rclpy.shutdown(context=self._context)
