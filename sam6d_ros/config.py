@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from sam6d_ros.config_sam6d import Sam6dConfig
 from sam6d_ros.errors import InvalidConfig
 
 BACKENDS = ("auto", "sam6d", "geometric")
@@ -21,6 +22,7 @@ class PipelineConfig:
         weights_dir: folder of the released checkpoints, or None.
         min_score: poses that score lower are rejected (an object may override it).
         max_instances: most instances of one object that are looked for.
+        sam6d: how the networks are run; used by sam6d only.
     """
 
     backend: str = "auto"
@@ -28,6 +30,7 @@ class PipelineConfig:
     weights_dir: Path | None = None
     min_score: float = 0.3
     max_instances: int = 3
+    sam6d: Sam6dConfig = field(default_factory=Sam6dConfig)
 
     def __post_init__(self) -> None:
         if self.backend not in BACKENDS:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.stages.protocols import Estimator, Proposer, Refiner, Scorer
+from sam6d_ros.stages.sam6d.availability import choose_backend
 from sam6d_ros.types import Detections, Frame, PoseEstimates, Proposals
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass
@@ -118,25 +123,45 @@ class Pipeline:
         return self.pose_estimation.run(frame, detections, objects, trace)
 
 
-def build_pipeline(config: PipelineConfig) -> Pipeline:
+def build_pipeline(config: PipelineConfig, cache_dir: Path | None = None) -> Pipeline:
     """Choose the backend and load what it needs (checkpoints, compiled kernels), once.
+
+    Args:
+        config: settings.
+        cache_dir: where the stages keep what they make of an object, or None.
 
     Raises:
         BackendUnavailable: "sam6d" was asked for and cannot run here.
         CheckpointError: its weights are damaged.
     """
-    return Pipeline(build_segmentation(config), build_pose_estimation(config))
+    segmentation = build_segmentation(config, cache_dir)
+    return Pipeline(segmentation, build_pose_estimation(config, cache_dir))
 
 
-def build_segmentation(config: PipelineConfig) -> Segmentation:
+def build_segmentation(config: PipelineConfig, cache_dir: Path | None = None) -> Segmentation:
     """The first half alone, for a segmentation process."""
+    if _backend(config) == "sam6d":
+        from sam6d_ros.stages.sam6d.build import segmentation_stages
+
+        return Segmentation(*segmentation_stages(config, cache_dir))
     from sam6d_ros.stages import geometric
 
     return Segmentation(geometric.SegmentProposer(), geometric.TemplateScorer(config))
 
 
-def build_pose_estimation(config: PipelineConfig) -> PoseEstimation:
+def build_pose_estimation(config: PipelineConfig, cache_dir: Path | None = None) -> PoseEstimation:
     """The second half alone, for a pose process."""
+    if _backend(config) == "sam6d":
+        from sam6d_ros.stages.sam6d.build import pose_stages
+
+        return PoseEstimation(*pose_stages(config, cache_dir))
     from sam6d_ros.stages import geometric
 
     return PoseEstimation(geometric.TemplateEstimator(config), geometric.RenderRefiner(config))
+
+
+def _backend(config: PipelineConfig) -> str:
+    """The backend that the settings mean on this machine; says which, and why, in the log."""
+    name, reason = choose_backend(config.backend, config.weights_dir, config.sam6d)
+    _LOG.info(reason)
+    return name

@@ -69,9 +69,9 @@ class Engine:
         self._objects: Mapping[str, ObjectModel] = MappingProxyType({})
         self._segmentation = self._pose = None
         if role != "pose":
-            self._segmentation = segmentation or build_segmentation(config)
+            self._segmentation = segmentation or build_segmentation(config, cache_dir)
         if role != "segmentation":
-            self._pose = pose_estimation or build_pose_estimation(config)
+            self._pose = pose_estimation or build_pose_estimation(config, cache_dir)
 
     @property
     def objects(self) -> Mapping[str, ObjectModel]:

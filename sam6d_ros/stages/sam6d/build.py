@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from sam6d_ros.config import PipelineConfig
-from sam6d_ros.config_sam6d import Sam6dConfig
 from sam6d_ros.stages.protocols import Estimator, Proposer, Refiner, Scorer
 from sam6d_ros.stages.sam6d.availability import require
 from sam6d_ros.stages.sam6d.estimate import PemEstimator
@@ -16,7 +15,7 @@ from sam6d_ros.stages.sam6d.score import DescriptorScorer
 
 
 def segmentation_stages(
-    config: PipelineConfig, settings: Sam6dConfig, cache_dir: Path | None = None
+    config: PipelineConfig, cache_dir: Path | None = None
 ) -> tuple[Proposer, Scorer]:
     """Load SAM and DINOv2.
 
@@ -24,25 +23,23 @@ def segmentation_stages(
         BackendUnavailable: torch, the device or the weights are not here.
         CheckpointError: a weights file is damaged or of another network.
     """
-    networks = _networks(config, settings)
+    networks = _networks(config)
     networks.sam, networks.dino  # noqa: B018  (load now, not at the first image)
     return SamProposer(networks), DescriptorScorer(networks, config.max_instances, cache_dir)
 
 
-def pose_stages(
-    config: PipelineConfig, settings: Sam6dConfig, cache_dir: Path | None = None
-) -> tuple[Estimator, Refiner]:
+def pose_stages(config: PipelineConfig, cache_dir: Path | None = None) -> tuple[Estimator, Refiner]:
     """Load the pose network. Raises like :func:`segmentation_stages`."""
-    networks = _networks(config, settings)
+    networks = _networks(config)
     networks.pem  # noqa: B018  (load now, not at the first image)
     refiner: Refiner = ThresholdRefiner(config.min_score)
-    if settings.final_icp:
+    if config.sam6d.final_icp:
         from sam6d_ros.stages.geometric import RenderRefiner
 
         refiner = RenderRefiner(config)
     return PemEstimator(networks, cache_dir), refiner
 
 
-def _networks(config: PipelineConfig, settings: Sam6dConfig) -> Networks:
-    folder = require(config.weights_dir, settings)
-    return Networks(folder, settings, config.device)
+def _networks(config: PipelineConfig) -> Networks:
+    folder = require(config.weights_dir, config.sam6d)
+    return Networks(folder, config.sam6d, config.device)

@@ -131,7 +131,7 @@ class DescriptorScorer:
         if not len(masks):
             return Scored(masks, boxes, boxes[:, 0], masks.new_zeros(0, dtype=torch.float32))
         query = self.describer.proposals(frame.rgb, masks, boxes)
-        references = torch.stack([k.descriptors.classes for k in known])
+        references = _padded([k.descriptors.classes for k in known])
         match = ism_scores.semantic_match(query.classes, references)
         masks, boxes = masks[match.selected], boxes[match.selected]
         if not len(masks):
@@ -175,3 +175,11 @@ class DescriptorScorer:
                 score = float(scored.scores[i].clamp(0, 1))
                 found.append(Detection(model.name, score, scored.masks[i].cpu().numpy()))
         return found
+
+
+def _padded(classes: Sequence[Tensor]) -> Tensor:
+    """(O, V, C) template descriptors; zeros, similar to nothing, where an object has fewer views.
+
+    A thin object is invisible in the views that meet its edge.
+    """
+    return torch.nn.utils.rnn.pad_sequence(list(classes), batch_first=True)
