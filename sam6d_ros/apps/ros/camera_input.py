@@ -111,7 +111,8 @@ class CameraInput:
     def _check(self) -> None:
         """Once per second: say what is wrong with the inputs, if anything is."""
         if self._status.state is State.LOADING:
-            return  # the camera may well wait until the node is ready
+            self._watch.restart()  # the camera may well wait until the node is ready
+            return
         problem = self._missing() or self._watch.never_pairs(self._slop_s) or self._lossy()
         self._status.input_problem = problem
         if problem:

@@ -12,6 +12,10 @@ from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
 from sam6d_ros.apps.ros.vision_node import RESULTS, VisionNode
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.pipeline import Trace
+from sam6d_ros.runtime.plausibility import size_doubt
+from sam6d_ros.types import Frame
+
+SIZE_DOUBT_EVERY_S = 60.0
 
 PARAMETERS = (*engines.PARAMETERS, *camera_input.PARAMETERS)
 
@@ -36,11 +40,18 @@ class SegmentationNode(VisionNode[CameraMessages]):
         frame = conversions.frame_from_messages(*item)
         header, shape = item.rgb.header, frame.depth.shape
         detections = self.engine.segment(frame, trace=trace)
+        self._doubt_sizes(frame)
         self._masks.publish(conversions.masks_from_detections(detections, header, shape))
         self._boxes.publish(conversions.detection_2d_array(detections, header))
         if self._labels.get_subscription_count():
             self._labels.publish(conversions.label_image(detections, header, shape))
         return detections.reason
+
+    def _doubt_sizes(self, frame: Frame) -> None:
+        """Warn about objects whose size cannot belong to this scene: mostly a wrong unit."""
+        for name, model in self.engine.objects.items():
+            if doubt := size_doubt(model, frame):
+                self.status.log("warning", doubt, key=f"size of {name}", every_s=SIZE_DOUBT_EVERY_S)
 
 
 def main(args: Sequence[str] | None = None) -> int:
