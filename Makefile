@@ -1,15 +1,19 @@
 # `make demo` and `make test` set everything up by themselves, in .venv, from the Python package
-# index. Only python3 (with venv and headers), make and a C++ compiler must be there.
+# index. Only python3 (with venv and headers), make and a C++ compiler must be there before.
+#
+#   make demo DEMO_ARGS="--dataset PATH --scene 2"
+#   make test PYTEST_ARGS="-k icp -x"
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
-SETUP := $(PYTHON) scripts/setup_venv.py
+BIN := .venv/bin
+SETUP = $(if $(shell command -v $(PYTHON)),$(PYTHON),$(error There is no '$(PYTHON)'. \
+	Debian/Ubuntu: sudo apt install python3 python3-venv python3-dev)) scripts/setup_venv.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-run setup-sam6d demo test lint bench clean
 
 help: ## Show the targets
-	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name what; \
+		do printf '  make %-12s %s\n' "$$name" "$$what"; done
 
 setup: ## Create .venv with everything but the networks' libraries
 	@$(SETUP) ros-wheels dev
@@ -17,22 +21,22 @@ setup: ## Create .venv with everything but the networks' libraries
 setup-run:
 	@$(SETUP) ros-wheels
 
-setup-sam6d: ## Add the networks' libraries (torch) to .venv
+setup-sam6d: ## The same, and the networks' libraries (torch)
 	@$(SETUP) ros-wheels dev sam6d
 
-demo: setup-run ## Poses of a made-up scene over a running ROS 2 graph
+demo: setup-run ## Poses of a made-up scene, over a running ROS 2 graph
 	@$(BIN)/sam6d demo $(DEMO_ARGS)
 
-lint: setup ## ruff, mypy, import layers
+lint: setup ## Style, types, layers, sizes
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lint
 
 test: setup-sam6d ## Lint, then every test
-	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lint
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lint; lint=$$?; \
+		$(BIN)/python -m pytest $(PYTEST_ARGS) && exit $$lint
 
-bench: setup-run ## Accuracy and time beside other libraries
-	@$(SETUP) bench
+bench: ## Accuracy and time beside other libraries
+	@$(SETUP) ros-wheels bench
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 clean: ## Remove .venv and caches
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

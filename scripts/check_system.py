@@ -1,4 +1,7 @@
-"""Check that this machine has what `make setup` needs; name the package to install if not."""
+"""Check that this machine has what `make setup` needs; name the package to install if not.
+
+CMake and Ninja are not among it: they come from the Python package index like all the rest.
+"""
 
 from __future__ import annotations
 
