@@ -115,12 +115,15 @@ class Detection:
         score: in [0, 1].
         mask: (H, W) bool, the visible pixels of the instance.
         instance_id: name of the physical object, constant across frames when tracked.
+        pose_hints: (K, 4, 4) rough cam_from_obj that the detector met on its way, best first;
+            often none. They spare the pose stage work and are never taken as they are.
     """
 
     class_id: str
     score: float
     mask: NDArray[np.bool_]
     instance_id: str = ""
+    pose_hints: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4, 4)))
 
     @property
     def bbox_xywh(self) -> tuple[int, int, int, int]:

@@ -52,8 +52,7 @@ def seeds_in(
     region = labels[pixels[:, 0], pixels[:, 1]].astype(np.int64)
     keys = np.column_stack([region, np.floor(points / spacing_m).astype(np.int64)])
     keep = _one_per_cell(keys, points)
-    keep = keep[:: max(1, int(np.ceil(len(keep) / MAX_SEEDS)))]
-    return Seeds(pixels[keep], region[keep])
+    return Seeds(pixels[keep], region[keep]).thinned(MAX_SEEDS)
 
 
 def _one_per_cell(keys: NDArray[np.int64], points: NDArray) -> NDArray[np.int64]:
@@ -67,12 +66,18 @@ def _one_per_cell(keys: NDArray[np.int64], points: NDArray) -> NDArray[np.int64]
 
 
 def find_candidates(
-    scene: SceneMaps, seeds: Seeds, kit: ObjectKit, effort: SearchEffort
+    scene: SceneMaps,
+    seeds: Seeds,
+    kit: ObjectKit,
+    effort: SearchEffort,
+    hints: Hypotheses | None = None,
 ) -> Hypotheses:
     """Poses of one object near the seeds, best first, scored by comparison with the scene."""
     diameter = kit.model.diameter
     found = coarse_search(scene, seeds, kit.views, kit.turned, diameter, kit.use_color)
     found = diverse(found, kit.centre, diameter, effort.fitted)
+    if hints is not None:
+        found = Hypotheses.joined(hints, found)
     found = fit_to_depth(scene, found, kit.views, diameter, kit.centre, kit.use_color)
     found = diverse(found, kit.centre, diameter, effort.compared)
     return rescored(scene, kit, found, effort.rays)

@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import PipelineConfig
-from sam6d_ros.geometry import se3
 from sam6d_ros.stages.geometric.candidates import SearchEffort, find_candidates, seeds_in
 from sam6d_ros.stages.geometric.library import ObjectLibrary
 from sam6d_ros.stages.geometric.scene import SceneMaps, scene_maps
+from sam6d_ros.stages.geometric.search import Hypotheses
 from sam6d_ros.types import Detection, Detections, Frame, PoseEstimate, PoseEstimates
 
-EFFORT = SearchEffort(seed_spacing=0.25, fitted=600, compared=80, rays=1500)
-CANDIDATES_PER_DETECTION = 8
+EFFORT = SearchEffort(seed_spacing=0.25, fitted=400, compared=40, rays=1000)
+MAX_SEEDS = 96  # evenly spaced over the mask
+MAX_SEEDS_WITH_HINTS = 32
+CANDIDATES_PER_DETECTION = 4
 MASK_GROWTH_PX = 3  # a detector's mask may miss the rim
 
 
@@ -50,13 +52,16 @@ class TemplateEstimator:
     def _candidates(
         self, scene: SceneMaps, detection: Detection, model: ObjectModel
     ) -> list[PoseEstimate]:
+        hints = detection.pose_hints
         seeds = seeds_in(scene, _grown(detection.mask, scene), model, EFFORT.seed_spacing)
-        found = find_candidates(scene, seeds, self._library.kit(model), EFFORT)
+        seeds = seeds.thinned(MAX_SEEDS if len(hints) == 0 else MAX_SEEDS_WITH_HINTS)
+        region = np.ones(len(hints), np.int64)  # the mask's own label
+        hinted = Hypotheses.from_poses(hints, np.ones(len(hints)), region)
+        found = find_candidates(scene, seeds, self._library.kit(model), EFFORT, hinted)
         best = found.take(np.arange(min(len(found), CANDIDATES_PER_DETECTION)))
-        poses = se3.from_rotation_translation(best.rotation, best.translation)
         return [
             PoseEstimate(model.name, float(score), pose, instance_id=detection.instance_id)
-            for pose, score in zip(poses, best.score, strict=True)
+            for pose, score in zip(best.poses, best.score, strict=True)
         ]
 
 

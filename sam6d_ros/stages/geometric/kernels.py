@@ -6,7 +6,7 @@ import math
 
 from numba import njit
 
-COLOR_SCALE = 42.0  # L*a*b* units: the difference at which similarity falls to 1/e
+COLOR_SCALE = 52.0  # L*a*b* units: the difference at which similarity falls to 1/4
 LIGHTNESS_WEIGHT = 0.4  # lightness depends on the lamp more than on the object
 COS_NORMAL_FLOOR = 0.3  # normals of noisy depth: no agreement below this cosine
 
@@ -16,7 +16,7 @@ def color_similarity(l0, a0, b0, l1, a1, b1):  # type: ignore[no-untyped-def]
     """In (0, 1]: 1 for equal colours."""
     dl = LIGHTNESS_WEIGHT * (l0 - l1)
     d2 = dl * dl + (a0 - a1) ** 2 + (b0 - b1) ** 2
-    return math.exp(-d2 / (COLOR_SCALE * COLOR_SCALE))
+    return 1.0 / (1.0 + d2 / (COLOR_SCALE * COLOR_SCALE)) ** 2
 
 
 @njit(cache=True, fastmath=True, inline="always")

@@ -13,8 +13,8 @@ from sam6d_ros.stages.geometric.scene import SceneMaps
 from sam6d_ros.stages.geometric.search import Hypotheses, diverse
 
 TURN_STEP_DEG = 30
-ROUNDS = 8
-TRIES = 24  # per pose and round
+ROUNDS = 7
+TRIES = 16  # per pose and round
 START_SHIFT, START_ANGLE = 0.03, np.radians(6)  # in diameters; radians
 SHRINK = 0.75  # of the step after each round
 TIGHT_GATE = (0.05, 0.02)  # in diameters
@@ -93,10 +93,4 @@ def _better(best: Hypotheses, trial: Hypotheses) -> Hypotheses:
     winner = trial.score.reshape(count, -1).argmax(1) + np.arange(count) * (len(trial) // count)
     improved = trial.score[winner] > best.score
     index = np.where(improved, winner + count, np.arange(count))
-    joined = Hypotheses(
-        np.concatenate([best.rotation, trial.rotation]),
-        np.concatenate([best.translation, trial.translation]),
-        np.concatenate([best.score, trial.score]),
-        np.concatenate([best.region, trial.region]),
-    )
-    return joined.take(index)
+    return Hypotheses.joined(best, trial).take(index)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import PipelineConfig
-from sam6d_ros.geometry import se3
 from sam6d_ros.stages.geometric.compare import compare, explained_mask
 from sam6d_ros.stages.geometric.library import ObjectKit, ObjectLibrary
 from sam6d_ros.stages.geometric.polish import climb, settle, with_look_alikes
@@ -19,8 +18,8 @@ from sam6d_ros.stages.geometric.scene import SceneMaps, scene_maps
 from sam6d_ros.stages.geometric.search import Hypotheses
 from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates
 
-COARSE_RAYS, FINE_RAYS = 1200, 3000
-LOOK_ALIKES_KEPT = 5  # per detection
+COARSE_RAYS, FINE_RAYS = 800, 3000
+LOOK_ALIKES_KEPT = 3  # per detection
 CLAIMED_SHARE = 0.5  # of a pose's pixels owned by better poses: then it explains nothing new
 
 
@@ -57,12 +56,7 @@ class RenderRefiner:
         best = with_look_alikes(scene, kit, hypotheses, LOOK_ALIKES_KEPT, COARSE_RAYS)
         best = climb(scene, kit, best, COARSE_RAYS)
         settled = settle(scene, kit, best)
-        both = Hypotheses(
-            np.concatenate([best.rotation, settled.rotation]),
-            np.concatenate([best.translation, settled.translation]),
-            np.concatenate([best.score, settled.score]),
-            np.concatenate([best.region, settled.region]),
-        )
+        both = Hypotheses.joined(best, settled)
         return _judged(scene, kit.model, both, ids)
 
     def _resolve(
@@ -102,7 +96,7 @@ def _as_hypotheses(poses: list[PoseEstimate]) -> tuple[Hypotheses, list[str]]:
     matrices = np.stack([pose.cam_from_obj for pose in poses])
     score = np.array([pose.score for pose in poses], np.float32)
     region = np.array([ids.index(pose.instance_id) for pose in poses])
-    return Hypotheses(matrices[:, :3, :3], matrices[:, :3, 3], score, region), ids
+    return Hypotheses.from_poses(matrices, score, region), ids
 
 
 def _judged(
@@ -117,7 +111,7 @@ def _judged(
         if len(of_region) == 0:
             continue
         k = of_region[score[of_region].argmax()]
-        pose = se3.from_rotation_translation(poses.rotation[k], poses.translation[k])
+        pose = poses.poses[k]
         parts = {n: float(getattr(agreement, n)[k]) for n in agreement.__dataclass_fields__}
         mask = explained_mask(scene, model, pose)
         value = float(np.clip(score[k], 0, 1))

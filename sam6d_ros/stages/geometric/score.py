@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import PipelineConfig
-from sam6d_ros.geometry import se3
 from sam6d_ros.stages.geometric.candidates import SearchEffort, find_candidates, seeds_in
 from sam6d_ros.stages.geometric.compare import explained_mask
 from sam6d_ros.stages.geometric.library import ObjectLibrary
@@ -18,11 +17,15 @@ from sam6d_ros.stages.geometric.scene import SceneMaps, scene_maps
 from sam6d_ros.stages.geometric.search import Hypotheses
 from sam6d_ros.types import Detection, Detections, Frame, Proposals
 
-EFFORT = SearchEffort(seed_spacing=0.5, fitted=80, compared=12, rays=900)
+EFFORT = SearchEffort(seed_spacing=0.5, fitted=120, compared=16, rays=800)
 MIN_DETECTION_SCORE = 0.25  # the pose stage decides; this only bounds its work
+MIN_OF_BEST = 0.7  # likewise, relative to the best detection of the same object
 SAME_INSTANCE_IOU = 0.4
 SPARE_DETECTIONS = 2  # beyond max_instances: the first choice may turn out wrong
 MIN_MASK_PX = 50
+HINTS_PER_DETECTION = 4
+
+_Claim = tuple[float, NDArray[np.bool_], list[NDArray[np.float64]]]
 
 
 class TemplateScorer:
@@ -60,8 +63,9 @@ class TemplateScorer:
                 score,
                 cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0,
                 f"{model.name}_{index}",
+                np.stack(poses[:HINTS_PER_DETECTION]),
             )
-            for index, (score, mask) in enumerate(kept)
+            for index, (score, mask, poses) in enumerate(kept)
         ]
 
 
@@ -77,19 +81,22 @@ def _label_image(proposals: Proposals, scene: SceneMaps) -> NDArray[np.int32]:
 
 def _distinct(
     scene: SceneMaps, model: ObjectModel, candidates: Hypotheses, limit: int
-) -> list[tuple[float, NDArray[np.bool_]]]:
-    """Scores and masks of the best candidates that explain different pixels."""
-    kept: list[tuple[float, NDArray[np.bool_]]] = []
-    for rotation, translation, score in zip(
-        candidates.rotation, candidates.translation, candidates.score, strict=True
-    ):
-        if len(kept) == limit or score < MIN_DETECTION_SCORE:
+) -> list[_Claim]:
+    """Candidates grouped by the pixels they explain: score, mask and poses of the best groups."""
+    claims: list[_Claim] = []
+    best = candidates.score.max(initial=0.0)
+    for pose, score in zip(candidates.poses, candidates.score, strict=True):
+        if score < max(MIN_DETECTION_SCORE, MIN_OF_BEST * best):
             break
-        pose = se3.from_rotation_translation(rotation, translation)
         mask = explained_mask(scene, model, pose)
-        if mask.sum() >= MIN_MASK_PX and all(_iou(mask, m) < SAME_INSTANCE_IOU for _, m in kept):
-            kept.append((float(score), mask))
-    return kept
+        if mask.sum() < MIN_MASK_PX:
+            continue
+        same = [claim for claim in claims if _iou(mask, claim[1]) >= SAME_INSTANCE_IOU]
+        if same:
+            same[0][2].append(pose)
+        elif len(claims) < limit:
+            claims.append((float(score), mask, [pose]))
+    return claims
 
 
 def _iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from sam6d_ros.geometry import se3
 from sam6d_ros.stages.geometric.kernels import color_similarity, normal_agreement
 from sam6d_ros.stages.geometric.scene import SceneMaps
 from sam6d_ros.stages.geometric.templates import ANCHORS, ViewTemplates
@@ -17,9 +18,15 @@ TURNS = 24  # in-plane, 15° apart
 SEARCH_POINTS = 24
 SEARCH_RINGS = 12
 KEPT_PER_SEED = 10
+ROUGH_VIEWS = 54  # about 28° apart
+ROUGH_POINTS = 12
+ROUGH_TOLERANCE = 1.5  # of the tolerance of the full search
+KEPT_ROUGH = 24
+NEAR_ROTATIONS = 48  # full-search rotations around each rough one
 MIN_SCORE = 0.08  # chance placements score less
+REQUIRED, SLACK = 0.09, 0.35  # per point: what a placement must have gathered to go on
 MIN_SHOWN = 0.3  # share of an object that must be visible to count in full
-SEED_COS = 0.5  # cosine between the normals of seed and anchor: a view step and noise allow this
+SEED_COS = 0.65  # cosine between the normals of seed and anchor: a view step and noise allow this
 SEED_COLOR = 0.15  # colour similarity of seed and anchor
 TOLERANCE = 0.08  # in diameters: half a view step moves the rim by this much
 SAME_SHIFT = 0.06  # in diameters
@@ -43,6 +50,26 @@ class Hypotheses:
     translation: NDArray[np.float64]
     score: NDArray[np.float32]
     region: NDArray[np.int64]
+
+    @property
+    def poses(self) -> NDArray[np.float64]:
+        """(N, 4, 4) cam_from_obj."""
+        return se3.from_rotation_translation(self.rotation, self.translation)
+
+    @classmethod
+    def from_poses(
+        cls, poses: NDArray[np.float64], score: NDArray, region: NDArray[np.int64]
+    ) -> Hypotheses:
+        """From (N, 4, 4) cam_from_obj."""
+        rotation = np.ascontiguousarray(poses[:, :3, :3])
+        translation = np.ascontiguousarray(poses[:, :3, 3])
+        return cls(rotation, translation, np.asarray(score, np.float32), region)
+
+    @classmethod
+    def joined(cls, *parts: Hypotheses) -> Hypotheses:
+        """All of several sets, in order."""
+        arrays = [[getattr(part, f.name) for part in parts] for f in fields(cls)]
+        return cls(*(np.concatenate(values) for values in arrays))
 
     def take(self, index: NDArray) -> Hypotheses:
         """The chosen ones."""
@@ -74,6 +101,11 @@ class Seeds:
 
     pixels_rc: NDArray[np.int64]
     region: NDArray[np.int64]
+
+    def thinned(self, limit: int) -> Seeds:
+        """At most about ``limit`` of them, evenly taken."""
+        step = max(1, round(len(self.region) / limit))
+        return Seeds(self.pixels_rc[::step], self.region[::step])
 
 
 def diverse(
@@ -124,7 +156,11 @@ def _diverse(rotation, centres, region, shift, cos_angle, quota, n_region):  # t
 
 @dataclass(frozen=True)
 class TurnedViews:
-    """The first points of every view in every in-plane turn, relative to its first anchor."""
+    """The first points of every view in every in-plane turn, relative to its first anchor.
+
+    ``rough_ids`` (F,) is a sparse subset of these rotations that is tried first, ``near_ids``
+    (F, NEAR_ROTATIONS) the rotations around each of them.
+    """
 
     rotation: NDArray[np.float32]
     anchors: NDArray[np.float32]
@@ -134,6 +170,8 @@ class TurnedViews:
     normals: NDArray[np.float32]
     rings: NDArray[np.float32]
     lab: NDArray[np.float32]
+    rough_ids: NDArray[np.int64]
+    near_ids: NDArray[np.int64]
 
 
 def turn_views(templates: ViewTemplates) -> TurnedViews:
@@ -146,6 +184,7 @@ def turn_views(templates: ViewTemplates) -> TurnedViews:
     turn[:, 2, 2] = 1
     rotation = np.einsum("tij,vjk->vtik", turn, templates.view_from_obj).reshape(-1, 3, 3)
     middle = templates.anchors[:, :1]
+    rough = _rough_rotations(templates)
 
     def turned(values: NDArray) -> NDArray[np.float32]:
         repeated = np.repeat(values, TURNS, axis=0)
@@ -160,7 +199,26 @@ def turn_views(templates: ViewTemplates) -> TurnedViews:
         normals=turned(templates.normals[:, :SEARCH_POINTS]),
         rings=turned(templates.rings[:, :SEARCH_RINGS] - middle),
         lab=np.ascontiguousarray(templates.lab[:, :SEARCH_POINTS]),
+        rough_ids=rough,
+        near_ids=_nearest_rotations(rotation[rough], rotation),
     )
+
+
+def _rough_rotations(templates: ViewTemplates) -> NDArray[np.int64]:
+    """Indices of a sparse subset of all turned views: well-spread views, every other turn."""
+    forward = templates.view_from_obj[:, 2].astype(float)
+    chosen = [0]
+    distance = np.full(len(forward), np.inf)
+    while len(chosen) < min(ROUGH_VIEWS, len(forward)):
+        distance = np.minimum(distance, 1 - forward @ forward[chosen[-1]])
+        chosen.append(int(distance.argmax()))
+    return (np.array(chosen)[:, None] * TURNS + np.arange(0, TURNS, 2)).ravel()
+
+
+def _nearest_rotations(few: NDArray, all_: NDArray) -> NDArray[np.int64]:
+    """(F, NEAR_ROTATIONS) indices of the rotations with the smallest angle to each of a few."""
+    cosine = few.reshape(-1, 9) @ all_.reshape(-1, 9).T
+    return np.argpartition(-cosine, NEAR_ROTATIONS, axis=1)[:, :NEAR_ROTATIONS]
 
 
 def coarse_search(
@@ -175,7 +233,8 @@ def coarse_search(
     camera = scene.camera
     scores, ids = _search(
         scene.depth, scene.normals, scene.lab, camera.fx, camera.fy, camera.cx, camera.cy,
-        seeds.pixels_rc, turned.anchors, turned.anchor_normals, turned.anchor_lab, turned.points, turned.normals, turned.rings, turned.lab,
+        seeds.pixels_rc, turned.anchors, turned.anchor_normals, turned.anchor_lab, turned.points,
+        turned.normals, turned.rings, turned.lab, turned.rough_ids, turned.near_ids,
         np.float32(TOLERANCE * diameter), use_color,
     )  # fmt: skip
     seed_index, slot = np.nonzero(ids >= 0)
@@ -202,7 +261,7 @@ def _look_along(points: NDArray[np.float64]) -> NDArray[np.float64]:
 @njit(parallel=True, cache=True, fastmath=True)
 def _search(  # type: ignore[no-untyped-def]
     depth, normals, lab, fx, fy, cx, cy, seeds, anchors, anchor_normals, anchor_lab, points,
-    point_normals, rings, colors, tol, use_color
+    point_normals, rings, colors, coarse_ids, near_ids, tol, use_color
 ):  # fmt: skip
     n_seed, n_anchor = len(seeds), anchors.shape[1]
     turns = len(points) // len(colors)
@@ -210,43 +269,74 @@ def _search(  # type: ignore[no-untyped-def]
     best_id = np.full((n_seed, KEPT_PER_SEED), -1, np.int64)
     for s in prange(n_seed):
         row, col = seeds[s, 0], seeds[s, 1]
-        z0 = depth[row, col]
         p = np.empty(3, np.float32)
-        p[0], p[1], p[2] = (col - cx) / fx * z0, (row - cy) / fy * z0, z0
-        norm = math.sqrt(p[0] * p[0] + p[1] * p[1] + p[2] * p[2])
-        ax, ay, az = p[0] / norm, p[1] / norm, p[2] / norm
-        k = 1.0 / (1.0 + az)
+        p[2] = depth[row, col]
+        p[0], p[1] = (col - cx) / fx * p[2], (row - cy) / fy * p[2]
         m = np.empty((3, 3), np.float32)
-        m[0, 0], m[0, 1], m[0, 2] = 1 - ax * ax * k, -ax * ay * k, ax
-        m[1, 0], m[1, 1], m[1, 2] = -ax * ay * k, 1 - ay * ay * k, ay
-        m[2, 0], m[2, 1], m[2, 2] = -ax, -ay, az
+        _turn_towards(p, m)
         # The seed's normal, turned back to the optical axis, meets the views' normals directly.
         sx, sy, sz = normals[row, col, 0], normals[row, col, 1], normals[row, col, 2]
         bx = m[0, 0] * sx + m[1, 0] * sy + m[2, 0] * sz
         by = m[0, 1] * sx + m[1, 1] * sy + m[2, 1] * sz
         bz = m[0, 2] * sx + m[1, 2] * sy + m[2, 2] * sz
         known = sx != 0 or sy != 0 or sz != 0
-        for view in range(len(colors)):
+        rough_score = np.full(KEPT_ROUGH, MIN_SCORE, np.float32)
+        rough_id = np.full(KEPT_ROUGH, -1, np.int64)
+        for c in range(len(coarse_ids)):
+            r = coarse_ids[c]
+            view = r // turns
             for a in range(n_anchor):
+                if known and SEED_COS > (
+                    anchor_normals[r, a, 0] * bx
+                    + anchor_normals[r, a, 1] * by
+                    + anchor_normals[r, a, 2] * bz
+                ):
+                    continue
                 if use_color and SEED_COLOR > color_similarity(
                     lab[row, col, 0], lab[row, col, 1], lab[row, col, 2],
                     anchor_lab[view, a, 0], anchor_lab[view, a, 1], anchor_lab[view, a, 2],
                 ):  # fmt: skip
                     continue
-                for r in range(view * turns, (view + 1) * turns):
-                    if known and SEED_COS > (
-                        anchor_normals[r, a, 0] * bx
-                        + anchor_normals[r, a, 1] * by
-                        + anchor_normals[r, a, 2] * bz
-                    ):
-                        continue
-                    score = _place(
-                        depth, normals, lab, fx, fy, cx, cy, m, p, anchors[r, a], points[r],
-                        point_normals[r], rings[r], colors[view], tol, use_color,
-                        best_score[s, KEPT_PER_SEED - 1],
-                    )  # fmt: skip
-                    _insert(best_score[s], best_id[s], score, r * n_anchor + a)
+                score = _place(
+                    depth, normals, lab, fx, fy, cx, cy, m, p, anchors[r, a],
+                    points[r, :ROUGH_POINTS], point_normals[r], rings[r], colors[view],
+                    ROUGH_TOLERANCE * tol, use_color, rough_score[KEPT_ROUGH - 1],
+                )  # fmt: skip
+                _insert(rough_score, rough_id, score, c * n_anchor + a)
+        for i in range(KEPT_ROUGH):
+            if rough_id[i] < 0:
+                break
+            c, a = rough_id[i] // n_anchor, rough_id[i] % n_anchor
+            for k in range(near_ids.shape[1]):
+                r = near_ids[c, k]
+                if _listed(best_id[s], r * n_anchor + a):
+                    continue
+                score = _place(
+                    depth, normals, lab, fx, fy, cx, cy, m, p, anchors[r, a], points[r],
+                    point_normals[r], rings[r], colors[r // turns], tol, use_color,
+                    best_score[s, KEPT_PER_SEED - 1],
+                )  # fmt: skip
+                _insert(best_score[s], best_id[s], score, r * n_anchor + a)
     return best_score, best_id
+
+
+@njit(cache=True)
+def _turn_towards(p, m):  # type: ignore[no-untyped-def]
+    """m: the smallest rotation that turns the optical axis towards point p."""
+    norm = math.sqrt(p[0] * p[0] + p[1] * p[1] + p[2] * p[2])
+    ax, ay, az = p[0] / norm, p[1] / norm, p[2] / norm
+    k = 1.0 / (1.0 + az)
+    m[0, 0], m[0, 1], m[0, 2] = 1 - ax * ax * k, -ax * ay * k, ax
+    m[1, 0], m[1, 1], m[1, 2] = -ax * ay * k, 1 - ay * ay * k, ay
+    m[2, 0], m[2, 1], m[2, 2] = -ax, -ay, az
+
+
+@njit(cache=True)
+def _listed(ids, wanted):  # type: ignore[no-untyped-def]
+    for i in ids:
+        if i == wanted:
+            return True
+    return False
 
 
 @njit(cache=True)
@@ -275,7 +365,7 @@ def _place(  # type: ignore[no-untyped-def]
     shown = float(n_pts)  # points that nothing hides
     for i in range(n_pts):
         # Below what the rest could still bring, or hopeless after a fair sample.
-        if got + n_pts - i < floor * math.sqrt(n_pts * shown) or (i == 12 and got < 0.8):
+        if got + n_pts - i < floor * math.sqrt(n_pts * shown) or (i & 3 == 0 and got < REQUIRED * i - SLACK):
             return -1.0
         x, y, z = points[i, 0] - anchor[0], points[i, 1] - anchor[1], points[i, 2] - anchor[2]
         qx = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + seed[0]
