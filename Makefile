@@ -34,8 +34,7 @@ test: setup-sam6d ## Lint, then every test
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lint; lint=$$?; \
 		$(BIN)/python -m pytest $(PYTEST_ARGS) && exit $$lint
 
-bench: ## Accuracy and time beside other libraries
-	@$(SETUP) ros-wheels bench
+bench: setup-run ## Accuracy and time beside other libraries (in .venv-bench)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 clean: ## Remove .venv and caches

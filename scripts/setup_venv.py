@@ -76,16 +76,17 @@ def make_environment() -> None:
     (STAMPS / "python").write_text(sys.version)
 
 
-def install(extra: str) -> None:
-    """Install this package editable with one of its extras, when its requirements changed."""
-    stamp = STAMPS / f"requirements-{extra}"
-    wanted = requirements_hash(extra)
-    if stamp.exists() and stamp.read_text() == wanted:
+def install(extras: list[str]) -> None:
+    """Install this package editable with `extras`, when the requirements of one changed."""
+    stamps = {STAMPS / f"requirements-{extra}": requirements_hash(extra) for extra in extras}
+    if all(stamp.exists() and stamp.read_text() == wanted for stamp, wanted in stamps.items()):
         return
-    print(f"installing requirements [{extra}] …", flush=True)
+    print(f"installing requirements [{', '.join(extras)}] …", flush=True)
     quiet = ["--quiet", "--disable-pip-version-check", "--no-warn-script-location"]
-    run(PYTHON, "-m", "pip", "install", *quiet, "--editable", f".[{extra}]")
-    stamp.write_text(wanted)
+    # All in one, so that pip finds versions that suit every extra.
+    run(PYTHON, "-m", "pip", "install", *quiet, "--editable", f".[{','.join(extras)}]")
+    for stamp, wanted in stamps.items():
+        stamp.write_text(wanted)
 
 
 def add_underlay_to_path() -> None:
@@ -119,8 +120,7 @@ def set_up(extras: list[str]) -> None:
     if not same_python():
         check_system.main()
     make_environment()
-    for extra in extras:
-        install(extra)
+    install(extras)
     if "ros-wheels" in extras:
         add_underlay_to_path()
         run(PYTHON, "scripts/build_interfaces.py")
