@@ -25,6 +25,7 @@ RELIABILITY = {
 # Best-effort messages larger than this are mostly lost on Fast DDS's default transports.
 LARGE_IMAGE_BYTES = 500_000
 NO_CAMERA_EVERY_S = 60.0
+KIND_CHARACTERS = 24  # how a problem's text begins tells the kinds apart
 INPUTS = {"rgb": Image, "depth": Image, "camera_info": CameraInfo}
 
 PARAMETERS = (
@@ -118,7 +119,8 @@ class CameraInput:
         if problem:
             # no camera at all is often meant, so it is said rarely
             every_s = THROTTLE_S if any(self._watch.counts.values()) else NO_CAMERA_EVERY_S
-            self._status.log("warning", problem, "inputs", every_s)
+            kind = problem[:KIND_CHARACTERS]
+            self._status.log("warning", problem, f"inputs: {kind}", every_s)
 
     def _missing(self) -> str:
         """Inputs that nothing comes from, with the number of publishers."""

@@ -12,17 +12,17 @@ from sam6d_ros.errors import InvalidCamera, InvalidFrame
 from sam6d_ros.geometry.camera import CameraIntrinsics
 from sam6d_ros.types import Frame
 
-COLOUR_ENCODINGS = ("rgb8", "bgr8", "rgba8", "bgra8", "mono8")
-DEPTH_ENCODINGS = ("16UC1", "32FC1")
-BYTES_PER_PIXEL = {
-    "rgb8": 3,
-    "bgr8": 3,
-    "rgba8": 4,
-    "bgra8": 4,
-    "mono8": 1,
-    "16UC1": 2,
-    "32FC1": 4,
+# Channels as they lie in a pixel, and which of them are red, green and blue.
+COLOUR_CHANNELS = {
+    "rgb8": (3, [0, 1, 2]),
+    "bgr8": (3, [2, 1, 0]),
+    "rgba8": (4, [0, 1, 2]),
+    "bgra8": (4, [2, 1, 0]),
+    "mono8": (1, [0, 0, 0]),
 }
+COLOUR_ENCODINGS = tuple(COLOUR_CHANNELS)
+DEPTH_TYPES = {"16UC1": "u2", "32FC1": "f4"}
+DEPTH_ENCODINGS = tuple(DEPTH_TYPES)
 MM_PER_M = 1000.0
 # Coefficients below this move no pixel of a 4k image by a hundredth of a pixel.
 NEGLIGIBLE_DISTORTION = 1e-6
@@ -101,8 +101,11 @@ def _rgb_from_message(message: Image) -> NDArray[np.uint8]:
             f"rgb encoding is {message.encoding!r}; expected one of {COLOUR_ENCODINGS}. "
             "Convert it in the driver or with image_proc (debayer)"
         )
-    _check_size(message, "rgb")
-    return np.ascontiguousarray(_bridge.imgmsg_to_cv2(message, desired_encoding="rgb8"))
+    channels, order = COLOUR_CHANNELS[message.encoding]
+    pixels = _pixels(message, "rgb", np.dtype(np.uint8), channels)
+    if channels == 1:
+        return np.repeat(pixels, 3, axis=2)
+    return np.ascontiguousarray(pixels[..., order])
 
 
 def _metres_from_message(message: Image) -> NDArray[np.float32]:
@@ -111,24 +114,33 @@ def _metres_from_message(message: Image) -> NDArray[np.float32]:
             f"depth encoding is {message.encoding!r}; expected 16UC1 (millimetres) or 32FC1 "
             "(metres), REP-118. Is ~/depth remapped to a depth image registered to colour?"
         )
-    _check_size(message, "depth")
-    raw = _bridge.imgmsg_to_cv2(message, desired_encoding="passthrough")
+    byte_order = ">" if message.is_bigendian else "<"
+    dtype = np.dtype(byte_order + DEPTH_TYPES[message.encoding])
+    raw = _pixels(message, "depth", dtype, 1)[..., 0]
     if message.encoding == "16UC1":
         return raw.astype(np.float32) / np.float32(MM_PER_M)
     return np.where(np.isfinite(raw), raw, 0).astype(np.float32)
 
 
-def _check_size(message: Image, name: str) -> None:
-    if message.width == 0 or message.height == 0:
-        raise InvalidFrame(f"{name} is {message.width}×{message.height}: the image is empty")
-    row = message.width * BYTES_PER_PIXEL[message.encoding]
-    wanted = message.step * (message.height - 1) + row
-    if message.step < row or len(message.data) < wanted:
+def _pixels(message: Image, name: str, dtype: np.dtype, channels: int) -> NDArray:
+    """The (H, W, channels) pixels without the padding at the end of rows.
+
+    Not by cv_bridge, whose Python reader skews images with a padding that is no whole number of
+    pixels (rgb8 rows aligned to 4 bytes) and refuses big-endian ones under NumPy 2.
+    """
+    height, width = message.height, message.width
+    if width == 0 or height == 0:
+        raise InvalidFrame(f"{name} is {width}×{height}: the image is empty")
+    row = width * channels * dtype.itemsize
+    if message.step < row or len(message.data) < message.step * (height - 1) + row:
         raise InvalidFrame(
-            f"{name} has step {message.step} and {len(message.data)} bytes; {message.width}×"
-            f"{message.height} {message.encoding} needs a step of at least {row} and "
-            f"{message.step}×{message.height} bytes. Is the driver's message truncated?"
+            f"{name} has step {message.step} and {len(message.data)} bytes; {width}×{height} "
+            f"{message.encoding} needs a step of at least {row} and {message.step}×{height} "
+            "bytes. Is the driver's message truncated?"
         )
+    data = np.frombuffer(message.data, np.uint8)
+    rows = np.lib.stride_tricks.as_strided(data, (height, row), (message.step, 1), writeable=False)
+    return np.ascontiguousarray(rows).view(dtype).reshape(height, width, channels)
 
 
 def image_from_rgb(rgb: NDArray[np.uint8], header: Header) -> Image:
