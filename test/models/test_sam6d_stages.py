@@ -1,0 +1,239 @@
+"""The stages of the sam6d backend with tiny networks: shapes, empty cases, chunks, cache."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the networks need torch: make setup-sam6d")
+
+from sam6d_ros.config import PipelineConfig  # noqa: E402
+from sam6d_ros.config_sam6d import Sam6dConfig  # noqa: E402
+from sam6d_ros.errors import BackendUnavailable, InvalidConfig  # noqa: E402
+from sam6d_ros.pipeline import Pipeline, PoseEstimation, Segmentation  # noqa: E402
+from sam6d_ros.runtime.warmup import box_model, warm_up_input  # noqa: E402
+from sam6d_ros.stages.sam6d import build, pem_inputs, views  # noqa: E402
+from sam6d_ros.stages.sam6d.availability import choose_backend  # noqa: E402
+from sam6d_ros.stages.sam6d.descriptors import Describer  # noqa: E402
+from sam6d_ros.stages.sam6d.estimate import PemEstimator  # noqa: E402
+from sam6d_ros.stages.sam6d.finish import ThresholdRefiner  # noqa: E402
+from sam6d_ros.stages.sam6d.propose import SamProposer  # noqa: E402
+from sam6d_ros.stages.sam6d.score import DescriptorScorer  # noqa: E402
+from sam6d_ros.types import Detection, Detections, Frame, Proposals  # noqa: E402
+
+MODEL = box_model()
+
+
+@pytest.fixture(scope="module")
+def scene() -> tuple[Frame, Detections]:
+    _, frame, detections = warm_up_input(MODEL)
+    return frame, detections
+
+
+def test_whole_pipeline(tiny: Any, scene: tuple[Frame, Detections], tmp_path: Path) -> None:
+    scorer = DescriptorScorer(tiny, 3, tmp_path)
+    estimator = PemEstimator(tiny, tmp_path)
+    pipeline = Pipeline(
+        Segmentation(SamProposer(tiny), scorer), PoseEstimation(estimator, ThresholdRefiner(0.0))
+    )
+    pipeline.prepare(MODEL)
+    poses = pipeline.run(scene[0], [MODEL])
+    assert poses.reason or len(poses)
+    for pose in poses.items:
+        assert pose.class_id == MODEL.name
+        assert pose.cam_from_obj[2, 3] > 0
+
+
+def test_poses_of_given_detections(tiny: Any, scene: tuple[Frame, Detections]) -> None:
+    frame, detections = scene
+    poses = PemEstimator(tiny, None).estimate(frame, detections, [MODEL])
+    (pose,) = poses.items
+    centre = np.linalg.norm(pose.cam_from_obj[:3, 3])
+    depth = frame.depth[detections.items[0].mask]
+    # arbitrary weights still place the cloud somewhere near what is seen
+    assert depth.min() - MODEL.diameter < centre < depth.max() + 2 * MODEL.diameter
+    assert pose.score == pytest.approx(pose.score_parts["pose"] * detections.items[0].score)
+    assert poses.stamp_ns == frame.stamp_ns
+
+
+def test_results_do_not_depend_on_chunks(tiny: Any, scene: tuple[Frame, Detections]) -> None:
+    frame, detections = scene
+    several = Detections(detections.items * 3)
+    whole = PemEstimator(tiny, None).estimate(frame, several, [MODEL])
+    parts = PemEstimator(tiny.with_config(memory_budget_mb=64), None)
+    for a, b in zip(whole.items, parts.estimate(frame, several, [MODEL]).items, strict=True):
+        assert np.allclose(a.cam_from_obj, b.cam_from_obj, atol=1e-3)
+
+
+def test_the_same_frame_gives_the_same_poses(tiny: Any, scene: tuple[Frame, Detections]) -> None:
+    runs = [PemEstimator(tiny, None).estimate(*scene, [MODEL]).items[0] for _ in range(2)]
+    assert np.array_equal(runs[0].cam_from_obj, runs[1].cam_from_obj)
+
+
+def test_templates_are_cached(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    PemEstimator(tiny, tmp_path).prepare(MODEL)
+    DescriptorScorer(tiny, 3, tmp_path).prepare(MODEL)
+    assert len(list(tmp_path.iterdir())) == 2
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("rendered again")
+
+    for module in ("estimate", "score"):
+        monkeypatch.setattr(f"sam6d_ros.stages.sam6d.{module}.render_views", refuse)
+    PemEstimator(tiny, tmp_path).prepare(MODEL)
+    DescriptorScorer(tiny, 3, tmp_path).prepare(MODEL)
+    with pytest.raises(AssertionError, match="again"):
+        PemEstimator(tiny.with_config(views=4), tmp_path).prepare(MODEL)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+@pytest.mark.parametrize("compat", ["legacy", "fixed"])
+def test_any_number_of_proposals(
+    tiny: Any, scene: tuple[Frame, Detections], count: int, compat: str
+) -> None:
+    """Exactly one proposal crashes the original."""
+    frame, detections = scene
+    masks = np.repeat(detections.items[0].mask[None], count, 0)
+    proposals = Proposals(masks, np.ones(count, np.float32), "" if count else "nothing there")
+    scorer = DescriptorScorer(tiny.with_config(compat=compat), 3, None)
+    found = scorer.score(frame, proposals, [MODEL])
+    if count == 0:
+        assert found.reason == "nothing there"
+    elif len(found):
+        # duplicates stay in legacy mode only
+        assert len(found) == (count if compat == "legacy" else 1)
+        assert all(0 <= d.score <= 1 for d in found.items)
+    else:
+        assert "semantic score" in found.reason
+
+
+def test_empty_masks_do_no_harm(tiny: Any, scene: tuple[Frame, Detections]) -> None:
+    frame, detections = scene
+    masks = np.stack([detections.items[0].mask, np.zeros_like(detections.items[0].mask)])
+    for compat in ("legacy", "fixed"):
+        scorer = DescriptorScorer(tiny.with_config(compat=compat), 3, None)
+        scorer.score(frame, Proposals(masks, np.ones(2, np.float32)), [MODEL])
+
+
+@pytest.mark.parametrize(
+    ("score", "pixels", "reason"),
+    [(0.1, 500, "unsure"), (0.9, 10, "enough depth"), (0.9, 0, "enough depth")],
+)
+def test_unusable_detections(
+    tiny: Any, scene: tuple[Frame, Detections], score: float, pixels: int, reason: str
+) -> None:
+    frame, detections = scene
+    mask = detections.items[0].mask.copy()
+    mask.ravel()[np.flatnonzero(mask)[pixels:]] = False
+    poses = PemEstimator(tiny, None).estimate(
+        frame, Detections((Detection(MODEL.name, score, mask),)), [MODEL]
+    )
+    assert len(poses) == 0
+    assert reason in poses.reason
+
+
+def test_views_show_the_whole_object() -> None:
+    shown = views.render_views(MODEL, 6, seed=1)
+    assert len(shown) == 6
+    reach = views.reach(MODEL.vertices)
+    for view in shown:
+        border = np.concatenate([view.mask[0], view.mask[-1], view.mask[:, 0], view.mask[:, -1]])
+        assert view.mask.any()
+        assert not border.any()
+        # points lie on the surface, up to half-precision millimetres
+        assert np.linalg.norm(view.points_obj[view.mask], axis=1).max() < reach + 1e-4
+        assert (view.rgb[~view.mask] == 0).all()
+
+
+def test_legacy_templates_are_not_normalised(tiny: Any) -> None:
+    shown = views.render_views(MODEL, 2, seed=1)
+    describer = Describer(tiny.dino, tiny.device)
+    given: list[torch.Tensor] = []
+    hook = tiny.dino.register_forward_pre_hook(lambda _m, args: given.append(args[0]))
+    try:
+        describer.templates(shown, legacy=True)
+        describer.templates(shown, legacy=False)
+    finally:
+        hook.remove()
+    raw, normalised = given
+    assert raw.min() == 0
+    assert raw.max() <= 1
+    assert normalised.min() < -1
+
+
+def test_observed_points_project_back(scene: tuple[Frame, Detections]) -> None:
+    from sam6d_ros.geometry.camera import project
+
+    frame, detections = scene
+    points = pem_inputs.back_project(frame.depth, frame.camera)
+    mask = detections.items[0].mask & (frame.depth > 0)
+    v, u = np.nonzero(mask)
+    pixels = project(frame.camera, points[mask].astype(np.float64))
+    assert np.allclose(pixels, np.stack([u, v], 1), atol=1e-3)
+
+
+def test_threshold_refiner(tiny: Any, scene: tuple[Frame, Detections]) -> None:
+    poses = PemEstimator(tiny, None).estimate(*scene, [MODEL])
+    best = poses.items[0].score
+    assert len(ThresholdRefiner(0.0).refine(scene[0], poses, [MODEL])) == 1
+    above = ThresholdRefiner(min(1.0, best + 0.01)).refine(scene[0], poses, [MODEL])
+    assert "below the limit" in above.reason
+    own = replace(MODEL, min_score=0.0)
+    assert len(ThresholdRefiner(1.0).refine(scene[0], poses, [own])) == 1
+
+
+def test_backend_choice(tmp_path: Path) -> None:
+    settings = Sam6dConfig()
+    assert choose_backend("geometric", None, settings)[0] == "geometric"
+    name, why = choose_backend("auto", None, settings)
+    assert name == "geometric"
+    assert "no weights folder" in why
+    name, why = choose_backend("auto", tmp_path, settings)
+    assert "lacks sam_vit_h_4b8939.pth" in why
+    with pytest.raises(BackendUnavailable, match="weights fetch"):
+        choose_backend("sam6d", tmp_path, settings)
+    for file in ("sam_vit_b_01ec64.pth", "dinov2_vitl14_pretrain.pth", "sam-6d-pem-base.pth"):
+        (tmp_path / file).touch()
+    assert choose_backend("auto", tmp_path, Sam6dConfig(sam_variant="vit_b"))[0] == "sam6d"
+
+
+def test_damaged_weights_stop_the_build(tmp_path: Path) -> None:
+    from sam6d_ros.errors import CheckpointError
+
+    for file in ("sam_vit_b_01ec64.pth", "dinov2_vitl14_pretrain.pth", "sam-6d-pem-base.pth"):
+        (tmp_path / file).write_bytes(b"not weights")
+    config = PipelineConfig(
+        backend="sam6d", device="cpu", weights_dir=tmp_path, sam6d=Sam6dConfig(sam_variant="vit_b")
+    )
+    with pytest.raises(CheckpointError, match=r"sam-6d-pem-base\.pth"):
+        build.pose_stages(config)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"sam_variant": "vit_x"},
+        {"compat": "old"},
+        {"precision": "int8"},
+        {"memory_budget_mb": 1},
+        {"views": 43},
+        {"min_stability": 1.5},
+    ],
+)
+def test_settings_are_checked(bad: dict[str, Any]) -> None:
+    with pytest.raises(InvalidConfig, match=next(iter(bad))):
+        Sam6dConfig(**bad)
+
+
+def test_torch_is_imported_only_when_needed() -> None:
+    code = (
+        "import sys; import sam6d_ros.pipeline, sam6d_ros.models.weights_fetch\n"
+        "assert 'torch' not in sys.modules, 'torch was imported'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
