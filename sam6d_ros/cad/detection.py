@@ -1,8 +1,8 @@
 """Find the rotations that map a mesh onto itself.
 
-Candidates are turns about the axes of the box and of inertia, through the centre of the box; each
-is refined by ICP of the surface against itself, made an exact n-th of a turn again, and judged by
-how far the turned surface lies from the surface.
+Candidates are turns about the axes of the box and of inertia, through the centre of the box or of
+the surface; each is refined by ICP of the surface against itself, made an exact n-th of a turn
+again, and judged by how far the turned surface lies from the surface.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ Array = NDArray[np.float64]
 
 ORDERS = (2, 3, 4, 5, 6)
 _SURFACE_POINTS, _PROBES = 20_000, 1_500
-_HOPELESS = 0.10  # the 90th percentile of the first distance, share of the diameter
+_HOPELESS = 0.07  # the 90th percentile of the first distance, share of the diameter
+_COARSE_STEP = 5
 _MAX_CORRECTION_RAD = np.deg2rad(15)  # a refinement that turns further found another symmetry
 _ICP_STEPS = 8
 # Angles that no low-order symmetry has in common: only a surface of revolution keeps them all.
@@ -85,9 +86,9 @@ class Surface:
             self.colors = (colors[faces[face]] * weights[:, :, None]).sum(1)
             self.probe_colors = (colors[faces[probe_face]] * probe_weights[:, :, None]).sum(1)
 
-    def distances(self, motion: Array) -> tuple[Array, NDArray[np.intp]]:
-        """Distance (P,) of each moved probe from the surface, and its nearest surface point."""
-        moved = se3.transform(motion, self.probes)
+    def distances(self, motion: Array, step: int = 1) -> tuple[Array, NDArray[np.intp]]:
+        """Distance (P,) of every step-th moved probe from the surface, and its nearest point."""
+        moved = se3.transform(motion, self.probes[::step])
         distance, nearest = self.tree.query(moved)
         along = np.abs(((moved - self.points[nearest]) * self.normals[nearest]).sum(1))
         return np.maximum(along, distance - self.spacing), nearest
@@ -125,6 +126,14 @@ class Surface:
             shift = centre + step[:3] - rotation @ centre
             motion = se3.from_rotation_translation(rotation, shift) @ motion
         return motion
+
+    def centres(self) -> list[Array]:
+        """Points that an axis may pass: the centre of the box, which dents do not move, and the
+        centroid, which lies on every axis, when it is elsewhere.
+        """
+        box_centre, centroid = self.obj_from_box[:3, 3], self.points.mean(0)
+        apart = np.linalg.norm(centroid - box_centre) > 0.02 * self.diameter
+        return [box_centre, centroid] if apart else [box_centre]
 
     def axes(self) -> list[Array]:
         """Directions worth a try: of the box, the CAD frame and of inertia, without repeats."""
@@ -180,19 +189,19 @@ def _symmetry_line(
     Returns:
         (3, 3): direction, a point on the axis, [angle, 0, 0].
     """
-    centre = surface.obj_from_box[:3, 3]
-    start = turn(direction, centre, angle)
-    first = np.percentile(surface.distances(start)[0], 90)
-    if first > _HOPELESS * surface.diameter:
-        return None
-    refined = surface.refine(start)
-    candidates = [start]
-    if se3.rotation_angle(start[:3, :3], refined[:3, :3]) < _MAX_CORRECTION_RAD:
-        candidates.insert(0, refined)
-    for motion in candidates:
-        line = _line_of(motion, centre, angle)
-        if surface.is_kept_by(turn(line[0], line[1], angle), tolerance):
-            return line
+    for centre in surface.centres():
+        start = turn(direction, centre, angle)
+        first = np.percentile(surface.distances(start, _COARSE_STEP)[0], 90)
+        if first > _HOPELESS * surface.diameter:
+            continue
+        refined = surface.refine(start)
+        candidates = [start]
+        if se3.rotation_angle(start[:3, :3], refined[:3, :3]) < _MAX_CORRECTION_RAD:
+            candidates.insert(0, refined)
+        for motion in candidates:
+            line = _line_of(motion, centre, angle)
+            if surface.is_kept_by(turn(line[0], line[1], angle), tolerance):
+                return line
     return None
 
 

@@ -123,7 +123,7 @@ class RayScene:
             depth=hits.distance.reshape(shape),
             points_obj=points.astype(np.float32).reshape(*shape, 3),
             normals_cam=normals.astype(np.float32).reshape(*shape, 3),
-            rgb=rgb.astype(np.uint8).reshape(*shape, 3),
+            rgb=np.rint(rgb).astype(np.uint8).reshape(*shape, 3),
             mask=mask.reshape(shape),
         )
 

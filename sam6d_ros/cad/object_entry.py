@@ -1,0 +1,153 @@
+"""One entry of the objects file, read and checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+import numpy as np
+
+from sam6d_ros.cad.model import Symmetries
+from sam6d_ros.cad.symmetry import complete, from_bop, turn
+from sam6d_ros.cad.units import UNITS
+from sam6d_ros.errors import InvalidInput, InvalidObjects
+
+KEYS = ("name", "mesh", "unit", "symmetries", "min_score")
+SYMMETRY_KEYS = ("continuous", "discrete", "rotations")
+MAX_ORDER = 60
+
+PackageResolver = Callable[[str], Path]
+
+
+@dataclass(frozen=True)
+class ObjectEntry:
+    """One entry of the objects file, checked.
+
+    Attributes:
+        name: class id.
+        mesh: file, resolved.
+        unit: "m", "mm" or "auto".
+        symmetries: "auto", "none" or the motions (metres).
+        min_score: threshold in [0, 1], or None for the pipeline's.
+    """
+
+    name: str
+    mesh: Path
+    unit: str = "auto"
+    symmetries: Symmetries | str = "auto"
+    min_score: float | None = None
+
+
+class EntryReader:
+    """Reads one entry; every complaint names where it is."""
+
+    def __init__(
+        self, path: Path, index: int, item: Any, resolve_package: PackageResolver | None
+    ) -> None:
+        self.path, self.where, self.item = path, f"{path}, objects[{index}]", item
+        self.resolve_package = resolve_package
+
+    def fail(self, key: str, problem: str) -> InvalidObjects:
+        name = self.item.get("name") if isinstance(self.item, Mapping) else None
+        of = f" ({name})" if isinstance(name, str) else ""
+        return InvalidObjects(f"{self.where}{'.' + key if key else ''}{of}: {problem}")
+
+    def entry(self) -> ObjectEntry:
+        if not isinstance(self.item, Mapping):
+            raise self.fail("", f"is {self.item!r:.80}; expected a map with name and mesh")
+        unknown = [key for key in self.item if key not in KEYS]
+        if unknown:
+            raise self.fail(str(unknown[0]), f"is unknown; expected one of {KEYS}")
+        unit = self.item.get("unit", "auto")
+        if unit not in UNITS:
+            raise self.fail("unit", f"is {unit!r}; expected one of {UNITS}")
+        return ObjectEntry(
+            self.text("name"), self.mesh(), unit, self.symmetries(), self.min_score()
+        )
+
+    def text(self, key: str) -> str:
+        value = self.item.get(key)
+        if not isinstance(value, str) or not value.strip():
+            raise self.fail(key, f"is {value!r:.80}; expected a text that is not empty")
+        return value.strip()
+
+    def mesh(self) -> Path:
+        text = self.text("mesh")
+        scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text)
+        if "\0" in text:
+            raise self.fail("mesh", "has a NUL character")
+        if scheme is None:
+            return self.path.parent / text
+        if scheme.group(1) == "file":
+            return Path(unquote(text[len("file://") :]))
+        if scheme.group(1) != "package":
+            raise self.fail("mesh", f"is {text!r}; expected package://, file:// or a path")
+        return self.package_file(text)
+
+    def package_file(self, text: str) -> Path:
+        try:
+            parts = urlparse(text)
+        except ValueError as error:
+            raise self.fail("mesh", f"{text!r} is not package://PACKAGE/FILE: {error}") from error
+        package, file = parts.netloc, unquote(parts.path).lstrip("/")
+        if not package or not file:
+            raise self.fail("mesh", f"is {text!r}; expected package://PACKAGE/FILE")
+        if self.resolve_package is None:
+            raise self.fail(
+                "mesh", f"{text!r} needs a sourced ROS workspace; use file:// or a relative path"
+            )
+        try:
+            return Path(self.resolve_package(package)) / file
+        except Exception as error:  # ament raises its own types, of which nothing is known here
+            raise self.fail(
+                "mesh", f"the ROS package {package!r} is not found ({error}); source its workspace"
+            ) from error
+
+    def min_score(self) -> float | None:
+        value = self.item.get("min_score")
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise self.fail("min_score", f"is {value!r:.80}; expected a number in [0, 1]")
+        return float(value)
+
+    def symmetries(self) -> Symmetries | str:
+        value = self.item.get("symmetries", "auto")
+        if value in ("auto", "none"):
+            return str(value)
+        if not isinstance(value, Mapping):
+            raise self.fail("symmetries", f"is {value!r:.80}; expected auto, none or a map")
+        unknown = [key for key in value if key not in SYMMETRY_KEYS]
+        if unknown:
+            raise self.fail("symmetries", f"{unknown[0]!r} is unknown; expected {SYMMETRY_KEYS}")
+        for key, items in value.items():
+            if not isinstance(items, list):
+                raise self.fail(f"symmetries.{key}", f"is {items!r:.80}; expected a list")
+        try:
+            return _group(value)
+        except InvalidInput as error:
+            raise self.fail("symmetries", str(error)) from error
+
+
+def _group(value: Mapping[str, Any]) -> Symmetries:
+    """The group generated by what the entry states."""
+    given = from_bop(
+        {
+            "symmetries_discrete": value.get("discrete", ()),
+            "symmetries_continuous": value.get("continuous", ()),
+        },
+        metres_per_unit=1.0,
+    )
+    motions = list(given.discrete)
+    for index, item in enumerate(value.get("rotations", ())):
+        name = f"rotations[{index}]"
+        order = item.get("order", 2) if isinstance(item, Mapping) else None
+        if isinstance(order, bool) or not isinstance(order, int) or not 2 <= order <= MAX_ORDER:
+            raise InvalidInput(f"{name} is {item!r:.80}; expected {{axis: …, order: 2 or more}}")
+        line = from_bop({"symmetries_continuous": [item]}, metres_per_unit=1.0).axes[0]
+        motions += list(turn(line[0], line[1], 2 * np.pi / order * np.arange(1, order)))
+    return Symmetries(complete(np.stack(motions), given.axes), given.axes)

@@ -1,0 +1,89 @@
+"""Laws of rigid transforms."""
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from sam6d_ros.errors import InvalidInput
+from sam6d_ros.geometry import se3
+
+
+def random_transforms(*shape: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    rotations = Rotation.random(int(np.prod(shape)), rng=rng) if shape else Rotation.random(rng=rng)
+    matrices = rotations.as_matrix().reshape(*shape, 3, 3)
+    return se3.from_rotation_translation(matrices, rng.normal(size=(*shape, 3)))
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (5,), (2, 3)])
+def test_inverse_undoes(shape):
+    motion = random_transforms(*shape)
+    assert np.allclose(se3.inverse(motion) @ motion, np.eye(4), atol=1e-12)
+    assert np.allclose(se3.inverse(se3.inverse(motion)), motion, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (2, 3)])
+def test_transform_is_a_group_action(shape):
+    a, b = random_transforms(*shape, seed=1), random_transforms(*shape, seed=2)
+    points = np.random.default_rng(3).normal(size=(7, 3))
+    assert np.allclose(se3.transform(a, se3.transform(b, points)), se3.transform(a @ b, points))
+
+
+def test_transform_keeps_distances():
+    points = np.random.default_rng(0).normal(size=(6, 3))
+    moved = se3.transform(random_transforms(), points)
+    assert np.allclose(
+        np.linalg.norm(moved[1:] - moved[:-1], axis=1),
+        np.linalg.norm(points[1:] - points[:-1], axis=1),
+    )
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (2, 3)])
+def test_quaternions_round_trip_in_ros_order(shape):
+    motion = random_transforms(*shape)
+    quaternions = se3.quat_xyzw(motion)
+    assert quaternions.shape == (*shape, 4)
+    assert (quaternions[..., 3] >= 0).all()
+    back = Rotation.from_quat(quaternions.reshape(-1, 4)).as_matrix()
+    assert np.allclose(back.reshape(*shape, 3, 3), motion[..., :3, :3])
+
+
+def test_quaternion_order_is_xyzw():
+    quarter = se3.from_quat_xyzw_translation([0, 0, np.sqrt(0.5), np.sqrt(0.5)], [1, 2, 3])
+    assert np.allclose(se3.transform(quarter, [[1, 0, 0]]), [[1, 3, 3]])
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-12, 1e-8, 1e-4, 0.3, 3.0, np.pi - 1e-6, np.pi])
+def test_rotation_angle_is_exact_also_near_identity_and_half_turn(angle):
+    base = random_transforms()[:3, :3]
+    turned = base @ Rotation.from_rotvec([0, angle, 0]).as_matrix()
+    assert se3.rotation_angle(base, turned) == pytest.approx(angle, abs=1e-7, rel=1e-6)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-10, 1e-3, 1.0])
+def test_exp_of_small_motions(scale):
+    twist = scale * np.array([[0.1, -0.2, 0.3, 0.4, 0.5, -0.6], [0, 0, 0, 0, 0, 1.0]])
+    motion = se3.exp(twist)
+    assert np.allclose(motion[:, :3, 3], twist[:, :3])
+    assert np.allclose(Rotation.from_matrix(motion[:, :3, :3]).as_rotvec(), twist[:, 3:])
+    for one in motion:
+        se3.check_rigid(one)
+
+
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        (np.eye(3), r"\(3, 3\)"),
+        (np.full((4, 4), np.nan), "not finite"),
+        (np.diag([2.0, 1, 1, 1]), "rotation"),
+        (np.diag([-1.0, 1, 1, 1]), "rotation"),
+    ],
+)
+def test_check_rigid_refuses(broken, says):
+    with pytest.raises(InvalidInput, match=says):
+        se3.check_rigid(broken, "pose")
+
+
+def test_check_rigid_passes_rigid_ones():
+    motion = random_transforms()
+    assert np.array_equal(se3.check_rigid(motion), motion)

@@ -1,0 +1,72 @@
+"""The typed values check themselves where data enters, and empty is a value."""
+
+import numpy as np
+import pytest
+
+from sam6d_ros.errors import InvalidFrame, InvalidInput
+from sam6d_ros.geometry.camera import CameraIntrinsics
+from sam6d_ros.types import Detection, Detections, Frame, PoseEstimate, PoseEstimates, Proposals
+
+CAMERA = CameraIntrinsics(20.0, 20.0, 3.5, 2.5, 8, 6)
+
+
+def frame(**changes) -> Frame:
+    parts = {
+        "rgb": np.zeros((6, 8, 3), np.uint8),
+        "depth": np.ones((6, 8), np.float32),
+        "camera": CAMERA,
+        "stamp_ns": 7,
+        "frame_id": "cam",
+    }
+    return Frame(**{**parts, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"rgb": np.zeros((6, 8), np.uint8)}, r"\(H, W, 3\) uint8"),
+        ({"rgb": np.zeros((6, 8, 4), np.uint8)}, r"\(H, W, 3\) uint8"),
+        ({"rgb": np.zeros((6, 8, 3), np.float32)}, r"\(H, W, 3\) uint8"),
+        ({"depth": np.ones((3, 4), np.float32)}, "aligned_depth_to_color"),
+        ({"depth": np.ones((6, 8), np.uint16)}, "float32 metres"),
+        ({"depth": np.full((6, 8), np.nan, np.float32)}, "NaN"),
+        ({"depth": np.full((6, 8), -1, np.float32)}, "negative"),
+        ({"depth": np.full((6, 8), 850, np.float32)}, "millimetres"),
+        ({"camera": CameraIntrinsics(20.0, 20.0, 4, 4, 9, 9)}, "intrinsics are for"),
+    ],
+)
+def test_an_unusable_frame_is_refused_with_the_reason(changes, says):
+    with pytest.raises(InvalidFrame, match=says):
+        frame(**changes)
+
+
+def test_a_frame_without_any_depth_is_a_frame():
+    assert frame().has_depth
+    assert not frame(depth=np.zeros((6, 8), np.float32)).has_depth
+
+
+def test_empty_results_carry_the_reason_and_the_header():
+    assert len(Proposals.empty(frame(), "dark")) == 0
+    assert Proposals.empty(frame(), "dark").masks.shape == (0, 6, 8)
+    assert Detections.empty("dark").reason == "dark"
+    poses = PoseEstimates.empty(frame(), "dark")
+    assert (len(poses), poses.stamp_ns, poses.frame_id, poses.reason) == (0, 7, "cam", "dark")
+    assert poses.with_timings({"propose": 0.5}).timings_s == {"propose": 0.5}
+
+
+def test_the_box_of_a_mask_is_tight():
+    mask = np.zeros((6, 8), bool)
+    mask[2:4, 3:7] = True
+    assert Detection("mug", 0.5, mask).bbox_xywh == (3, 2, 4, 2)
+    assert Detection("mug", 0.5, np.zeros((6, 8), bool)).bbox_xywh == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("score", [-0.1, 1.1, np.nan])
+def test_a_score_outside_its_range_is_refused(score):
+    with pytest.raises(InvalidInput, match="score"):
+        PoseEstimate("mug", score, np.eye(4))
+
+
+def test_a_pose_that_is_not_rigid_is_refused():
+    with pytest.raises(InvalidInput, match="cam_from_obj"):
+        PoseEstimate("mug", 0.5, 2 * np.eye(4))
