@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from sam6d_ros import __version__
-from sam6d_ros.apps.cli import demo, estimate, evaluate, onboard
+from sam6d_ros.apps.cli import demo, estimate, evaluate, onboard, weights
 from sam6d_ros.errors import InvalidInput, Sam6dError
 
 FOUND, CRASHED, BAD_INPUT, NOTHING_FOUND, UNABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -19,6 +19,7 @@ DESCRIPTION = """\
   sam6d estimate   find objects in one frame: poses.json, overlay.png, debug pictures
   sam6d eval       measure accuracy and time on a dataset in BOP format
   sam6d onboard    check CAD models: unit, size, symmetries
+  sam6d weights    list, verify, fetch the released checkpoints of the networks
   sam6d demo       the whole ROS 2 graph on a made-up scene or on a dataset
 
 Poses are camera_from_object: they take a point of the CAD model (metres, its own origin) into
@@ -61,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"sam6d_ros {__version__}")
     parser.add_argument("-v", "--verbose", action="store_true", help="say what is being done")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (estimate, evaluate, onboard, demo):
+    for module in (estimate, evaluate, onboard, weights, demo):
         module.add_parser(commands)
     return parser
 

@@ -18,6 +18,11 @@ CONSOLE = Console(stderr=True)
 FILE_WIDTH = 120  # of tables that go to a file or a pipe
 
 
+def default_weights_dir() -> Path:
+    """Where `sam6d weights fetch` puts the released checkpoints."""
+    return default_cache_dir() / "weights"
+
+
 def result_console() -> Console:
     """Where results are printed; tables keep their columns when stdout is no terminal."""
     console = Console()
@@ -48,7 +53,11 @@ def add_backend_options(parser: argparse.ArgumentParser) -> None:
         "(default) takes sam6d when its checkpoints are there",
     )
     group.add_argument(
-        "--weights", type=Path, metavar="DIR", help="folder of the released checkpoints"
+        "--weights",
+        type=Path,
+        default=default_weights_dir(),
+        metavar="DIR",
+        help="folder of the released checkpoints (default: %(default)s; see sam6d weights)",
     )
     group.add_argument(
         "--device", default="auto", help="for sam6d: auto (default), cpu or cuda[:N]"
