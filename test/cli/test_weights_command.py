@@ -4,9 +4,21 @@ from __future__ import annotations
 
 import pytest
 
+from sam6d_ros.apps.cli.main import main
 from sam6d_ros.models import weights
 
 CONTENT = b"some weights"
+
+
+@pytest.fixture
+def sam6d(capsys):
+    """Run the command; gives exit code, stdout, stderr."""
+
+    def run(*arguments):
+        code = main([str(a) for a in arguments])
+        return code, *capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture
