@@ -1,7 +1,10 @@
 """The nodes as processes over real DDS, around a simple engine: what they publish and when."""
 
+import itertools
+
 import numpy as np
 import pytest
+import trimesh
 from rclpy.parameter import Parameter
 from ros.engine_double import BOX_SIZE, NOT_IN_VIEW, OBJ_FROM_BOX, TURNS
 from ros.probe import FRAME_ID, scene
@@ -150,6 +153,45 @@ def test_a_topic_that_nobody_publishes_is_named(probe):
         "the warning about depth alone",
         every=lambda: (probe.publishers[0].publish(rgb), probe.publishers[2].publish(info)),
     )
+
+
+def test_lost_large_images_point_at_the_fast_dds_profile(probe):
+    """Intrinsics arrive, images mostly do not, and the profile is not set."""
+    probe.listen("/diagnostics")
+    probe.children.env["FASTDDS_DEFAULT_PROFILES_FILE"] = ""
+    probe.start_double("segmentation_node")
+    rgb, depth, info = probe.messages(*scene())
+    large = conversions.image_from_rgb(np.zeros((480, 640, 3), np.uint8), rgb.header)
+    ticks = itertools.count()
+
+    def send():
+        probe.publishers[2].publish(info)
+        probe.publishers[1].publish(depth)
+        if next(ticks) % 5 == 0:
+            probe.publishers[0].publish(large)
+
+    hint = "images arrived. FASTDDS_DEFAULT_PROFILES_FILE is not set"
+    probe.wait_for(
+        lambda: hint in probe.diagnostics("/segmentation_node").get("input_problem", ""),
+        "the hint",
+        every=send,
+    )
+
+
+def test_the_cores_own_words_reach_the_ros_log(probe, tmp_path):
+    """How a unit was decided, and why a mesh is refused, is told by the layers below."""
+    meshes = tmp_path / "objects.yaml"
+    trimesh.creation.box((120, 80, 60)).export(tmp_path / "box.ply")
+    meshes.write_text("objects:\n- {name: box, mesh: box.ply}\n- {name: ghost, mesh: no.ply}\n")
+    probe.listen("/diagnostics")
+    node = probe.children.start("pose_node", {"objects_file": meshes})
+    probe.wait_for(
+        lambda: "no.ply" in probe.diagnostics("/pose_node").get("last_error", ""), "the reason"
+    )
+    assert probe.diagnostics("/pose_node")["state"] == "loading failed"
+    assert "[INFO]" in node.output()
+    assert "box: " in node.output()
+    assert "backend geometric" in node.output()
 
 
 def test_exact_sync_does_not_pair_what_differs_by_a_nanosecond(probe):

@@ -92,7 +92,7 @@ class Children:
     """Starts node processes; all are stopped when the context ends, however it ends."""
 
     def __init__(self, env: Mapping[str, str], log_dir: Path) -> None:
-        self._env, self._log_dir = env, log_dir
+        self.env, self._log_dir = dict(env), log_dir
         self.running: list[Child] = []
 
     def start(
@@ -107,7 +107,7 @@ class Children:
         ros_arguments = ["--ros-args", *parameter_arguments(parameters), *arguments]
         command = [sys.executable, *program, *ros_arguments]
         log = self._log_dir / f"{len(self.running)}_{name}.log"
-        self.running.append(Child(name, command, self._env, log))
+        self.running.append(Child(name, command, self.env, log))
         return self.running[-1]
 
     def check(self) -> None:

@@ -14,6 +14,7 @@ from sam6d_ros.cad.objects import load_objects
 from sam6d_ros.config import BACKENDS, PipelineConfig
 from sam6d_ros.errors import InvalidConfig
 from sam6d_ros.runtime.engine import Engine
+from sam6d_ros.stages.sam6d.availability import choose_backend
 
 # (config, objects file, cache folder, role) → an engine with its objects, warmed up.
 EngineBuilder = Callable[[PipelineConfig, Path, Path, str], Engine]
@@ -23,7 +24,7 @@ PARAMETERS = (
     Parameter("cache_dir", "", "where onboarded objects are kept; empty: ~/.cache/sam6d_ros"),
     Parameter("backend", "auto", "implementation of the stages", choices=BACKENDS),
     Parameter("device", "auto", "auto, cpu or cuda[:N]; used by the sam6d backend"),
-    Parameter("weights_dir", "", "folder of the sam6d checkpoints; empty for the default"),
+    Parameter("weights_dir", "", "sam6d checkpoints; empty: ~/.cache/sam6d_ros/weights"),
     Parameter("min_score", 0.3, "poses that score lower are rejected", limits=(0.0, 1.0)),
     Parameter(
         "max_instances", 3, "most instances of one object that are looked for", limits=(1, 100)
@@ -41,7 +42,7 @@ def config_of(node: Node) -> PipelineConfig:
     return PipelineConfig(
         backend=value["backend"],
         device=value["device"],
-        weights_dir=Path(value["weights_dir"]) if value["weights_dir"] else None,
+        weights_dir=Path(value["weights_dir"] or default_cache_dir() / "weights").expanduser(),
         min_score=value["min_score"],
         max_instances=value["max_instances"],
     )
@@ -66,6 +67,11 @@ def cache_dir_of(node: Node) -> Path:
     """The folder of the cache from a node's parameters."""
     path = node.get_parameter("cache_dir").value
     return Path(path).expanduser() if path else default_cache_dir()
+
+
+def backend_of(config: PipelineConfig) -> str:
+    """The backend that "auto" stands for on this machine."""
+    return choose_backend(config.backend, config.weights_dir, config.sam6d)[0]
 
 
 def share_folder(package: str) -> Path:

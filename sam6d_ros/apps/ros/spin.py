@@ -9,12 +9,14 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
 from rclpy.node import Node
 
+from sam6d_ros.apps.ros import log_bridge
 from sam6d_ros.errors import Sam6dError
 
 
 def run(factories: Sequence[Callable[[], Node]], args: Sequence[str] | None = None) -> int:
     """Spin the nodes that the factories make; the exit status is 1 when one refuses to start."""
     rclpy.init(args=args)
+    log_bridge.install()
     nodes: list[Node] = []
     # One thread suffices for one node: its slow work has a thread of its own.
     several = len(factories) > 1

@@ -76,7 +76,8 @@ class VisionNode(Node, ABC, Generic[Item]):
         except Exception as error:  # the boundary: see status.ERROR_TABLE
             self.status.failed(error, loading=True)
             return False
-        self.status.state, self.status.backend = State.RUNNING, self.engine.config.backend
+        self.status.state = State.RUNNING
+        self.status.backend = engines.backend_of(self.engine.config)
         names = ", ".join(self.engine.objects)
         self.get_logger().info(f"ready: backend {self.status.backend}, objects: {names}")
         self._ready.publish(Bool(data=True))
