@@ -155,6 +155,19 @@ def test_a_topic_that_nobody_publishes_is_named(probe):
     )
 
 
+def test_an_object_too_large_for_the_scene_is_doubted(probe):
+    """A scene of 3 to 6 cm depth cannot hold boxes of 23 cm: some unit is wrong."""
+    probe.listen(MASKS)
+    (node,) = probe.start_double("segmentation_node")
+    rgb, depth = scene()
+    probe.wait_for(
+        lambda: probe.received[MASKS] and "millimetres" in node.output(),
+        "the doubt",
+        every=lambda: probe.send(probe.messages(rgb, 0.03 * depth)),
+    )
+    assert "red_box is 0.229 m across but the scene reaches from 0.03" in node.output()
+
+
 def test_lost_large_images_point_at_the_fast_dds_profile(probe):
     """Intrinsics arrive, images mostly do not, and the profile is not set."""
     probe.listen("/diagnostics")

@@ -35,7 +35,7 @@ PARAMETERS = (
         "how rgb, depth and camera_info are paired by their stamps",
         choices=("approximate", "exact"),
     ),
-    Parameter("slop_s", 0.02, "largest difference of paired stamps, seconds", limits=(0.0, 10.0)),
+    Parameter("slop_s", 0.02, "largest difference of paired stamps, seconds", limits=(0.001, 10.0)),
     Parameter("queue_size", 30, "messages kept per topic while waiting to pair", limits=(1, 1000)),
     Parameter(
         "pair_timeout_s",

@@ -1,0 +1,66 @@
+"""The documents say what is so: parameters of docs/ros.md, tests named in docs/bad_input.md."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sam6d_ros.apps.ros import pose_node, replay_node, segmentation_node
+
+REPO = Path(__file__).resolve().parents[2]
+TYPES = {bool: "bool", int: "int", float: "float", str: "string", list: "string[]"}
+NODES = [segmentation_node, pose_node, replay_node]
+
+
+def shown(value):
+    """A default as docs/ros.md writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return "[]"
+    return '""' if value == "" else str(value)
+
+
+def documented(row):
+    """The line of docs/ros.md for one parameter."""
+    allowed = ", ".join(row.choices)
+    if row.limits:
+        allowed = f"{row.limits[0]:g} … {row.limits[1]:g}"
+    settable = "start" if row.read_only else "any time"
+    return (
+        f"| `{row.name}` | {TYPES[type(row.default)]} | `{shown(row.default)}` | {allowed} "
+        f"| {settable} | {row.description} |"
+    )
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_every_parameter_is_documented_as_it_is(node):
+    lines = (REPO / "docs/ros.md").read_text().splitlines()
+    missing = [documented(row) for row in node.PARAMETERS if documented(row) not in lines]
+    assert not missing, "docs/ros.md lacks:\n" + "\n".join(missing)
+
+
+def test_no_parameter_is_documented_that_is_not():
+    names = {row.name for node in NODES for row in node.PARAMETERS}
+    text = (REPO / "docs/ros.md").read_text()
+    parameters = text[text.index("## Parameters") :]
+    assert set(re.findall(r"^\| `([^`]+)` \|", parameters, re.MULTILINE)) == names
+
+
+def test_the_parameter_file_states_the_defaults():
+    content = yaml.safe_load((REPO / "config/pipeline.yaml").read_text())
+    given = {k: v for node in content.values() for k, v in node["ros__parameters"].items()}
+    defaults = {row.name: row.default for row in pose_node.PARAMETERS}
+    assert given == {k: v for k, v in defaults.items() if k != "objects_file"}
+
+
+def test_every_test_that_bad_input_names_exists():
+    text = (REPO / "docs/bad_input.md").read_text()
+    file, checked = "", 0
+    for path, name in re.findall(r"`([\w/]+\.py|…(?=::))(?:::(\w+))?`", text):
+        file = path if path != "…" else file
+        source = (REPO / "test" / file).read_text()
+        assert not name or f"def {name}(" in source, f"{file}::{name}"
+        checked += 1
+    assert checked > 25
