@@ -112,6 +112,7 @@ def target_values(target: ScoredTarget, names: Mapping[int, str]) -> dict[str, A
         "name": names[target.obj_id],
         "instances": target.scores.count,
         "score": target.top_score,
+        "time_s": round(target.time_s, 4),
         "add_hits": int(target.scores.hits["add"]),
         "add_s_hits": int(target.scores.hits["add_s"]),
         "estimates": [error_values(errors) for errors in target.scores.best],

@@ -1,0 +1,1 @@
+"""Accuracy and time on the same frames, beside other libraries: ``make bench``."""
