@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 import venv
@@ -17,8 +18,9 @@ PYTHON = ENVIRONMENT / "bin/python"
 def ensure() -> Path:
     """The environment's Python, ready to use."""
     stamp = ENVIRONMENT / "requirements.sha256"
-    inputs = [REQUIREMENTS.read_bytes(), (REPO / "pyproject.toml").read_bytes()]
-    wanted = hashlib.sha256(b"".join([*inputs, sys.version.encode()])).hexdigest()
+    own = re.findall(r"^dependencies = \[.*?^\]", (REPO / "pyproject.toml").read_text(), re.M | re.S)
+    inputs = [sys.version, REQUIREMENTS.read_text(), *own]
+    wanted = hashlib.sha256("".join(inputs).encode()).hexdigest()
     if not (stamp.is_file() and stamp.read_text() == wanted):
         print(f"creating {ENVIRONMENT.name} (about 1 GB) …", file=sys.stderr, flush=True)
         venv.create(ENVIRONMENT, clear=True, with_pip=True)

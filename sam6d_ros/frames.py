@@ -12,13 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-
-# OpenCV reads OpenEXR files only when this stands before its first use.
-os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")
-import cv2
 
 from sam6d_ros.errors import InvalidCamera, InvalidFrame, InvalidInput
 from sam6d_ros.types import CameraIntrinsics, Frame
@@ -122,6 +119,8 @@ def load_array(path: Path) -> NDArray | None:
     """The stored values as they are; None when OpenCV cannot read the file."""
     if path.suffix == ".npy":
         return np.asarray(np.load(path, allow_pickle=False))
+    if path.suffix == ".exr":  # OpenCV wants to be asked for it; the files are the user's own
+        os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")
     return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
 
 

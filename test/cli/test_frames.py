@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -75,6 +78,11 @@ def test_unusable_cameras(tmp_path, data, message):
 def save_depth(path, values):
     if path.suffix == ".npy":
         np.save(path, values)
+    elif path.suffix == ".exr":  # OpenCV decides once per process; reading must ask by itself
+        source = save_depth(path.with_suffix(".npy"), values)
+        code = "import sys, cv2, numpy; cv2.imwrite(sys.argv[2], numpy.load(sys.argv[1]))"
+        env = {**os.environ, "OPENCV_IO_ENABLE_OPENEXR": "1"}
+        subprocess.run([sys.executable, "-c", code, source, path], check=True, env=env)
     else:
         assert cv2.imwrite(str(path), values)
     return path
