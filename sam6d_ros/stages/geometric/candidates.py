@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.geometry.camera import back_project
-from sam6d_ros.stages.geometric.compare import compare
+from sam6d_ros.geometry.camera import ray_directions
 from sam6d_ros.stages.geometric.fit import fit_to_depth
 from sam6d_ros.stages.geometric.library import ObjectKit
+from sam6d_ros.stages.geometric.polish import HEATS, race, rescored
 from sam6d_ros.stages.geometric.scene import SceneMaps
 from sam6d_ros.stages.geometric.search import Hypotheses, Seeds, coarse_search, diverse
 
-MAX_SEEDS = 4000
-SPACING_RANGE = 0.06, 0.15  # in diameters, whatever the smallest extent
+SEED_SPACING = 0.06  # in diameters
+SEEDS_PER_OBJECT = 40
+MIN_AREA_SHARE = 0.08  # of the object's silhouette: a smaller region proves nothing
 MIN_CELL_PIXELS = 3
 MIN_OBJECT_PX = 20  # an object that projects smaller shows too little
 
@@ -26,33 +26,39 @@ class SearchEffort:
     """How much is tried.
 
     Attributes:
-        seed_spacing: distance between seeds, in smallest extents of the object.
         fitted: hypotheses per region that are fitted to the depth.
         compared: of them, how many per region are rendered and compared.
-        rays: per comparison.
     """
 
-    seed_spacing: float
     fitted: int
     compared: int
-    rays: int
 
 
-def seeds_in(
-    scene: SceneMaps, labels: NDArray[np.integer], model: ObjectModel, spacing: float
-) -> Seeds:
-    """Seeds, evenly spaced in space, over the regions of a (H, W) label image (0 = no region)."""
-    diameter = model.diameter
-    spacing_m = np.clip(spacing * model.box_size.min(), *(diameter * np.array(SPACING_RANGE)))
-    near_enough = scene.depth < scene.camera.fx * diameter / MIN_OBJECT_PX
-    pixels = np.argwhere((labels > 0) & (scene.depth > 0) & near_enough)
+def seeds_in(scene: SceneMaps, labels: NDArray[np.integer], kit: ObjectKit) -> Seeds:
+    """Seeds spread over the regions of a (H, W) label image (0 = no region).
+
+    A region gets SEEDS_PER_OBJECT of them for each time the object fits into its area; one that
+    shows too little of the object gets none.
+    """
+    camera, diameter = scene.camera, kit.model.diameter
+    near_enough = scene.depth < camera.fx * diameter / MIN_OBJECT_PX
+    pixels = 2 * np.argwhere(((labels > 0) & (scene.depth > 0) & near_enough)[::2, ::2])
     if len(pixels) == 0:
         return Seeds(pixels, np.zeros(0, np.int64))
-    points = back_project(scene.camera, scene.depth)[pixels[:, 0], pixels[:, 1]]
-    region = labels[pixels[:, 0], pixels[:, 1]].astype(np.int64)
-    keys = np.column_stack([region, np.floor(points / spacing_m).astype(np.int64)])
-    keep = _one_per_cell(keys, points)
-    return Seeds(pixels[keep], region[keep]).thinned(MAX_SEEDS)
+    depth, region = scene.depth[tuple(pixels.T)], labels[tuple(pixels.T)].astype(np.int64)
+    rays = ray_directions(camera, pixels[:, 1].astype(float), pixels[:, 0].astype(float))
+    points = rays * depth[:, None]
+    area = np.bincount(region, 4 * depth.astype(float) ** 2) / (camera.fx * camera.fy)
+    object_area = float(np.median(kit.views.areas))
+    spacing = SEED_SPACING * diameter
+    keep = _one_per_cell(np.column_stack([region, np.floor(points / spacing)]).astype(int), points)
+    kept = []
+    for index in np.flatnonzero(area > MIN_AREA_SHARE * object_area):
+        of_region = keep[region[keep] == index]
+        wanted = SEEDS_PER_OBJECT * max(1.0, area[index] / object_area)
+        kept.append(of_region[:: max(1, round(len(of_region) / wanted))])
+    chosen = np.concatenate(kept) if kept else np.zeros(0, np.int64)
+    return Seeds(pixels[chosen], region[chosen])
 
 
 def _one_per_cell(keys: NDArray[np.int64], points: NDArray) -> NDArray[np.int64]:
@@ -67,23 +73,24 @@ def _one_per_cell(keys: NDArray[np.int64], points: NDArray) -> NDArray[np.int64]
 
 def find_candidates(
     scene: SceneMaps,
-    seeds: Seeds,
+    labels: NDArray[np.integer],
     kit: ObjectKit,
     effort: SearchEffort,
     hints: Hypotheses | None = None,
 ) -> Hypotheses:
-    """Poses of one object near the seeds, best first, scored by comparison with the scene."""
+    """Poses of one object in the regions, best first, scored by comparison with the scene.
+
+    Args:
+        labels: (H, W) region number of each pixel, 0 = none.
+        hints: poses to try besides those the search finds.
+    """
     diameter = kit.model.diameter
-    found = coarse_search(scene, seeds, kit.views, kit.turned, diameter, kit.use_color)
+    labels = np.ascontiguousarray(labels, np.int32)
+    seeds = seeds_in(scene, labels, kit)
+    found = coarse_search(scene, labels, seeds, kit.views, kit.turned, diameter, kit.use_color)
     found = diverse(found, kit.centre, diameter, effort.fitted)
     if hints is not None:
         found = Hypotheses.joined(hints, found)
-    found = fit_to_depth(scene, found, kit.views, diameter, kit.centre, kit.use_color)
+    found = fit_to_depth(scene, labels, found, kit.views, diameter, kit.centre, kit.use_color)
     found = diverse(found, kit.centre, diameter, effort.compared)
-    return rescored(scene, kit, found, effort.rays)
-
-
-def rescored(scene: SceneMaps, kit: ObjectKit, hypotheses: Hypotheses, rays: int) -> Hypotheses:
-    """The same poses with the scores of a comparison, best first."""
-    agreement = compare(scene, kit.model, hypotheses.rotation, hypotheses.translation, rays)
-    return hypotheses.with_score(agreement.score)
+    return race(scene, labels, kit, rescored(scene, kit, found, HEATS[0].rays))

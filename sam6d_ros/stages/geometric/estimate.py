@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import PipelineConfig
-from sam6d_ros.stages.geometric.candidates import SearchEffort, find_candidates, seeds_in
+from sam6d_ros.stages.geometric.candidates import SearchEffort, find_candidates
 from sam6d_ros.stages.geometric.library import ObjectLibrary
 from sam6d_ros.stages.geometric.scene import SceneMaps, scene_maps
 from sam6d_ros.stages.geometric.search import Hypotheses
 from sam6d_ros.types import Detection, Detections, Frame, PoseEstimate, PoseEstimates
 
-EFFORT = SearchEffort(seed_spacing=0.25, fitted=400, compared=40, rays=1000)
-MAX_SEEDS = 96  # evenly spaced over the mask
-MAX_SEEDS_WITH_HINTS = 32
+EFFORT = SearchEffort(fitted=300, compared=80)
 CANDIDATES_PER_DETECTION = 4
 MASK_GROWTH_PX = 3  # a detector's mask may miss the rim
 
@@ -53,11 +51,10 @@ class TemplateEstimator:
         self, scene: SceneMaps, detection: Detection, model: ObjectModel
     ) -> list[PoseEstimate]:
         hints = detection.pose_hints
-        seeds = seeds_in(scene, _grown(detection.mask, scene), model, EFFORT.seed_spacing)
-        seeds = seeds.thinned(MAX_SEEDS if len(hints) == 0 else MAX_SEEDS_WITH_HINTS)
         region = np.ones(len(hints), np.int64)  # the mask's own label
         hinted = Hypotheses.from_poses(hints, np.ones(len(hints)), region)
-        found = find_candidates(scene, seeds, self._library.kit(model), EFFORT, hinted)
+        labels = _grown(detection.mask, scene)
+        found = find_candidates(scene, labels, self._library.kit(model), EFFORT, hinted)
         best = found.take(np.arange(min(len(found), CANDIDATES_PER_DETECTION)))
         return [
             PoseEstimate(model.name, float(score), pose, instance_id=detection.instance_id)

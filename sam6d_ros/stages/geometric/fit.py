@@ -19,6 +19,7 @@ from sam6d_ros.stages.geometric.search import (
     BEHIND_PENALTY,
     CONTINUES_PENALTY,
     MIN_SHOWN,
+    OTHER_REGION,
     Hypotheses,
 )
 from sam6d_ros.stages.geometric.templates import ViewTemplates
@@ -31,6 +32,7 @@ MIN_GATE_M = 0.006  # depth sensors are not better than this at a metre
 
 def fit_to_depth(
     scene: SceneMaps,
+    labels: NDArray[np.int32],
     hypotheses: Hypotheses,
     templates: ViewTemplates,
     diameter: float,
@@ -49,8 +51,8 @@ def fit_to_depth(
     translation = np.ascontiguousarray(hypotheses.translation)
     forward = np.ascontiguousarray(templates.view_from_obj[:, 2])
     rotation, translation, score = _fit(
-        scene.depth, scene.normals, scene.lab, camera.fx, camera.fy, camera.cx, camera.cy,
-        rotation, translation, forward, templates.points, templates.normals, templates.lab,
+        scene.depth, scene.normals, scene.lab, labels, hypotheses.region, camera.fx,
+        camera.fy, camera.cx, camera.cy, rotation, translation, forward, templates.points, templates.normals, templates.lab,
         templates.rings, centre_obj, max(gate[0] * diameter, MIN_GATE_M),
         max(gate[1] * diameter, MIN_GATE_M), iterations, use_color,
     )  # fmt: skip
@@ -78,7 +80,7 @@ def _nearest_view(rotation, translation, centre, forward):  # type: ignore[no-un
 
 @njit(parallel=True, cache=True, fastmath=True)
 def _fit(  # type: ignore[no-untyped-def]
-    depth, normals, lab, fx, fy, cx, cy, rotations, translations, forward, view_points,
+    depth, normals, lab, labels, regions, fx, fy, cx, cy, rotations, translations, forward, view_points,
     view_normals, view_lab, view_rings, centre, gate0, gate1, iterations, use_color
 ):  # fmt: skip
     n_hyp = len(rotations)
@@ -99,8 +101,9 @@ def _fit(  # type: ignore[no-untyped-def]
                 break
         view = _nearest_view(rot, trans, centre, forward)
         out_s[h] = _score(
-            depth, normals, lab, fx, fy, cx, cy, rot, trans, view_points[view],
-            view_normals[view], view_lab[view], view_rings[view], gate1, use_color,
+            depth, normals, lab, labels, regions[h], fx, fy, cx, cy, rot, trans,
+            view_points[view], view_normals[view], view_lab[view], view_rings[view], gate1,
+            use_color,
         )  # fmt: skip
     return out_r, out_t, out_s
 
@@ -188,8 +191,8 @@ def _icp_step(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, fastmath=True)
 def _score(  # type: ignore[no-untyped-def]
-    depth, normals, lab, fx, fy, cx, cy, rot, trans, points, point_normals, colors, rings, tol,
-    use_color
+    depth, normals, lab, labels, region, fx, fy, cx, cy, rot, trans, points, point_normals, colors,
+    rings, tol, use_color
 ):  # fmt: skip
     height, width = depth.shape
     got = 0.0
@@ -223,6 +226,8 @@ def _score(  # type: ignore[no-untyped-def]
                     lab[v, u, 0], lab[v, u, 1], lab[v, u, 2],
                     colors[i, 0], colors[i, 1], colors[i, 2],
                 )  # fmt: skip
+            if labels[v, u] != region:
+                w *= OTHER_REGION
             got += w * (1 - 0.5 * (e / tol) ** 2)
         else:
             shown -= 1.0
@@ -236,7 +241,7 @@ def _score(  # type: ignore[no-untyped-def]
         if z <= 0 or u < 0 or v < 0 or u >= width or v >= height:
             continue
         zo = depth[v, u]
-        if zo > 0 and abs(zo - z) < tol:
+        if zo > 0 and abs(zo - z) < tol and labels[v, u] == region:
             beyond += 1.0
     weight = math.sqrt(len(points) * max(shown, MIN_SHOWN * len(points)))
     return got / weight - CONTINUES_PENALTY * beyond / len(rings)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from sam6d_ros.stages.geometric.candidates import rescored
+from sam6d_ros.cad.symmetry import expand
 from sam6d_ros.stages.geometric.compare import compare
 from sam6d_ros.stages.geometric.fit import fit_to_depth
 from sam6d_ros.stages.geometric.library import ObjectKit
@@ -13,12 +16,56 @@ from sam6d_ros.stages.geometric.scene import SceneMaps
 from sam6d_ros.stages.geometric.search import Hypotheses, diverse
 
 TURN_STEP_DEG = 30
-ROUNDS = 7
-TRIES = 16  # per pose and round
-START_SHIFT, START_ANGLE = 0.03, np.radians(6)  # in diameters; radians
-SHRINK = 0.75  # of the step after each round
+LOOK_ALIKE_STEP = np.radians(15)  # about the axis of a round object
+STEP_SHIFT, STEP_ANGLE = 0.03, np.radians(6)  # first motion of a climb: in diameters; radians
+SHRINK = 0.75  # of the motion after each round
 TIGHT_GATE = (0.05, 0.02)  # in diameters
 FIT_ITERATIONS = 5
+
+
+@dataclass(frozen=True)
+class Climb:
+    """Effort of a local search: rounds, motions tried per pose and round, rays per comparison."""
+
+    rounds: int
+    tries: int
+    rays: int
+
+
+@dataclass(frozen=True)
+class Heat:
+    """One heat of a race: so many start (in all, and from one region) and climb."""
+
+    starters: int
+    per_region: int
+    climb: Climb
+
+    @property
+    def rays(self) -> int:
+        """Rays per comparison."""
+        return self.climb.rays
+
+
+HEATS = (Heat(64, 6, Climb(2, 8, 300)), Heat(24, 4, Climb(3, 12, 500)))
+
+
+def rescored(scene: SceneMaps, kit: ObjectKit, hypotheses: Hypotheses, rays: int) -> Hypotheses:
+    """The same poses with the scores of a comparison, best first."""
+    agreement = compare(scene, kit.model, hypotheses.rotation, hypotheses.translation, rays)
+    return hypotheses.with_score(agreement.score)
+
+
+def race(
+    scene: SceneMaps, labels: NDArray[np.int32], kit: ObjectKit, hypotheses: Hypotheses
+) -> Hypotheses:
+    """Improve many a little, then fewer more: what climbs best goes on. Best first."""
+    for heat in HEATS:
+        starters = diverse(hypotheses, kit.centre, kit.model.diameter, heat.per_region)
+        starters = starters.take(np.arange(min(len(starters), heat.starters)))
+        climbed = climb(scene, kit, starters, heat.climb)
+        settled = rescored(scene, kit, settle(scene, labels, kit, climbed), heat.rays)
+        hypotheses = Hypotheses.joined(climbed, settled)
+    return hypotheses.with_score(hypotheses.score)
 
 
 def look_alikes(kit: ObjectKit, hypotheses: Hypotheses) -> Hypotheses:
@@ -30,7 +77,8 @@ def look_alikes(kit: ObjectKit, hypotheses: Hypotheses) -> Hypotheses:
     axes = kit.model.obj_from_box[:3, :3].T
     angles = np.radians(np.arange(TURN_STEP_DEG, 360, TURN_STEP_DEG))
     vectors = (axes[:, None] * angles[:, None]).reshape(-1, 3)
-    turns = np.concatenate([np.eye(3)[None], Rotation.from_rotvec(vectors).as_matrix()])
+    alike = expand(kit.model.shape_symmetries, LOOK_ALIKE_STEP)[:, :3, :3]
+    turns = np.concatenate([alike, Rotation.from_rotvec(vectors).as_matrix()])
     rotation = np.einsum("nij,kjl->nkil", hypotheses.rotation, turns).reshape(-1, 3, 3)
     centres = np.repeat(
         hypotheses.rotation @ kit.centre + hypotheses.translation, len(turns), axis=0
@@ -43,34 +91,43 @@ def look_alikes(kit: ObjectKit, hypotheses: Hypotheses) -> Hypotheses:
     )
 
 
-def settle(scene: SceneMaps, kit: ObjectKit, hypotheses: Hypotheses) -> Hypotheses:
+def settle(
+    scene: SceneMaps, labels: NDArray[np.int32], kit: ObjectKit, hypotheses: Hypotheses
+) -> Hypotheses:
     """Fit to the depth from close by."""
     return fit_to_depth(
-        scene, hypotheses, kit.views, kit.model.diameter, kit.centre, kit.use_color,
+        scene, labels, hypotheses, kit.views, kit.model.diameter, kit.centre, kit.use_color,
         FIT_ITERATIONS, TIGHT_GATE,
     )  # fmt: skip
 
 
 def with_look_alikes(
-    scene: SceneMaps, kit: ObjectKit, hypotheses: Hypotheses, keep: int, rays: int
+    scene: SceneMaps,
+    labels: NDArray[np.int32],
+    kit: ObjectKit,
+    hypotheses: Hypotheses,
+    keep: int,
+    rays: int,
 ) -> Hypotheses:
     """The best ``keep`` per region among the poses and their look-alikes."""
-    turned = settle(scene, kit, look_alikes(kit, hypotheses))
+    turned = settle(scene, labels, kit, look_alikes(kit, hypotheses))
     ranked = rescored(scene, kit, turned, rays)
     return diverse(ranked, kit.centre, kit.model.diameter, keep)
 
 
-def climb(scene: SceneMaps, kit: ObjectKit, hypotheses: Hypotheses, rays: int) -> Hypotheses:
+def climb(
+    scene: SceneMaps, kit: ObjectKit, hypotheses: Hypotheses, effort: Climb
+) -> Hypotheses:
     """Random local search on the comparison score, the same small motions for every pose."""
     rng = np.random.default_rng(0)
-    best = rescored(scene, kit, hypotheses, rays)
-    shift, angle = START_SHIFT * kit.model.diameter, START_ANGLE
-    for _ in range(ROUNDS):
-        trial = _perturbed(kit, best, rng.normal(size=(TRIES, 6)), shift, angle)
-        agreement = compare(scene, kit.model, trial.rotation, trial.translation, rays)
+    best = rescored(scene, kit, hypotheses, effort.rays)
+    shift, angle = STEP_SHIFT * kit.model.diameter, STEP_ANGLE
+    for _ in range(effort.rounds):
+        trial = _perturbed(kit, best, rng.normal(size=(effort.tries, 6)), shift, angle)
+        agreement = compare(scene, kit.model, trial.rotation, trial.translation, effort.rays)
         best = _better(best, trial.with_score_unsorted(agreement.score))
         shift, angle = SHRINK * shift, SHRINK * angle
-    return best.take(np.argsort(-best.score))
+    return best.with_score(best.score)
 
 
 def _perturbed(kit, poses, noise, shift, angle):  # type: ignore[no-untyped-def]

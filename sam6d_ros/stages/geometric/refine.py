@@ -13,12 +13,13 @@ from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.stages.geometric.compare import compare, explained_mask
 from sam6d_ros.stages.geometric.library import ObjectKit, ObjectLibrary
-from sam6d_ros.stages.geometric.polish import climb, settle, with_look_alikes
+from sam6d_ros.stages.geometric.polish import Climb, climb, settle, with_look_alikes
 from sam6d_ros.stages.geometric.scene import SceneMaps, scene_maps
 from sam6d_ros.stages.geometric.search import Hypotheses
 from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates
 
-COARSE_RAYS, FINE_RAYS = 800, 3000
+LOOK_ALIKE_RAYS, FINE_RAYS = 800, 4000
+FINAL_CLIMB = Climb(rounds=7, tries=16, rays=1200)
 LOOK_ALIKES_KEPT = 3  # per detection
 CLAIMED_SHARE = 0.5  # of a pose's pixels owned by better poses: then it explains nothing new
 
@@ -53,9 +54,10 @@ class RenderRefiner:
         self, scene: SceneMaps, kit: ObjectKit, poses: list[PoseEstimate]
     ) -> list[PoseEstimate]:
         hypotheses, ids = _as_hypotheses(poses)
-        best = with_look_alikes(scene, kit, hypotheses, LOOK_ALIKES_KEPT, COARSE_RAYS)
-        best = climb(scene, kit, best, COARSE_RAYS)
-        settled = settle(scene, kit, best)
+        labels = np.zeros(scene.depth.shape, np.int32)  # what belongs together is not known here
+        best = with_look_alikes(scene, labels, kit, hypotheses, LOOK_ALIKES_KEPT, LOOK_ALIKE_RAYS)
+        best = climb(scene, kit, best, FINAL_CLIMB)
+        settled = settle(scene, labels, kit, best)
         both = Hypotheses.joined(best, settled)
         return _judged(scene, kit.model, both, ids)
 

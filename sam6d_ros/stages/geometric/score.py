@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import PipelineConfig
-from sam6d_ros.stages.geometric.candidates import SearchEffort, find_candidates, seeds_in
+from sam6d_ros.stages.geometric.candidates import SearchEffort, find_candidates
 from sam6d_ros.stages.geometric.compare import explained_mask
 from sam6d_ros.stages.geometric.library import ObjectLibrary
 from sam6d_ros.stages.geometric.scene import SceneMaps, scene_maps
 from sam6d_ros.stages.geometric.search import Hypotheses
 from sam6d_ros.types import Detection, Detections, Frame, Proposals
 
-EFFORT = SearchEffort(seed_spacing=0.5, fitted=120, compared=16, rays=800)
+EFFORT = SearchEffort(fitted=300, compared=20)
 MIN_DETECTION_SCORE = 0.25  # the pose stage decides; this only bounds its work
 MIN_OF_BEST = 0.7  # likewise, relative to the best detection of the same object
 SAME_INSTANCE_IOU = 0.4
@@ -53,8 +53,7 @@ class TemplateScorer:
     def _detect(
         self, scene: SceneMaps, labels: NDArray, model: ObjectModel, frame: Frame
     ) -> list[Detection]:
-        seeds = seeds_in(scene, labels, model, EFFORT.seed_spacing)
-        candidates = find_candidates(scene, seeds, self._library.kit(model), EFFORT)
+        candidates = find_candidates(scene, labels, self._library.kit(model), EFFORT)
         kept = _distinct(scene, model, candidates, self._limit)
         size = frame.depth.shape[::-1]
         return [

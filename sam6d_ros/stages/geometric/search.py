@@ -12,18 +12,19 @@ from numpy.typing import NDArray
 from sam6d_ros.geometry import se3
 from sam6d_ros.stages.geometric.kernels import color_similarity, normal_agreement
 from sam6d_ros.stages.geometric.scene import SceneMaps
-from sam6d_ros.stages.geometric.templates import ANCHORS, ViewTemplates
+from sam6d_ros.stages.geometric.templates import ANCHORS, SAFE_POINTS, ViewTemplates
 
 TURNS = 24  # in-plane, 15° apart
-SEARCH_POINTS = 24
+SEARCH_POINTS = SAFE_POINTS
 SEARCH_RINGS = 12
-KEPT_PER_SEED = 10
+PER_VIEW = 2  # placements of one view in one region that are kept
 ROUGH_VIEWS = 54  # about 28° apart
 ROUGH_POINTS = 12
 ROUGH_TOLERANCE = 1.5  # of the tolerance of the full search
-KEPT_ROUGH = 24
-NEAR_ROTATIONS = 48  # full-search rotations around each rough one
+KEPT_ROUGH = 32  # rough views per seed that are looked at more closely
+NEAR_ROTATIONS = 24  # full-search rotations around each rough one
 MIN_SCORE = 0.08  # chance placements score less
+OTHER_REGION = 0.7  # weight of a match outside the seed's region: regions may split an object
 REQUIRED, SLACK = 0.09, 0.35  # per point: what a placement must have gathered to go on
 MIN_SHOWN = 0.3  # share of an object that must be visible to count in full
 SEED_COS = 0.65  # cosine between the normals of seed and anchor: a view step and noise allow this
@@ -32,7 +33,7 @@ TOLERANCE = 0.08  # in diameters: half a view step moves the rim by this much
 SAME_SHIFT = 0.06  # in diameters
 SAME_ANGLE = np.radians(12)
 BEHIND_PENALTY = 0.6  # the scene is seen where the object should block it
-CONTINUES_PENALTY = 0.3  # the surface goes on past the silhouette
+CONTINUES_PENALTY = 0.4  # the region goes on past the silhouette
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,6 @@ class Seeds:
 
     pixels_rc: NDArray[np.int64]
     region: NDArray[np.int64]
-
-    def thinned(self, limit: int) -> Seeds:
-        """At most about ``limit`` of them, evenly taken."""
-        step = max(1, round(len(self.region) / limit))
-        return Seeds(self.pixels_rc[::step], self.region[::step])
 
 
 def diverse(
@@ -223,30 +219,48 @@ def _nearest_rotations(few: NDArray, all_: NDArray) -> NDArray[np.int64]:
 
 def coarse_search(
     scene: SceneMaps,
+    labels: NDArray[np.int32],
     seeds: Seeds,
     templates: ViewTemplates,
     turned: TurnedViews,
     diameter: float,
     use_color: bool,
 ) -> Hypotheses:
-    """The best few placements on every seed."""
+    """The best placements of every view in every region."""
     camera = scene.camera
     scores, ids = _search(
-        scene.depth, scene.normals, scene.lab, camera.fx, camera.fy, camera.cx, camera.cy,
+        scene.depth, scene.normals, scene.lab, labels, camera.fx, camera.fy, camera.cx, camera.cy,
         seeds.pixels_rc, turned.anchors, turned.anchor_normals, turned.anchor_lab, turned.points,
         turned.normals, turned.rings, turned.lab, turned.rough_ids, turned.near_ids,
         np.float32(TOLERANCE * diameter), use_color,
     )  # fmt: skip
-    seed_index, slot = np.nonzero(ids >= 0)
-    view_turn, anchor = np.divmod(ids[seed_index, slot], ANCHORS)
+    seed_index, view = _best_of_region(scores, seeds.region)
+    view_turn, anchor = np.divmod(ids[seed_index, view], ANCHORS)
     rows, cols = seeds.pixels_rc[seed_index].T
     z = scene.depth[rows, cols].astype(np.float64)
     points = np.stack([(cols - camera.cx) / camera.fx * z, (rows - camera.cy) / camera.fy * z, z], 1)
     rotation = _look_along(points) @ turned.rotation[view_turn].astype(np.float64)
     anchors = templates.anchors[view_turn // TURNS, anchor].astype(np.float64)
     translation = points - np.einsum("nij,nj->ni", rotation, anchors)
-    score = scores[seed_index, slot]
+    score = scores[seed_index, view]
     return Hypotheses(rotation, translation, score, seeds.region[seed_index])
+
+
+def _best_of_region(
+    scores: NDArray[np.float32], region: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(seed, view) of the PER_VIEW best seeds for every view in every region.
+
+    Every view stays in the race: a half-hidden face scores lower here than some small face that
+    lies wholly inside the visible part, but wins once both are fitted.
+    """
+    seed, view = np.nonzero(scores > MIN_SCORE)
+    order = np.lexsort((-scores[seed, view], view, region[seed]))
+    seed, view = seed[order], view[order]
+    group = region[seed] * scores.shape[1] + view
+    first = np.concatenate([[0], np.flatnonzero(np.diff(group)) + 1]) if len(group) else []
+    rank = np.arange(len(group)) - np.repeat(first, np.diff(np.append(first, len(group))))
+    return seed[rank < PER_VIEW], view[rank < PER_VIEW]
 
 
 def _look_along(points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -260,15 +274,18 @@ def _look_along(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @njit(parallel=True, cache=True, fastmath=True)
 def _search(  # type: ignore[no-untyped-def]
-    depth, normals, lab, fx, fy, cx, cy, seeds, anchors, anchor_normals, anchor_lab, points,
+    depth, normals, lab, labels, fx, fy, cx, cy, seeds, anchors, anchor_normals, anchor_lab, points,
     point_normals, rings, colors, coarse_ids, near_ids, tol, use_color
 ):  # fmt: skip
-    n_seed, n_anchor = len(seeds), anchors.shape[1]
-    turns = len(points) // len(colors)
-    best_score = np.full((n_seed, KEPT_PER_SEED), MIN_SCORE, np.float32)
-    best_id = np.full((n_seed, KEPT_PER_SEED), -1, np.int64)
+    n_seed, n_anchor, n_view = len(seeds), anchors.shape[1], len(colors)
+    turns = len(points) // n_view
+    rough_turns = turns // 2
+    n_rough_view = len(coarse_ids) // rough_turns
+    best_score = np.full((n_seed, n_view), MIN_SCORE, np.float32)
+    best_id = np.full((n_seed, n_view), -1, np.int64)
     for s in prange(n_seed):
         row, col = seeds[s, 0], seeds[s, 1]
+        region = labels[row, col]
         p = np.empty(3, np.float32)
         p[2] = depth[row, col]
         p[0], p[1] = (col - cx) / fx * p[2], (row - cy) / fy * p[2]
@@ -280,11 +297,11 @@ def _search(  # type: ignore[no-untyped-def]
         by = m[0, 1] * sx + m[1, 1] * sy + m[2, 1] * sz
         bz = m[0, 2] * sx + m[1, 2] * sy + m[2, 2] * sz
         known = sx != 0 or sy != 0 or sz != 0
-        rough_score = np.full(KEPT_ROUGH, MIN_SCORE, np.float32)
-        rough_id = np.full(KEPT_ROUGH, -1, np.int64)
+        rough_score = np.full(n_rough_view, MIN_SCORE, np.float32)
+        rough_id = np.full(n_rough_view, -1, np.int64)
         for c in range(len(coarse_ids)):
             r = coarse_ids[c]
-            view = r // turns
+            view, rough_view = r // turns, c // rough_turns
             for a in range(n_anchor):
                 if known and SEED_COS > (
                     anchor_normals[r, a, 0] * bx
@@ -298,25 +315,28 @@ def _search(  # type: ignore[no-untyped-def]
                 ):  # fmt: skip
                     continue
                 score = _place(
-                    depth, normals, lab, fx, fy, cx, cy, m, p, anchors[r, a],
+                    depth, normals, lab, labels, region, fx, fy, cx, cy, m, p, anchors[r, a],
                     points[r, :ROUGH_POINTS], point_normals[r], rings[r], colors[view],
-                    ROUGH_TOLERANCE * tol, use_color, rough_score[KEPT_ROUGH - 1],
+                    ROUGH_TOLERANCE * tol, use_color, rough_score[rough_view],
                 )  # fmt: skip
-                _insert(rough_score, rough_id, score, c * n_anchor + a)
-        for i in range(KEPT_ROUGH):
+                if score > rough_score[rough_view]:
+                    rough_score[rough_view] = score
+                    rough_id[rough_view] = c * n_anchor + a
+        for i in np.argsort(-rough_score)[:KEPT_ROUGH]:
             if rough_id[i] < 0:
                 break
             c, a = rough_id[i] // n_anchor, rough_id[i] % n_anchor
             for k in range(near_ids.shape[1]):
                 r = near_ids[c, k]
-                if _listed(best_id[s], r * n_anchor + a):
-                    continue
+                view = r // turns
                 score = _place(
-                    depth, normals, lab, fx, fy, cx, cy, m, p, anchors[r, a], points[r],
-                    point_normals[r], rings[r], colors[r // turns], tol, use_color,
-                    best_score[s, KEPT_PER_SEED - 1],
+                    depth, normals, lab, labels, region, fx, fy, cx, cy, m, p, anchors[r, a],
+                    points[r], point_normals[r], rings[r], colors[view], tol, use_color,
+                    best_score[s, view],
                 )  # fmt: skip
-                _insert(best_score[s], best_id[s], score, r * n_anchor + a)
+                if score > best_score[s, view]:
+                    best_score[s, view] = score
+                    best_id[s, view] = r * n_anchor + a
     return best_score, best_id
 
 
@@ -331,31 +351,9 @@ def _turn_towards(p, m):  # type: ignore[no-untyped-def]
     m[2, 0], m[2, 1], m[2, 2] = -ax, -ay, az
 
 
-@njit(cache=True)
-def _listed(ids, wanted):  # type: ignore[no-untyped-def]
-    for i in ids:
-        if i == wanted:
-            return True
-    return False
-
-
-@njit(cache=True)
-def _insert(scores, ids, score, new_id):  # type: ignore[no-untyped-def]
-    """Put an entry into a descending list of fixed length, if it belongs there."""
-    slot = len(scores) - 1
-    if score <= scores[slot]:
-        return
-    while slot > 0 and scores[slot - 1] < score:
-        scores[slot] = scores[slot - 1]
-        ids[slot] = ids[slot - 1]
-        slot -= 1
-    scores[slot] = score
-    ids[slot] = new_id
-
-
 @njit(cache=True, fastmath=True)
 def _place(  # type: ignore[no-untyped-def]
-    depth, normals, lab, fx, fy, cx, cy, m, seed, anchor, points, point_normals, rings, colors,
+    depth, normals, lab, labels, region, fx, fy, cx, cy, m, seed, anchor, points, point_normals, rings, colors,
     tol, use_color, floor
 ):  # fmt: skip
     """Score of one view whose anchor lies on the seed; stops when it cannot exceed the floor."""
@@ -393,6 +391,8 @@ def _place(  # type: ignore[no-untyped-def]
                     lab[v, u, 0], lab[v, u, 1], lab[v, u, 2],
                     colors[i, 0], colors[i, 1], colors[i, 2],
                 )  # fmt: skip
+            if labels[v, u] != region:
+                w *= OTHER_REGION
             got += w * (1.0 - 0.5 * (e / tol) ** 2)
         else:
             shown -= 1.0
@@ -409,6 +409,6 @@ def _place(  # type: ignore[no-untyped-def]
         u, v = int(fx * qx / qz + cx + 0.5), int(fy * qy / qz + cy + 0.5)
         if 0 <= u < width and 0 <= v < height:
             zo = depth[v, u]
-            if zo > 0 and abs(zo - qz) < 0.5 * tol:
+            if zo > 0 and abs(zo - qz) < tol and labels[v, u] == region:
                 beyond += 1
     return score - CONTINUES_PENALTY * beyond / n_ring

@@ -18,15 +18,17 @@ VIEWS = 162  # about 16° apart
 VIEW_PX = 96
 VIEW_DISTANCE = 4.0  # in diameters: the perspective of a hand-sized object at arm's length
 INNER_POINTS = 128
+SAFE_POINTS = 24  # the first points, kept off the rim: the search uses these
+SAFE_PX = 5  # half a view step moves the rim by about this much
 RING_POINTS = 32
 RING_OFFSET = 0.06  # in diameters, outside the silhouette
 ANCHORS = 3
-TEMPLATE_VERSION = "2"
+TEMPLATE_VERSION = "3"
 
 
 @dataclass(frozen=True)
 class ViewTemplates:
-    """V views of one object; points are ordered so that every prefix covers the view.
+    """V views of one object; the first SAFE_POINTS points lie off the rim and cover the view.
 
     Attributes:
         view_from_obj: (V, 3, 3) float32 rotations into the view's camera.
@@ -91,7 +93,12 @@ def _build_view(model: ObjectModel, rotation: NDArray[np.float64]) -> dict[str, 
     cam_from_obj = se3.from_rotation_translation(rotation, offset)
     view = model.scene.render(camera, cam_from_obj)
     pixels = np.argwhere(view.mask)
-    rows, cols = pixels[_spread(pixels[:, ::-1].astype(np.float32), INNER_POINTS)].T
+    rows, cols = np.concatenate(
+        [
+            _spread_pixels(_interior(view.mask), SAFE_POINTS),
+            _spread_pixels(pixels, INNER_POINTS - SAFE_POINTS),
+        ]
+    ).T
     anchor_rows, anchor_cols = _anchor_pixels(pixels).T
     normals_obj = (view.normals_cam @ rotation).astype(np.float32)
     lab = _masked_lab(view.rgb, view.mask)
@@ -105,6 +112,16 @@ def _build_view(model: ObjectModel, rotation: NDArray[np.float64]) -> dict[str, 
         "rings": _ring(view.depth, view.mask, camera, cam_from_obj, model.diameter, pixel_m),
         "areas": np.float32(view.mask.sum() * pixel_m**2),
     }
+
+
+def _interior(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Pixels (N, 2) away from the rim: a view half a step off still covers them."""
+    distance = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
+    return np.argwhere(distance >= min(SAFE_PX, np.percentile(distance[mask], 60)))
+
+
+def _spread_pixels(pixels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    return pixels[_spread(pixels[:, ::-1].astype(np.float32), count)]
 
 
 def _anchor_pixels(pixels: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -141,7 +158,7 @@ def _ring(
     depth_of_label[labels[mask]] = depth[mask]
     band = np.abs(distance - RING_OFFSET * diameter / pixel_m) < 0.75
     pixels = np.argwhere(band)
-    rows, cols = pixels[_spread(pixels[:, ::-1].astype(np.float32), RING_POINTS)].T
+    rows, cols = _spread_pixels(pixels, RING_POINTS).T
     z = depth_of_label[labels[rows, cols]]
     points = np.stack(
         [(cols - camera.cx) / camera.fx * z, (rows - camera.cy) / camera.fy * z, z], axis=1
