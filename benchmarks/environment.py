@@ -18,7 +18,8 @@ PYTHON = ENVIRONMENT / "bin/python"
 def ensure() -> Path:
     """The environment's Python, ready to use."""
     stamp = ENVIRONMENT / "requirements.sha256"
-    own = re.findall(r"^dependencies = \[.*?^\]", (REPO / "pyproject.toml").read_text(), re.M | re.S)
+    project = (REPO / "pyproject.toml").read_text()
+    own = re.findall(r"^dependencies = \[.*?^\]", project, re.MULTILINE | re.DOTALL)
     inputs = [sys.version, REQUIREMENTS.read_text(), *own]
     wanted = hashlib.sha256("".join(inputs).encode()).hexdigest()
     if not (stamp.is_file() and stamp.read_text() == wanted):

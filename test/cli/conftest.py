@@ -26,8 +26,8 @@ def scene(folder):
 def stages(monkeypatch):
     known = {f"obj_{i:06d}": pose for i, pose in POSES.items()}
     oracle = OracleStages(known)
-    monkeypatch.setattr(engine, "build_segmentation", lambda _: Segmentation(oracle, oracle))
-    monkeypatch.setattr(engine, "build_pose_estimation", lambda _: PoseEstimation(oracle, oracle))
+    monkeypatch.setattr(engine, "build_segmentation", lambda *_: Segmentation(oracle, oracle))
+    monkeypatch.setattr(engine, "build_pose_estimation", lambda *_: PoseEstimation(oracle, oracle))
     return oracle
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -108,6 +109,8 @@ def test_onboard_says_what_it_made_of_a_mesh(sam6d, scene):
     assert code == 0
     for word in ("obj_000001", "215.4 mm", "80.0", "12 faces", "mm"):
         assert word in out, word
+    (cached,) = (word for word in out.split() if word.endswith(".npz"))
+    assert Path(cached).is_file()
     code, out, _ = sam6d("onboard", mesh, "--cad-unit", "mm", "--json")
     (values,) = json.loads(out)
     assert values["diameter_m"] == pytest.approx(0.21541, abs=1e-4)

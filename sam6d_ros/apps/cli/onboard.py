@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps([values(model) for model in models], indent=1))
         return 0
     for model in models:
-        for line in text(model):
+        for line in text(model, args.cache_dir):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(f"{len(models)} objects in {elapsed:.2f} s", highlight=False)
     return 0
@@ -71,7 +71,7 @@ def values(model: ObjectModel) -> dict[str, Any]:
     }
 
 
-def text(model: ObjectModel) -> list[str]:
+def text(model: ObjectModel, cache_dir: Path) -> list[str]:
     """An object's facts for people, millimetres."""
     box = " × ".join(f"{1e3 * value:.1f}" for value in model.box_size)
     center = ", ".join(f"{1e3 * value:.1f}" for value in model.obj_from_box[:3, 3])
@@ -84,7 +84,7 @@ def text(model: ObjectModel) -> list[str]:
         f"  symmetries  {symmetry_text(model.symmetries)}; "
         f"of the shape alone: {symmetry_text(model.shape_symmetries)}",
         f"  mesh        {len(model.faces)} faces, {len(model.vertices)} vertices, {colors}",
-        f"  cached as   {model.content_hash[:16]}",
+        f"  cache       {cache_dir}/object-{model.content_hash}.npz",
     ]
 
 
