@@ -9,9 +9,9 @@ import trimesh
 from numpy.typing import NDArray
 from PIL import Image
 
-from sam6d_ros.geometry.mesh import diameter, face_areas
+from sam6d_ros.geometry.mesh import face_areas
 
-# Edges of a textured mesh are split down to this share of the diameter, so that the print on a
+# Edges of a textured mesh are split down to this share of the longest side, so that the print on a
 # box survives in the colours of its vertices (about 1.5 mm on a cereal box).
 TEXTURE_EDGE = 1 / 150
 MAX_TEXTURED_FACES = 150_000
@@ -19,12 +19,12 @@ MAX_TEXTURED_FACES = 150_000
 Parts = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.uint8] | None]
 
 
-def vertex_colored(mesh: trimesh.Trimesh, object_diameter: float) -> Parts:
+def vertex_colored(mesh: trimesh.Trimesh, extent: float) -> Parts:
     """The mesh with its appearance baked into the vertices.
 
     Args:
         mesh: one part as trimesh loads it.
-        object_diameter: of the whole object, in the unit of the mesh.
+        extent: of the whole object, in the unit of the mesh.
 
     Returns:
         vertices (V, 3), faces (F, 3), colours (V, 3) uint8 RGB or None when the file has none.
@@ -38,12 +38,12 @@ def vertex_colored(mesh: trimesh.Trimesh, object_diameter: float) -> Parts:
         colors = np.asarray(visual.face_colors, np.uint8)[:, :3].repeat(3, axis=0)
         return vertices[faces].reshape(-1, 3), np.arange(faces.size).reshape(-1, 3), colors
     if kind == "texture":
-        return _textured(visual, vertices, faces, object_diameter)
+        return _textured(visual, vertices, faces, extent)
     return vertices, faces, None
 
 
 def _textured(
-    visual: Any, vertices: NDArray[np.float64], faces: NDArray[np.int64], object_diameter: float
+    visual: Any, vertices: NDArray[np.float64], faces: NDArray[np.int64], extent: float
 ) -> Parts:
     image, factor = _image_and_factor(visual.material)
     uv = None if visual.uv is None else np.asarray(visual.uv, np.float64)
@@ -51,7 +51,7 @@ def _textured(
         colors = None if factor is None else np.tile(factor, (len(vertices), 1))
         return vertices, faces, colors
     attributes = np.hstack([vertices, uv])
-    edge = _affordable_edge(vertices, faces, object_diameter * TEXTURE_EDGE)
+    edge = _affordable_edge(vertices, faces, extent * TEXTURE_EDGE)
     attributes, faces = split_long_edges(attributes, faces, edge)
     image = _reduce(image, attributes, faces)
     rgb = np.asarray(trimesh.visual.color.uv_to_interpolated_color(attributes[:, 3:], image))
@@ -131,6 +131,6 @@ def split_long_edges(
     return np.concatenate(out_attributes), np.concatenate(out_faces)
 
 
-def estimate_diameter(meshes: list[trimesh.Trimesh]) -> float:
-    """The diameter of all parts together, in their unit."""
-    return diameter(np.concatenate([np.asarray(mesh.vertices) for mesh in meshes]))
+def largest_extent(meshes: list[trimesh.Trimesh]) -> float:
+    """The longest side of the box around all parts, in their unit."""
+    return float(np.ptp(np.concatenate([mesh.bounds for mesh in meshes]), axis=0).max())

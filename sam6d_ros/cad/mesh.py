@@ -6,13 +6,12 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-import fast_simplification
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from sam6d_ros.cad import appearance, mesh_files
+from sam6d_ros.cad.decimation import THIN_ABOVE, decimate, thin
 from sam6d_ros.errors import InvalidMesh
 from sam6d_ros.geometry.mesh import face_areas
 
@@ -57,12 +56,15 @@ def load_mesh(path: Path | str) -> Mesh:
     mesh_files.check_file(path)
     mesh_files.companions(path)  # logs those that are missing
     parts = _read(path)
-    size = appearance.estimate_diameter(parts)
-    merged = _merge([appearance.vertex_colored(part, size) for part in parts])
-    vertices, faces, colors = _clean(path, *merged)
+    size = appearance.largest_extent(parts)
+    vertices, faces, colors = _merge([appearance.vertex_colored(part, size) for part in parts])
+    count = len(faces)
+    if count > THIN_ABOVE:
+        vertices, faces, colors = thin(vertices, faces, colors)
+    vertices, faces, colors = _clean(path, vertices, faces, colors)
     note = ""
     if len(faces) > MAX_FACES:
-        note = f"decimated from {len(faces):,} to about {MAX_FACES:,} faces"
+        note = f"decimated from {count:,} to about {MAX_FACES:,} faces"
         log.warning("%s: %s", path.name, note)
         vertices, faces, colors = decimate(vertices, faces, colors, MAX_FACES)
     is_metric = path.suffix.lower() in mesh_files.METRIC_SUFFIXES
@@ -128,22 +130,3 @@ def _clean(
         )
     used, local = np.unique(faces, return_inverse=True)
     return vertices[used], local.reshape(-1, 3), None if colors is None else colors[used]
-
-
-def decimate(
-    vertices: NDArray, faces: NDArray, colors: NDArray | None, count: int
-) -> appearance.Parts:
-    """Reduce to about ``count`` faces; a vertex takes the colour of the nearest original one."""
-    joined, place = np.unique(vertices, axis=0, return_inverse=True)  # seams would not collapse
-    faces = place.ravel()[faces]
-    faces = faces[(faces != np.roll(faces, 1, axis=1)).all(1)]
-    # the library works in float32: bring the mesh to unit size around the origin
-    centre, scale = joined.mean(0), np.ptp(joined, axis=0).max()
-    small = np.ascontiguousarray((joined - centre) / scale, np.float32)
-    points, triangles = fast_simplification.simplify(
-        small, np.ascontiguousarray(faces, np.int32), target_count=count
-    )
-    points = np.asarray(points, np.float64) * scale + centre
-    if colors is not None:
-        colors = colors[cKDTree(vertices).query(points)[1]]
-    return points, np.asarray(triangles, np.int64), colors

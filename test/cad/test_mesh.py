@@ -8,9 +8,10 @@ import pytest
 import trimesh
 from meshes import BLUE, REAL, RED, textured_quad
 
+from sam6d_ros.cad import decimation, mesh_files
 from sam6d_ros.cad import mesh as mesh_module
-from sam6d_ros.cad import mesh_files
-from sam6d_ros.cad.mesh import decimate, load_mesh
+from sam6d_ros.cad.decimation import decimate, thin
+from sam6d_ros.cad.mesh import load_mesh
 from sam6d_ros.errors import InvalidMesh
 from sam6d_ros.geometry.mesh import diameter, face_areas
 
@@ -209,6 +210,17 @@ def test_decimation_does_not_depend_on_unit_or_place(scale):
     assert len(faces) <= 800
     radius = np.linalg.norm(points - 100 * scale, axis=1)
     assert np.abs(radius / scale - 1).max() < 0.03
+
+
+def test_thinning_moves_nothing_by_more_than_a_cell(monkeypatch):
+    monkeypatch.setattr(decimation, "GRID_CELLS", 100)
+    ball = trimesh.creation.icosphere(subdivisions=7, radius=1.0)  # 327,680 faces
+    colors = np.where(ball.vertices[:, 2:] > 0, RED, BLUE).astype(np.uint8)[:, :3]
+    points, faces, rgb = thin(ball.vertices + 5, ball.faces, colors)
+    assert len(faces) < len(ball.faces)
+    assert np.abs(np.linalg.norm(points - 5, axis=1) - 1).max() < 2 / 100
+    assert face_areas(points, faces).sum() == pytest.approx(4 * np.pi, rel=0.02)
+    assert (rgb[points[:, 2] > 5.03] == RED[:3]).all()
 
 
 def test_companions_are_materials_and_textures(tmp_path):
