@@ -34,19 +34,19 @@ def estimates(*poses):
 def test_a_true_pose_is_right_and_has_no_error(model):
     (found,) = demo_report.match([GroundTruth(1, HERE)], estimates(HERE), {1: model})
     assert found.right
-    assert found.translation_m == pytest.approx(0, abs=1e-9)
-    assert found.rotation_rad == pytest.approx(0, abs=1e-6)
+    assert found.error.translation_m == pytest.approx(0, abs=1e-9)
+    assert found.error.rotation_rad == pytest.approx(0, abs=1e-6)
 
 
 def test_a_turn_counts_unless_the_object_looks_the_same(model):
     truth, turned = [GroundTruth(1, HERE)], estimates(HERE @ HALF_TURN)
     (wrong,) = demo_report.match(truth, turned, {1: model})
     assert not wrong.right
-    assert wrong.rotation_rad == pytest.approx(np.pi)
+    assert wrong.error.rotation_rad == pytest.approx(np.pi)
     symmetric = replace(model, symmetries=Symmetries(np.stack([np.eye(4), HALF_TURN])))
     (right,) = demo_report.match(truth, turned, {1: symmetric})
     assert right.right
-    assert right.rotation_rad == pytest.approx(0, abs=1e-6)
+    assert right.error.rotation_rad == pytest.approx(0, abs=1e-6)
 
 
 def test_each_estimate_explains_one_instance(model):
@@ -55,7 +55,7 @@ def test_each_estimate_explains_one_instance(model):
     assert [m.right for m in both] == [True, True]
     one = demo_report.match(truth, estimates(HERE), {1: model})
     assert [m.right for m in one] == [True, False]
-    assert one[1].score is None
+    assert one[1].error is None
 
 
 def test_success_needs_a_right_pose_or_any_where_there_is_no_truth(model):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from message_filters import ApproximateTimeSynchronizer, Subscriber, TimeSynchronizer
 from rclpy.clock import Clock, ClockType
@@ -87,7 +87,7 @@ class CameraInput:
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = node.create_timer(1.0, self._check, clock=steady)
 
-    def _value(self, name: str):
+    def _value(self, name: str) -> Any:
         return self._node.get_parameter(name).value
 
     def _subscribe(self, name: str) -> Subscriber:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import yaml
 from rich.console import Console
 
 from sam6d_ros.apps.ros import demo_report
+from sam6d_ros.apps.ros.camera_input import INPUTS
 from sam6d_ros.apps.ros.children import Children, graph_environment
 from sam6d_ros.apps.ros.listener import Listener
 from sam6d_ros.cad.bop_models import load_bop_models
@@ -135,8 +137,10 @@ def run_graph(task: Task, objects_file: Path, log_dir: Path, console: Console) -
     os.environ.update(environment)  # the listener below belongs to the same graph
     arguments = [part for old, new in REMAPPINGS.items() for part in ("-r", f"{old}:={new}")]
     with Children(environment, log_dir) as children, Listener(domain_id, READY) as listener:
+        # Reliable, because every image counts here and a container may have little shared memory.
+        inputs = {f"{name}.reliability": "reliable" for name in INPUTS}
         for name in ("segmentation_node", "pose_node"):
-            children.start(name, {"objects_file": objects_file}, arguments)
+            children.start(name, {"objects_file": objects_file, **inputs}, arguments)
         camera = {"path": task.scene_dir, "image": task.im_id, "wait_for": list(READY)}
         children.start("replay_node", camera, ["-r", f"__ns:={CAMERA_NS}"])
         with console.status("nodes are loading (the first time takes longest)"):
@@ -146,7 +150,13 @@ def run_graph(task: Task, objects_file: Path, log_dir: Path, console: Console) -
         return listener.best_result()
 
 
-def _wait(listener: Listener, children: Children, condition, what: str, timeout_s: float) -> None:
+def _wait(
+    listener: Listener,
+    children: Children,
+    condition: Callable[[], bool],
+    what: str,
+    timeout_s: float,
+) -> None:
     """Spin until the condition holds, as long as every node is well."""
 
     def check() -> None:

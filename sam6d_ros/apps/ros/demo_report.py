@@ -25,23 +25,27 @@ MAX_POINTS = 2000  # model points for the average; more change nothing visible
 
 
 @dataclass(frozen=True)
-class Match:
-    """An annotated instance and the estimate nearest to it.
+class PoseError:
+    """How far an estimate is from the truth: the smallest over the object's symmetries."""
 
-    Errors are the smallest over the object's symmetries; they are None without an estimate.
-    """
+    score: float
+    translation_m: float
+    rotation_rad: float
+    add_of_diameter: float
+
+
+@dataclass(frozen=True)
+class Match:
+    """An annotated instance and how good its nearest estimate is; None without an estimate."""
 
     name: str
     visibility: float
-    score: float | None = None
-    translation_m: float | None = None
-    rotation_rad: float | None = None
-    add_of_diameter: float | None = None
+    error: PoseError | None = None
 
     @property
     def right(self) -> bool:
         """Whether the pose is within the usual bar."""
-        return self.add_of_diameter is not None and self.add_of_diameter < RIGHT_BELOW
+        return self.error is not None and self.error.add_of_diameter < RIGHT_BELOW
 
 
 def match(
@@ -61,20 +65,19 @@ def match(
             key=lambda pose: np.linalg.norm((pose.cam_from_obj - instance.cam_from_obj)[:3, 3]),
         )
         free = [pose for pose in free if pose is not best]
-        matches.append(_compare(best, instance, model))
+        error = _compare(best, instance, model)
+        matches.append(Match(model.name, instance.visibility, error))
     return matches
 
 
-def _compare(pose: PoseEstimate, instance: GroundTruth, model: ObjectModel) -> Match:
+def _compare(pose: PoseEstimate, instance: GroundTruth, model: ObjectModel) -> PoseError:
     points = np.asarray(model.vertices[:: max(1, len(model.vertices) // MAX_POINTS)], np.float64)
     truths = [
         instance.cam_from_obj @ motion for motion in metrics.symmetry_transforms(model.symmetries)
     ]
     errors = [metrics.add(pose.cam_from_obj, true, points) for true in truths]
     nearest: NDArray[np.float64] = truths[int(np.argmin(errors))]
-    return Match(
-        name=model.name,
-        visibility=instance.visibility,
+    return PoseError(
         score=pose.score,
         translation_m=float(np.linalg.norm((pose.cam_from_obj - nearest)[:3, 3])),
         rotation_rad=float(se3.rotation_angle(pose.cam_from_obj[:3, :3], nearest[:3, :3])),
@@ -97,16 +100,16 @@ def table(matches: Sequence[Match], poses: PoseEstimates) -> Table:
     for heading in ("visible", "score", "position error", "rotation error", "ADD / diameter", ""):
         out.add_column(heading, justify="right")
     for m in matches:
-        if m.score is None:
+        if m.error is None:
             out.add_row(m.name, f"{m.visibility:.0%}", "–", "–", "–", "–", "[red]not found")
             continue
         out.add_row(
             m.name,
             f"{m.visibility:.0%}",
-            f"{m.score:.2f}",
-            f"{1e3 * m.translation_m:.1f} mm",
-            f"{np.degrees(m.rotation_rad):.1f}°",
-            f"{m.add_of_diameter:.1%}",
+            f"{m.error.score:.2f}",
+            f"{1e3 * m.error.translation_m:.1f} mm",
+            f"{np.degrees(m.error.rotation_rad):.1f}°",
+            f"{m.error.add_of_diameter:.1%}",
             "[green]right" if m.right else "[red]wrong",
         )
     return out

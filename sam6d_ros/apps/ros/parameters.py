@@ -87,7 +87,7 @@ def declare(node: Node, table: Sequence[Parameter]) -> None:
 
 def _declare_one(node: Node, row: Parameter) -> None:
     try:
-        value = node.declare_parameter(row.name, row.default, row.descriptor()).value
+        value: Value = node.declare_parameter(row.name, row.default, row.descriptor()).value
     except InvalidParameterTypeException as error:
         hint = f"write numbers like {row.default}" if isinstance(row.default, float) else "check it"
         raise InvalidConfig(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -67,10 +68,10 @@ class ReplayNode(Node):
         self._timer = self.create_timer(1.0 / self._value("rate_hz"), self._tick, clock=steady)
         self.get_logger().info(f"{len(self._recording)} frames in {self._recording.folder}")
 
-    def _value(self, name: str):
+    def _value(self, name: str) -> Any:
         return self.get_parameter(name).value
 
-    def _became_ready(self, topic: str):
+    def _became_ready(self, topic: str) -> Callable[[Bool], None]:
         def note(message: Bool) -> None:
             if message.data:
                 self._waiting_for.discard(topic)

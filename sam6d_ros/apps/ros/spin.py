@@ -15,7 +15,7 @@ from sam6d_ros.errors import Sam6dError
 
 def run(factories: Sequence[Callable[[], Node]], args: Sequence[str] | None = None) -> int:
     """Spin the nodes that the factories make; the exit status is 1 when one refuses to start."""
-    rclpy.init(args=args)
+    rclpy.init(args=None if args is None else list(args))
     log_bridge.install()
     nodes: list[Node] = []
     # One thread suffices for one node: its slow work has a thread of its own.

@@ -47,7 +47,7 @@ class VisionNode(Node, ABC, Generic[Item]):
         build_engine: engines.EngineBuilder,
         cli_args: Sequence[str] | None = None,
     ) -> None:
-        super().__init__(name, cli_args=cli_args)
+        super().__init__(name, cli_args=list(cli_args or ()))
         declare(self, parameters)
         self._role, self._build_engine = role, build_engine
         self.status = NodeStatus(self.get_fully_qualified_name(), self.get_logger())
