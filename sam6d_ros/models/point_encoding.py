@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sam6d_ros.models.point_ops import first_neighbours, group, squared_distances
+from sam6d_ros.models.point_ops import ball_queries, group
 
 RADII = (0.1, 0.2)  # of the object's radius
 SAMPLES = (32, 64)
@@ -72,9 +72,9 @@ class PointEncoding(nn.Module):
         self.mlp3 = _OutputLayer(2 * CHANNELS[-1])
 
     def forward(self, points: Tensor) -> Tensor:
-        squared = squared_distances(points, points)
-        scales = []
-        for mlp, radius, samples in zip((self.mlp1, self.mlp2), RADII, SAMPLES, strict=True):
-            index = first_neighbours(squared, radius, samples)
-            scales.append(mlp(group(points, points, index)).amax(-2))
+        neighbours = ball_queries(points, points, RADII, SAMPLES)
+        scales = [
+            mlp(group(points, points, index)).amax(-2)
+            for mlp, index in zip((self.mlp1, self.mlp2), neighbours, strict=True)
+        ]
         return self.mlp3(torch.cat(scales, dim=-1))

@@ -1,14 +1,19 @@
-"""Point-cloud operators of the Pose Estimation Model, in plain torch.
+"""Point-cloud operators of the Pose Estimation Model.
 
 The released weights were trained with CUDA operators whose index choices matter (PointNet++
-operators, Qi et al. 2017); these functions choose the same indices. They run on any device and
-keep fixed shapes, so nothing waits for the GPU.
+operators, Qi et al. 2017); these functions choose the same indices. The ``plain`` forms are torch
+for any device, of fixed shapes, so that nothing waits for the GPU; on the CPU, compiled loops
+(``point_ops_cpu``) do the same without the intermediate arrays.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+
+from sam6d_ros.models import point_ops_cpu
 
 # The CUDA kernel reduces with at most this many threads; the reduction decides ties.
 MAX_LANES = 512
@@ -44,6 +49,15 @@ def furthest_point_sampling(points: Tensor, count: int) -> Tensor:
     Returns:
         (B, count) int64 indices.
     """
+    if points.device.type != "cpu":
+        return plain_sampling(points, count)
+    order = tie_order(points.shape[1]).numpy()
+    found = point_ops_cpu.sample_furthest(points.detach().float().numpy(), order, count)
+    return torch.from_numpy(found)
+
+
+def plain_sampling(points: Tensor, count: int) -> Tensor:
+    """:func:`furthest_point_sampling` by torch operations alone."""
     order = tie_order(points.shape[1], points.device)
     # Candidates lie in preference order, so argmax (first of equals) settles ties rightly.
     axes = points[:, order].transpose(1, 2).contiguous().unbind(1)
@@ -73,6 +87,11 @@ def squared_distances(queries: Tensor, points: Tensor) -> Tensor:
     return out
 
 
+def squared_radius(radius: float) -> float:
+    """r² formed in float32, as the kernel does."""
+    return torch.tensor(radius, dtype=torch.float32).square().item()
+
+
 def first_neighbours(squared: Tensor, radius: float, count: int) -> Tensor:
     """The first ``count`` points, in index order, that lie strictly within the radius.
 
@@ -86,8 +105,7 @@ def first_neighbours(squared: Tensor, radius: float, count: int) -> Tensor:
     Returns:
         (B, Q, count) int64 indices.
     """
-    limit = torch.tensor(radius, dtype=torch.float32).square().item()  # r² in float32
-    inside = squared < limit
+    inside = squared < squared_radius(radius)
     rank = inside.cumsum(-1, dtype=torch.int32)
     # What is outside, or beyond the last slot, is written to one extra slot and dropped.
     slot = torch.where(inside & (rank <= count), rank - 1, count).long()
@@ -99,7 +117,28 @@ def first_neighbours(squared: Tensor, radius: float, count: int) -> Tensor:
 
 def ball_query(queries: Tensor, points: Tensor, radius: float, count: int) -> Tensor:
     """:func:`first_neighbours` of (B, Q, 3) queries among (B, N, 3) points."""
-    return first_neighbours(squared_distances(queries, points), radius, count)
+    return ball_queries(queries, points, (radius,), (count,))[0]
+
+
+def ball_queries(
+    queries: Tensor, points: Tensor, radii: Sequence[float], counts: Sequence[int]
+) -> list[Tensor]:
+    """:func:`ball_query` for several radii."""
+    if points.device.type != "cpu":
+        return plain_ball_queries(queries, points, radii, counts)
+    given = (queries.detach().float().numpy(), points.detach().float().numpy())
+    return [
+        torch.from_numpy(point_ops_cpu.first_within(*given, squared_radius(radius), count))
+        for radius, count in zip(radii, counts, strict=True)
+    ]
+
+
+def plain_ball_queries(
+    queries: Tensor, points: Tensor, radii: Sequence[float], counts: Sequence[int]
+) -> list[Tensor]:
+    """:func:`ball_queries` by torch operations alone; the distances are computed once."""
+    squared = squared_distances(queries, points)
+    return [first_neighbours(squared, r, n) for r, n in zip(radii, counts, strict=True)]
 
 
 def gather_rows(values: Tensor, index: Tensor) -> Tensor:

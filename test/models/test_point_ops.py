@@ -40,8 +40,8 @@ def test_sampling_settles_ties_like_the_gpu(total: int) -> None:
     random = np.random.default_rng(total)
     points = random.integers(0, 4, (total, 3)).astype(np.float32)  # full of ties
     expected = simulate_reduction(points, 20)
-    found = point_ops.furthest_point_sampling(torch.from_numpy(points)[None], 20)
-    assert found[0].tolist() == expected
+    for sample in (point_ops.furthest_point_sampling, point_ops.plain_sampling):
+        assert sample(torch.from_numpy(points)[None], 20)[0].tolist() == expected
 
 
 def test_sampling_spreads_points() -> None:
@@ -53,6 +53,19 @@ def test_sampling_spreads_points() -> None:
     assert (gaps.amin((1, 2)) >= reach).all()  # the covering law of the greedy choice
 
 
+def test_compiled_loops_equal_plain_torch() -> None:
+    generator = torch.Generator().manual_seed(2)
+    points = torch.rand(3, 1500, 3, generator=generator) * 4 + torch.tensor([0.3, 0.0, 6.0])
+    points[:, 700:] = points[:, :800]  # duplicates
+    expected = point_ops.plain_sampling(points, 300)
+    assert torch.equal(point_ops.furthest_point_sampling(points, 300), expected)
+    settings = (points, points, (0.1, 0.4), (8, 32))
+    pairs = zip(
+        point_ops.ball_queries(*settings), point_ops.plain_ball_queries(*settings), strict=True
+    )
+    assert all(torch.equal(ours, plain) for ours, plain in pairs)
+
+
 def test_tie_order_is_a_permutation() -> None:
     for total in (1, 2, 3, 511, 512, 513, 2048):
         assert sorted(point_ops.tie_order(total).tolist()) == list(range(total))
@@ -62,9 +75,9 @@ def test_ball_query_takes_the_first_in_order() -> None:
     random = np.random.default_rng(3)
     cloud = random.random((60, 3)).astype(np.float32)
     queries = np.concatenate([cloud[:10], [[9.0, 9.0, 9.0]]]).astype(np.float32)
-    found = point_ops.ball_query(
-        torch.from_numpy(queries)[None], torch.from_numpy(cloud)[None], 0.3, 5
-    )[0]
+    given = torch.from_numpy(queries)[None], torch.from_numpy(cloud)[None]
+    found = point_ops.ball_query(*given, 0.3, 5)[0]
+    assert torch.equal(found, point_ops.plain_ball_queries(*given, (0.3,), (5,))[0][0])
     limit = np.float32(0.3) * np.float32(0.3)
     for query, ours in zip(queries, found.tolist(), strict=True):
         d = query - cloud
