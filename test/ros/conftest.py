@@ -24,3 +24,6 @@ def probe(tmp_path, monkeypatch):
         probe = Probe(domain_id, children)
         yield probe
         probe.close()
+    for child in children.running:
+        assert child.wait() == 0, f"{child.name} did not end well:\n{child.output()[-3000:]}"
+        assert "Traceback" not in child.output(), child.output()[-3000:]
