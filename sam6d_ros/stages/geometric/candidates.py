@@ -93,4 +93,4 @@ def find_candidates(
         found = Hypotheses.joined(hints, found)
     found = fit_to_depth(scene, labels, found, kit.views, diameter, kit.centre, kit.use_color)
     found = diverse(found, kit.centre, diameter, effort.compared)
-    return race(scene, labels, kit, rescored(scene, kit, found, HEATS[0].rays))
+    return race(scene, labels, kit, rescored(scene, labels, kit, found, HEATS[0].rays))

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.stages.geometric.kernels import color_similarity, normal_agreement
 from sam6d_ros.stages.geometric.scene import SceneMaps
+from sam6d_ros.stages.geometric.search import Hypotheses
 
 MARGIN_CELLS = 2
 MAX_RAYS = 1_500_000  # per call of the ray caster: bounds the memory
 NOISE_BASE_M, NOISE_PER_M2 = 0.004, 0.005  # depth tolerance grows with the square of the range
 TOLERANCE_DIAMETERS = 0.02
+PATTERN_VARIANCE = 200.0  # (L*a*b* units)²: printed cartons have 350 to 1900, plain things below 60
 PART_FLOOR = 0.2  # the least factor of contour, colour and texture in the score
 
 # Columns of the sums that the kernel gathers per pose.
@@ -64,23 +66,24 @@ def depth_tolerance(diameter: float, z: float) -> float:
 def compare(
     scene: SceneMaps,
     model: ObjectModel,
-    rotation: NDArray[np.float64],
-    translation: NDArray[np.float64],
+    labels: NDArray[np.int32],
+    poses: Hypotheses,
     rays: int,
 ) -> Agreement:
-    """Compare N poses with the scene, with about ``rays`` rays each."""
-    sums = np.concatenate(
-        [
-            _compare_chunk(scene, model, rotation[i : i + chunk], translation[i : i + chunk], rays)
-            for chunk in [max(1, MAX_RAYS // rays)]
-            for i in range(0, len(rotation), chunk)
-        ]
-        or [np.zeros((0, COLUMNS))]
-    )
-    return agreement_of(sums)
+    """Compare N poses with the scene, with about ``rays`` rays each.
+
+    Args:
+        labels: (H, W) region numbers. What hides a pose is an occluder, unless it belongs to the
+            pose's own region: an object does not hide itself, so that contradicts the pose.
+    """
+    chunk = max(1, MAX_RAYS // rays)
+    parts = [poses.take(np.arange(i, min(i + chunk, len(poses)))) for i in range(0, len(poses), chunk)]
+    sums = [_compare_chunk(scene, model, labels, part, rays) for part in parts]
+    return agreement_of(np.concatenate(sums) if sums else np.zeros((0, COLUMNS)))
 
 
-def _compare_chunk(scene, model, rotation, translation, rays):  # type: ignore[no-untyped-def]
+def _compare_chunk(scene, model, labels, poses, rays):  # type: ignore[no-untyped-def]
+    rotation, translation = poses.rotation, poses.translation
     grids = _grids(scene, model, rotation, translation, rays)
     offsets = np.concatenate([[0], np.cumsum(grids[:, 3] * grids[:, 4])]).astype(np.int64)
     camera = scene.camera
@@ -94,7 +97,7 @@ def _compare_chunk(scene, model, rotation, translation, rays):  # type: ignore[n
     lab = model.scene_lab
     tolerance = np.array([depth_tolerance(model.diameter, z) for z in translation[:, 2]])
     return _gather(
-        scene.depth, scene.normals, scene.lab, offsets, grids, hits.face, hits.distance, hits.bary,
+        scene.depth, scene.normals, scene.lab, labels, poses.region, offsets, grids, hits.face, hits.distance, hits.bary,
         model.scene.faces, lab, model.scene.face_normals.astype(np.float32), rotation,
         directions, tolerance, model.colors is not None,
     )  # fmt: skip
@@ -142,7 +145,7 @@ def _fill_rays(origins, directions, offsets, grids, rotation, translation, fx, f
 
 @njit(parallel=True, cache=True, fastmath=True)
 def _gather(  # type: ignore[no-untyped-def]
-    depth, normals, lab, offsets, grids, face, distance, bary, faces, vertex_lab, face_normals,
+    depth, normals, lab, labels, regions, offsets, grids, face, distance, bary, faces, vertex_lab, face_normals,
     rotation, directions, tolerance, use_color
 ):  # fmt: skip
     height, width = depth.shape
@@ -168,12 +171,13 @@ def _gather(  # type: ignore[no-untyped-def]
                 z = distance[k]
                 zo = depth[v, u]
                 e = zo - z
-                hidden = zo > 0 and e < -2 * tol
+                in_front = zo > 0 and e < -2 * tol
+                hidden = in_front and labels[v, u] != regions[h]
                 if hidden:
                     out[h, HIDDEN] += 1
                 elif zo > 0:
                     out[h, MEASURED] += 1
-                    if e < 2 * tol:
+                    if abs(e) < 2 * tol:
                         out[h, FIT] += _cell_fit(
                             face_normals, f, rot, directions, k, normals, v, u, e / tol
                         )
@@ -286,9 +290,10 @@ def _texture(sums: NDArray[np.float64], count: NDArray[np.float64]) -> NDArray[n
     covariance = ((product - mean_m * mean_s) * weight).sum(1)
     variance_m = ((square_m - mean_m**2) * weight).sum(1)
     variance_s = ((square_s - mean_s**2) * weight).sum(1)
-    # A plain object correlates with nothing: noise of a few units must not decide.
-    correlation = covariance / np.sqrt((variance_m + 60) * (variance_s + 60))
-    return np.clip(0.5 + 0.5 * correlation, 0, 1)
+    correlation = covariance / np.sqrt((variance_m + 20) * (variance_s + 20))
+    # A plain object correlates with shadows at best: the less pattern, the less it may say.
+    reliability = variance_m / (variance_m + PATTERN_VARIANCE)
+    return np.clip(0.5 + 0.5 * correlation * reliability, 0, 1)
 
 
 def explained_mask(

@@ -12,7 +12,7 @@ from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.stages.geometric.candidates import SearchEffort, find_candidates
 from sam6d_ros.stages.geometric.library import ObjectLibrary
-from sam6d_ros.stages.geometric.scene import SceneMaps, scene_maps
+from sam6d_ros.stages.geometric.scene import SceneMaps, at_working_size, scene_maps
 from sam6d_ros.stages.geometric.search import Hypotheses
 from sam6d_ros.types import Detection, Detections, Frame, PoseEstimate, PoseEstimates
 
@@ -57,12 +57,17 @@ class TemplateEstimator:
         found = find_candidates(scene, labels, self._library.kit(model), EFFORT, hinted)
         best = found.take(np.arange(min(len(found), CANDIDATES_PER_DETECTION)))
         return [
-            PoseEstimate(model.name, float(score), pose, instance_id=detection.instance_id)
+            PoseEstimate(
+                model.name,
+                float(score),
+                pose,
+                mask=detection.mask,
+                instance_id=detection.instance_id,
+            )
             for pose, score in zip(best.poses, best.score, strict=True)
         ]
 
 
 def _grown(mask: NDArray[np.bool_], scene: SceneMaps) -> NDArray[np.uint8]:
-    size = (scene.camera.width, scene.camera.height)
-    small = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    small = at_working_size(mask, scene).astype(np.uint8)
     return cv2.dilate(small, np.ones((2 * MASK_GROWTH_PX + 1,) * 2, np.uint8))

@@ -46,13 +46,18 @@ class Heat:
         return self.climb.rays
 
 
-HEATS = (Heat(64, 6, Climb(2, 8, 300)), Heat(24, 4, Climb(3, 12, 500)))
+HEATS = (Heat(48, 6, Climb(2, 7, 250)), Heat(16, 4, Climb(3, 10, 400)))
 
 
-def rescored(scene: SceneMaps, kit: ObjectKit, hypotheses: Hypotheses, rays: int) -> Hypotheses:
+def rescored(
+    scene: SceneMaps,
+    labels: NDArray[np.int32],
+    kit: ObjectKit,
+    hypotheses: Hypotheses,
+    rays: int,
+) -> Hypotheses:
     """The same poses with the scores of a comparison, best first."""
-    agreement = compare(scene, kit.model, hypotheses.rotation, hypotheses.translation, rays)
-    return hypotheses.with_score(agreement.score)
+    return hypotheses.with_score(compare(scene, kit.model, labels, hypotheses, rays).score)
 
 
 def race(
@@ -62,8 +67,8 @@ def race(
     for heat in HEATS:
         starters = diverse(hypotheses, kit.centre, kit.model.diameter, heat.per_region)
         starters = starters.take(np.arange(min(len(starters), heat.starters)))
-        climbed = climb(scene, kit, starters, heat.climb)
-        settled = rescored(scene, kit, settle(scene, labels, kit, climbed), heat.rays)
+        climbed = climb(scene, labels, kit, starters, heat.climb)
+        settled = rescored(scene, labels, kit, settle(scene, labels, kit, climbed), heat.rays)
         hypotheses = Hypotheses.joined(climbed, settled)
     return hypotheses.with_score(hypotheses.score)
 
@@ -111,20 +116,24 @@ def with_look_alikes(
 ) -> Hypotheses:
     """The best ``keep`` per region among the poses and their look-alikes."""
     turned = settle(scene, labels, kit, look_alikes(kit, hypotheses))
-    ranked = rescored(scene, kit, turned, rays)
+    ranked = rescored(scene, labels, kit, turned, rays)
     return diverse(ranked, kit.centre, kit.model.diameter, keep)
 
 
 def climb(
-    scene: SceneMaps, kit: ObjectKit, hypotheses: Hypotheses, effort: Climb
+    scene: SceneMaps,
+    labels: NDArray[np.int32],
+    kit: ObjectKit,
+    hypotheses: Hypotheses,
+    effort: Climb,
 ) -> Hypotheses:
     """Random local search on the comparison score, the same small motions for every pose."""
     rng = np.random.default_rng(0)
-    best = rescored(scene, kit, hypotheses, effort.rays)
+    best = rescored(scene, labels, kit, hypotheses, effort.rays)
     shift, angle = STEP_SHIFT * kit.model.diameter, STEP_ANGLE
     for _ in range(effort.rounds):
         trial = _perturbed(kit, best, rng.normal(size=(effort.tries, 6)), shift, angle)
-        agreement = compare(scene, kit.model, trial.rotation, trial.translation, effort.rays)
+        agreement = compare(scene, kit.model, labels, trial, effort.rays)
         best = _better(best, trial.with_score_unsorted(agreement.score))
         shift, angle = SHRINK * shift, SHRINK * angle
     return best.with_score(best.score)

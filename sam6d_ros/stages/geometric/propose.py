@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam6d_ros.geometry.camera import back_project
-from sam6d_ros.stages.geometric.scene import SceneMaps, scene_maps
+from sam6d_ros.stages.geometric.scene import SceneMaps, resized, scene_maps
 from sam6d_ros.types import Frame, Proposals
 
 MAX_PLANES = 4
@@ -36,10 +36,7 @@ class SegmentProposer:
         if not chosen:
             return Proposals.empty(frame, "nothing stands off the dominant planes")
         size = frame.depth.shape[::-1]
-        masks = [
-            cv2.resize((labels == i).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
-            for i in chosen
-        ]
+        masks = [resized(labels == i, size) for i in chosen]
         fill = [mask.sum() / _box_area(mask) for mask in masks]
         return Proposals(np.stack(masks), np.array(fill, np.float32))
 

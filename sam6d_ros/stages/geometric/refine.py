@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import fields, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,14 +13,15 @@ from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.stages.geometric.compare import compare, explained_mask
 from sam6d_ros.stages.geometric.library import ObjectKit, ObjectLibrary
-from sam6d_ros.stages.geometric.polish import Climb, climb, settle, with_look_alikes
-from sam6d_ros.stages.geometric.scene import SceneMaps, scene_maps
-from sam6d_ros.stages.geometric.search import Hypotheses
+from sam6d_ros.stages.geometric.polish import Climb, climb, rescored, settle, with_look_alikes
+from sam6d_ros.stages.geometric.scene import SceneMaps, at_working_size, resized, scene_maps
+from sam6d_ros.stages.geometric.search import Hypotheses, diverse
 from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates
 
-LOOK_ALIKE_RAYS, FINE_RAYS = 800, 4000
-FINAL_CLIMB = Climb(rounds=7, tries=16, rays=1200)
-LOOK_ALIKES_KEPT = 3  # per detection
+FIRST_CLIMB, FIRST_KEPT = Climb(rounds=3, tries=10, rays=600), 4  # kept per detection
+LAST_CLIMB, LAST_KEPT = Climb(rounds=5, tries=14, rays=1500), 2
+WORTH_POLISHING = 0.75  # of the best score of the same object
+JUDGE_RAYS = 4000
 CLAIMED_SHARE = 0.5  # of a pose's pixels owned by better poses: then it explains nothing new
 
 
@@ -43,23 +44,26 @@ class RenderRefiner:
         refined: list[PoseEstimate] = []
         for model in objects:
             mine = [pose for pose in candidates.items if pose.class_id == model.name]
-            if mine:
-                refined += self._refine_object(scene, self._library.kit(model), mine)
+            refined += self._refine_object(scene, self._library.kit(model), mine)
         standing = self._resolve(sorted(refined, key=lambda pose: -pose.score), objects)
         size = frame.depth.shape[::-1]
-        final = tuple(_at_full_size(pose, size) for pose in standing)
+        final = tuple(replace(pose, mask=resized(pose.mask, size)) for pose in standing)
         return PoseEstimates(final, frame.stamp_ns, frame.frame_id, self._reason(refined, final))
 
     def _refine_object(
         self, scene: SceneMaps, kit: ObjectKit, poses: list[PoseEstimate]
     ) -> list[PoseEstimate]:
-        hypotheses, ids = _as_hypotheses(poses)
-        labels = np.zeros(scene.depth.shape, np.int32)  # what belongs together is not known here
-        best = with_look_alikes(scene, labels, kit, hypotheses, LOOK_ALIKES_KEPT, LOOK_ALIKE_RAYS)
-        best = climb(scene, kit, best, FINAL_CLIMB)
-        settled = settle(scene, labels, kit, best)
-        both = Hypotheses.joined(best, settled)
-        return _judged(scene, kit.model, both, ids)
+        """The best pose of every detection of one object that is worth the last polish."""
+        groups: dict[str, list[PoseEstimate]] = defaultdict(list)
+        for pose in poses:
+            groups[pose.instance_id].append(pose)
+        drafts = [_draft(scene, kit, group) for group in groups.values()]
+        best = max((poses.score.max() for _, poses in drafts), default=0.0)
+        return [
+            _finished(scene, kit, labels, poses, instance_id)
+            for instance_id, (labels, poses) in zip(groups, drafts, strict=True)
+            if poses.score.max() >= WORTH_POLISHING * best
+        ]
 
     def _resolve(
         self, ranked: list[PoseEstimate], objects: Sequence[ObjectModel]
@@ -92,40 +96,41 @@ class RenderRefiner:
         )
 
 
-def _as_hypotheses(poses: list[PoseEstimate]) -> tuple[Hypotheses, list[str]]:
-    """Poses as hypotheses whose region is the detection they belong to."""
-    ids = sorted({pose.instance_id for pose in poses})
-    matrices = np.stack([pose.cam_from_obj for pose in poses])
-    score = np.array([pose.score for pose in poses], np.float32)
-    region = np.array([ids.index(pose.instance_id) for pose in poses])
-    return Hypotheses.from_poses(matrices, score, region), ids
+def _draft(
+    scene: SceneMaps, kit: ObjectKit, group: list[PoseEstimate]
+) -> tuple[NDArray[np.int32], Hypotheses]:
+    """Look-alikes and a first climb of one detection's candidates, with its mask as a label."""
+    mask = group[0].mask
+    labels = np.zeros(scene.depth.shape, np.int32)
+    if mask is not None:
+        labels[at_working_size(mask, scene)] = 1
+    matrices = np.stack([pose.cam_from_obj for pose in group])
+    scores = np.array([pose.score for pose in group])
+    start = Hypotheses.from_poses(matrices, scores, np.ones(len(group), np.int64))
+    best = with_look_alikes(scene, labels, kit, start, FIRST_KEPT, FIRST_CLIMB.rays)
+    best = rescored(scene, labels, kit, climb(scene, labels, kit, best, FIRST_CLIMB), JUDGE_RAYS)
+    return labels, diverse(best, kit.centre, kit.model.diameter, LAST_KEPT)
 
 
-def _judged(
-    scene: SceneMaps, model: ObjectModel, poses: Hypotheses, ids: list[str]
-) -> list[PoseEstimate]:
-    """The best pose of every detection, with the parts of its score and its mask."""
-    agreement = compare(scene, model, poses.rotation, poses.translation, FINE_RAYS)
-    score = agreement.score
-    out = []
-    for region, instance_id in enumerate(ids):
-        of_region = np.flatnonzero(poses.region == region)
-        if len(of_region) == 0:
-            continue
-        k = of_region[score[of_region].argmax()]
-        pose = poses.poses[k]
-        parts = {n: float(getattr(agreement, n)[k]) for n in agreement.__dataclass_fields__}
-        mask = explained_mask(scene, model, pose)
-        value = float(np.clip(score[k], 0, 1))
-        out.append(PoseEstimate(model.name, value, pose, None, mask, instance_id, parts))
-    return out
-
-
-def _at_full_size(pose: PoseEstimate, size: tuple[int, int]) -> PoseEstimate:
-    if pose.mask is None or pose.mask.shape == size[::-1]:
-        return pose
-    mask = cv2.resize(pose.mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+def _finished(
+    scene: SceneMaps,
+    kit: ObjectKit,
+    labels: NDArray[np.int32],
+    poses: Hypotheses,
+    instance_id: str,
+) -> PoseEstimate:
+    """The last climb, and the winner with its mask and the parts of its score."""
+    climbed = climb(scene, labels, kit, poses, LAST_CLIMB)
+    final = Hypotheses.joined(climbed, settle(scene, labels, kit, climbed))
+    agreement = compare(scene, kit.model, labels, final, JUDGE_RAYS)
+    k = int(agreement.score.argmax())
+    pose = final.poses[k]
     return PoseEstimate(
-        pose.class_id, pose.score, pose.cam_from_obj, pose.covariance, mask, pose.instance_id,
-        pose.score_parts,
-    )  # fmt: skip
+        kit.model.name,
+        float(np.clip(agreement.score[k], 0, 1)),
+        pose,
+        None,
+        explained_mask(scene, kit.model, pose),
+        instance_id,
+        {f.name: float(getattr(agreement, f.name)[k]) for f in fields(agreement)},
+    )

@@ -49,6 +49,16 @@ def scene_maps(frame: Frame) -> SceneMaps:
     return SceneMaps(camera, depth, normal_map(depth, camera), lab_of(rgb, COLOR_BLUR_PX), scale)
 
 
+def at_working_size(mask: NDArray[np.bool_], scene: SceneMaps) -> NDArray[np.bool_]:
+    """A mask of the frame at the scene's size."""
+    return resized(mask, (scene.camera.width, scene.camera.height))
+
+
+def resized(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """A mask at another (width, height)."""
+    return cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+
+
 def lab_of(rgb: NDArray[np.uint8], blur_px: float) -> NDArray[np.float32]:
     """CIE L*a*b* (H, W, 3) float32 of a blurred (H, W, 3) uint8 RGB image."""
     smooth = cv2.GaussianBlur(rgb, (0, 0), blur_px) if blur_px > 0 else rgb

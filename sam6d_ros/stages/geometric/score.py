@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,7 +12,7 @@ from sam6d_ros.config import PipelineConfig
 from sam6d_ros.stages.geometric.candidates import SearchEffort, find_candidates
 from sam6d_ros.stages.geometric.compare import explained_mask
 from sam6d_ros.stages.geometric.library import ObjectLibrary
-from sam6d_ros.stages.geometric.scene import SceneMaps, scene_maps
+from sam6d_ros.stages.geometric.scene import SceneMaps, at_working_size, resized, scene_maps
 from sam6d_ros.stages.geometric.search import Hypotheses
 from sam6d_ros.types import Detection, Detections, Frame, Proposals
 
@@ -23,6 +22,7 @@ MIN_OF_BEST = 0.7  # likewise, relative to the best detection of the same object
 SAME_INSTANCE_IOU = 0.4
 SPARE_DETECTIONS = 2  # beyond max_instances: the first choice may turn out wrong
 MIN_MASK_PX = 50
+OWN_REGION_SHARE = 0.6
 HINTS_PER_DETECTION = 4
 
 _Claim = tuple[float, NDArray[np.bool_], list[NDArray[np.float64]]]
@@ -54,13 +54,13 @@ class TemplateScorer:
         self, scene: SceneMaps, labels: NDArray, model: ObjectModel, frame: Frame
     ) -> list[Detection]:
         candidates = find_candidates(scene, labels, self._library.kit(model), EFFORT)
-        kept = _distinct(scene, model, candidates, self._limit)
+        kept = _distinct(scene, labels, model, candidates, self._limit)
         size = frame.depth.shape[::-1]
         return [
             Detection(
                 model.name,
                 score,
-                cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0,
+                resized(mask, size),
                 f"{model.name}_{index}",
                 np.stack(poses[:HINTS_PER_DETECTION]),
             )
@@ -73,13 +73,16 @@ def _label_image(proposals: Proposals, scene: SceneMaps) -> NDArray[np.int32]:
     size = (scene.camera.width, scene.camera.height)
     labels = np.zeros(size[::-1], np.int32)
     for index in np.argsort([-mask.sum() for mask in proposals.masks]):
-        mask = proposals.masks[index].astype(np.uint8)
-        labels[cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST) > 0] = index + 1
+        labels[at_working_size(proposals.masks[index], scene)] = index + 1
     return labels
 
 
 def _distinct(
-    scene: SceneMaps, model: ObjectModel, candidates: Hypotheses, limit: int
+    scene: SceneMaps,
+    labels: NDArray[np.int32],
+    model: ObjectModel,
+    candidates: Hypotheses,
+    limit: int,
 ) -> list[_Claim]:
     """Candidates grouped by the pixels they explain: score, mask and poses of the best groups."""
     claims: list[_Claim] = []
@@ -87,7 +90,7 @@ def _distinct(
     for pose, score in zip(candidates.poses, candidates.score, strict=True):
         if score < max(MIN_DETECTION_SCORE, MIN_OF_BEST * best):
             break
-        mask = explained_mask(scene, model, pose)
+        mask = _with_own_regions(explained_mask(scene, model, pose), labels)
         if mask.sum() < MIN_MASK_PX:
             continue
         same = [claim for claim in claims if _iou(mask, claim[1]) >= SAME_INSTANCE_IOU]
@@ -96,6 +99,20 @@ def _distinct(
         elif len(claims) < limit:
             claims.append((float(score), mask, [pose]))
     return claims
+
+
+def _with_own_regions(
+    explained: NDArray[np.bool_], labels: NDArray[np.int32]
+) -> NDArray[np.bool_]:
+    """The explained pixels and every region that is explained for the most part.
+
+    The rest of such a region (a handle, say) is the object's as well, though this pose misses it.
+    """
+    total = np.bincount(labels.ravel())
+    share = np.bincount(labels[explained], minlength=len(total)) / np.maximum(total, 1)
+    own = share >= OWN_REGION_SHARE
+    own[0] = False
+    return explained | own[labels]
 
 
 def _iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
