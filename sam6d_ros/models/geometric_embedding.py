@@ -20,9 +20,10 @@ def pairwise_distance(a: Tensor, b: Tensor) -> Tensor:
     is up to 3e-3 from itself. The weights were trained on these values, and exact distances pick
     other neighbours, so the formula and its order of operations stay.
     """
-    product = torch.matmul(a, b.transpose(-1, -2))
-    squared_a, squared_b = a.square().sum(-1, keepdim=True), b.square().sum(-1)[..., None, :]
-    return (squared_a - 2 * product + squared_b).clamp_min_(0.0)
+    out = torch.matmul(a, b.transpose(-1, -2)).mul_(-2)  # in place: the arrays are large
+    out += a.square().sum(-1, keepdim=True)
+    out += b.square().sum(-1)[..., None, :]
+    return out.clamp_min_(0.0)
 
 
 class SinusoidalCode(nn.Module):

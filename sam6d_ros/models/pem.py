@@ -49,7 +49,7 @@ class PemConfig:
     sparse_points: int = 196
     hypotheses: int = 6000
     kept_hypotheses: int = 300
-    hypothesis_chunk: int = 100
+    hypothesis_chunk: int = 20
     vit: VitConfig = VIT_BASE
     taps: tuple[int, ...] = TAPS
 

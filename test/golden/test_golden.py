@@ -19,6 +19,7 @@ FILES = check.golden_files(FOLDER) if FOLDER.is_dir() else []
 
 @pytest.fixture(scope="module")
 def ref() -> Reference:
+    torch.set_num_threads(1)  # threads that outnumber free cores wait for one another
     return Reference(FOLDER)
 
 

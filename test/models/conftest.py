@@ -60,6 +60,7 @@ def tiny() -> TinyNetworks:
     from sam6d_ros.models.sam import SamSegmenter, SamShape, build_sam
     from sam6d_ros.models.vit import VitConfig
 
+    torch.set_num_threads(1)  # threads that outnumber free cores wait for one another
     config = Sam6dConfig(
         points_per_side=3, min_predicted_iou=0.0, min_stability=0.0, views=3, compat="legacy"
     )
