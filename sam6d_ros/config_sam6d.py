@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from sam6d_ros.errors import InvalidConfig
 
@@ -66,10 +67,37 @@ class Sam6dConfig:
         for name in ("min_predicted_iou", "min_stability", "box_nms_iou", "min_detection_score"):
             _check_range(name, getattr(self, name), 0, 1)
 
+    @classmethod
+    def parse(cls, text: str) -> Sam6dConfig:
+        """Settings from ``name=value`` words, such as ``"compat=legacy views=21"``.
+
+        Raises:
+            InvalidConfig: an unknown name, or a value of another type or out of its range.
+        """
+        defaults = {field.name: field.default for field in fields(cls)}
+        values = {}
+        for word in text.split():
+            name, equals, value = word.partition("=")
+            if not equals or name not in defaults:
+                known = ", ".join(defaults)
+                raise InvalidConfig(f"{word!r} is no sam6d option; expected name=value of {known}")
+            values[name] = _typed(name, value, type(defaults[name]))
+        return cls(**values)
+
     @property
     def legacy(self) -> bool:
         """Whether the original's slips are repeated."""
         return self.compat == "legacy"
+
+
+def _typed(name: str, value: str, kind: type) -> Any:
+    """The value as the type of its default."""
+    words = {"true": True, "false": False}
+    try:
+        return words[value.lower()] if kind is bool else kind(value)
+    except (KeyError, ValueError):
+        expected = "true or false" if kind is bool else kind.__name__
+        raise InvalidConfig(f"{name} is {value!r}; expected {expected}") from None
 
 
 def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -231,6 +231,15 @@ def test_settings_are_checked(bad: dict[str, Any]) -> None:
         Sam6dConfig(**bad)
 
 
+def test_settings_from_words() -> None:
+    assert Sam6dConfig.parse("") == Sam6dConfig()
+    parsed = Sam6dConfig.parse("compat=legacy views=21  min_stability=0.85 final_icp=true")
+    assert parsed == Sam6dConfig(compat="legacy", views=21, min_stability=0.85, final_icp=True)
+    for bad in ("legacy", "speed=9", "views=many", "compile=perhaps", "views=99"):
+        with pytest.raises(InvalidConfig):
+            Sam6dConfig.parse(bad)
+
+
 def test_torch_is_imported_only_when_needed() -> None:
     code = (
         "import sys; import sam6d_ros.pipeline, sam6d_ros.models.weights_fetch\n"

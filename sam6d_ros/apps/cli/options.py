@@ -11,6 +11,7 @@ from rich.console import Console
 from sam6d_ros.cad.cache import default_cache_dir
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import BACKENDS, PipelineConfig
+from sam6d_ros.config_sam6d import Sam6dConfig
 from sam6d_ros.runtime.engine import Engine
 
 # People read stderr; stdout carries only results.
@@ -62,6 +63,13 @@ def add_backend_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--device", default="auto", help="for sam6d: auto (default), cpu or cuda[:N]"
     )
+    group.add_argument(
+        "--sam6d",
+        default="",
+        metavar="OPTIONS",
+        help="for sam6d: name=value words, such as 'sam_variant=vit_b compat=legacy' "
+        "(docs/sam6d.md)",
+    )
     add_cache_option(group)
 
 
@@ -89,6 +97,7 @@ def build_engine(
         weights_dir=args.weights,
         min_score=min_score,
         max_instances=max_instances,
+        sam6d=Sam6dConfig.parse(args.sam6d),
     )
     with CONSOLE.status("loading the backend"):
         engine = Engine(config, args.cache_dir)

@@ -12,6 +12,7 @@ from sam6d_ros.apps.ros.parameters import Parameter
 from sam6d_ros.cad.cache import default_cache_dir
 from sam6d_ros.cad.objects import load_objects
 from sam6d_ros.config import BACKENDS, PipelineConfig
+from sam6d_ros.config_sam6d import Sam6dConfig
 from sam6d_ros.errors import InvalidConfig
 from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.stages.sam6d.availability import choose_backend
@@ -25,6 +26,7 @@ PARAMETERS = (
     Parameter("backend", "auto", "implementation of the stages", choices=BACKENDS),
     Parameter("device", "auto", "auto, cpu or cuda[:N]; used by the sam6d backend"),
     Parameter("weights_dir", "", "sam6d checkpoints; empty: ~/.cache/sam6d_ros/weights"),
+    Parameter("sam6d_options", "", "name=value words for the sam6d backend (docs/sam6d.md)"),
     Parameter("min_score", 0.3, "poses that score lower are rejected", limits=(0.0, 1.0)),
     Parameter(
         "max_instances", 3, "most instances of one object that are looked for", limits=(1, 100)
@@ -45,6 +47,7 @@ def config_of(node: Node) -> PipelineConfig:
         weights_dir=Path(value["weights_dir"] or default_cache_dir() / "weights").expanduser(),
         min_score=value["min_score"],
         max_instances=value["max_instances"],
+        sam6d=Sam6dConfig.parse(value["sam6d_options"]),
     )
 
 
