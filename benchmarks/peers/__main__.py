@@ -33,6 +33,7 @@ def main() -> int:
     models = dict(zip(ids, loaded, strict=True))
     matcher = METHODS[args.method]()
     for model in models.values():  # not timed, as onboarding is not
+        print(f"learning {model.name} …", file=sys.stderr, flush=True)
         matcher.prepare(model)
     write_csv(args.csv, [run_image(matcher, dataset, target, models) for target in targets])
     return 0
