@@ -10,6 +10,7 @@ import torch
 from golden_pem import Arrays, missing, recorded, tensor
 from golden_reference import Reference
 from golden_report import Report, max_error, to_numpy
+from golden_solver import singular_ratio
 from torch import Tensor
 
 from sam6d_ros.models import pose_solver
@@ -186,6 +187,9 @@ def check_hypotheses(case: Case, numbers: Tensor, residual: Tensor, scores: Tens
     )
     best = np.take_along_axis(to_numpy(numbers), to_numpy(scores.argmax(1))[:, None], 1)[:, 0]
     case.report.compare(case.name, "out_hyp_best_id", best, g["out_hyp_best_id"], 0)
+    points = [gather_rows(code.points, code.sparse) for code in (case.obs, case.obj)]
+    ratio = singular_ratio(case.matches, *points).gather(1, tensor(g["out_hyp_id"]))
+    case.compare("hyp_sv_ratio", ratio, 1e-3)
     worst = {"residual": 0.0, "score": 0.0}
     for item, golden_ids in enumerate(g["out_hyp_id"]):
         ids = to_numpy(numbers[item])

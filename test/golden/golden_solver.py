@@ -44,6 +44,8 @@ def check_coarse_solver(a: dict[str, Tensor], name: str, report: Report) -> None
             name, f"c_hyp_{key}", ours[unique], a[f"c_hyp_{key}"][unique], 1e-3, "unique ones"
         )
     report.compare(name, "c_hyp_residual", hypotheses.residual, a["c_hyp_residual"], SOLVER)
+    ratio = singular_ratio(a["c_sample_idx"], a["c_p1"], a["c_p2"])
+    report.compare(name, "c_hyp_sv_ratio", ratio, a["c_hyp_sv_ratio"], 1e-3)
     kept, numbers = pose_solver.keep_best(hypotheses, int(a["c_nproposal"][1]))
     report.add(
         name, "c_top_id (missing)", missing(numbers, a["c_top_id"]), 0.05, "fraction of the kept"
@@ -58,6 +60,25 @@ def check_coarse_solver(a: dict[str, Tensor], name: str, report: Report) -> None
     uniforms = a["c_u"][:1]
     index = pose_solver.draw_matches(pose_solver.sampling_distribution(empty), uniforms)
     report.compare(name, "c_empty_idx", index, a["c_empty_idx"], 0)
+    drawn = pose_solver.hypothesise(index, a["c_p1"][:1], a["c_p2"][:1])
+    identity = torch.eye(3).expand_as(drawn.rotation)
+    report.compare(
+        name, "c_empty_R (rotation?)", drawn.rotation @ drawn.rotation.mT, identity, SOLVER
+    )
+
+
+def singular_ratio(matches: Tensor, points_obs: Tensor, points_obj: Tensor) -> Tensor:
+    """(B, H) second over first singular value of each triple's covariance: 0 = not unique."""
+    batch, columns = len(matches), points_obj.shape[1]
+    row = (matches // columns).clamp_max(points_obs.shape[1] - 1)
+    pairs = ((points_obs, row), (points_obj, matches % columns))
+    observed, model = (
+        p.expand(batch, -1, -1).gather(1, i[..., None].expand(-1, -1, 3)).unflatten(1, (-1, 3))
+        for p, i in pairs
+    )
+    centred = [t - t.mean(2, keepdim=True) for t in (model, observed)]
+    values = torch.linalg.svdvals(centred[0].mT @ centred[1] / 3)
+    return values[..., 1] / values[..., 0].clamp_min(1e-20)
 
 
 def check_fine_solver(a: dict[str, Tensor], name: str, report: Report) -> None:

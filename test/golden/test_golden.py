@@ -12,6 +12,8 @@ import check  # noqa: E402
 from golden_reference import DEFAULT_REFERENCE, Reference  # noqa: E402
 from golden_report import Report, max_error  # noqa: E402
 
+from sam6d_ros.models.matching import FineBlock  # noqa: E402
+
 pytestmark = pytest.mark.sam6d
 FOLDER = DEFAULT_REFERENCE / "public"
 FILES = check.golden_files(FOLDER) if FOLDER.is_dir() else []
@@ -31,6 +33,16 @@ def test_networks_agree_with_the_original(ref: Reference, path: Path) -> None:
     assert not report.failures, "\n".join(map(str, report.failures))
     companion = check.kind_of(path) is None
     assert report.rows or companion, "nothing was compared"
+
+
+@pytest.mark.skipif(not FILES, reason=f"golden vectors are not at {FOLDER}")
+def test_a_corrected_slip_is_noticed(ref: Reference, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sparse rows taken as one would expect them, not as the weights were trained."""
+    kept = FineBlock._sparse
+    monkeypatch.setattr(FineBlock, "_sparse", lambda _, dense, index: kept(dense, index + 1))
+    report = Report(loud=False)
+    check.check_file(ref, FOLDER / "pem_small_fine.npz", report)
+    assert any(row.array == "atten" and row.error > 1 for row in report.failures)
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,15 @@ def test_threshold_refiner(tiny: Any, scene: tuple[Frame, Detections]) -> None:
     assert len(ThresholdRefiner(1.0).refine(scene[0], poses, [own])) == 1
 
 
+def test_geometric_refinement_takes_these_poses(tiny: Any, scene: tuple[Frame, Detections]) -> None:
+    from sam6d_ros.stages.geometric import RenderRefiner
+
+    half = PoseEstimation(PemEstimator(tiny, None), RenderRefiner(PipelineConfig()))
+    half.prepare(MODEL)
+    poses = half.run(*scene, [MODEL])
+    assert len(poses) or poses.reason  # whether made-up weights survive it is not the point
+
+
 def test_backend_choice(tmp_path: Path) -> None:
     settings = Sam6dConfig()
     assert choose_backend("geometric", None, settings)[0] == "geometric"
