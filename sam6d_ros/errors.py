@@ -1,7 +1,7 @@
 """Every error this project raises on purpose.
 
 Sam6dError
-├── InvalidInput            something handed to us is wrong; the message names value, expectation, remedy
+├── InvalidInput            something handed to us is wrong: value, expectation, remedy
 │   ├── InvalidFrame        rgb / depth / stamp of one RGB-D frame
 │   ├── InvalidCamera       intrinsics
 │   ├── InvalidMesh         a CAD file: missing, empty, huge, of unclear unit

@@ -146,7 +146,7 @@ def build_segmentation(config: PipelineConfig, cache_dir: Path | None = None) ->
         return Segmentation(*segmentation_stages(config, cache_dir))
     from sam6d_ros.stages import geometric
 
-    return Segmentation(geometric.SegmentProposer(), geometric.TemplateScorer(config))
+    return Segmentation(geometric.SegmentProposer(), geometric.TemplateScorer(config, cache_dir))
 
 
 def build_pose_estimation(config: PipelineConfig, cache_dir: Path | None = None) -> PoseEstimation:
@@ -157,7 +157,9 @@ def build_pose_estimation(config: PipelineConfig, cache_dir: Path | None = None)
         return PoseEstimation(*pose_stages(config, cache_dir))
     from sam6d_ros.stages import geometric
 
-    return PoseEstimation(geometric.TemplateEstimator(config), geometric.RenderRefiner(config))
+    return PoseEstimation(
+        geometric.TemplateEstimator(config, cache_dir), geometric.RenderRefiner(config, cache_dir)
+    )
 
 
 def _backend(config: PipelineConfig) -> str:

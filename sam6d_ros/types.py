@@ -69,7 +69,9 @@ class Frame:
         if self.depth.dtype != np.float32:
             raise InvalidFrame(f"depth is {self.depth.dtype}; expected float32 metres")
         if not np.isfinite(self.depth).all() or (self.depth < 0).any():
-            raise InvalidFrame("depth has NaN, infinite or negative values; mark invalid pixels by 0")
+            raise InvalidFrame(
+                "depth has NaN, infinite or negative values; mark invalid pixels by 0"
+            )
         valid = self.depth[self.depth > 0]
         if valid.size and np.median(valid) > MAX_PLAUSIBLE_DEPTH_M:
             raise InvalidFrame(

@@ -95,14 +95,26 @@ class RayScene:
         roi_xywh: tuple[int, int, int, int] | None = None,
     ) -> Rendering:
         """Render the mesh at a (4, 4) pose, in the whole image or in a pixel rectangle of it."""
-        x0, y0, width, height = roi_xywh or (0, 0, camera.width, camera.height)
-        v, u = np.mgrid[y0 : y0 + height, x0 : x0 + width]
-        dirs_cam = ray_directions(camera, u.ravel(), v.ravel())
+        roi = roi_xywh or (0, 0, camera.width, camera.height)
+        dirs_cam = _roi_directions(camera, roi)
         rotation = cam_from_obj[:3, :3].astype(np.float32)
         origin = -(rotation.T @ cam_from_obj[:3, 3].astype(np.float32))
         dirs_obj = dirs_cam @ rotation
         hits = self.cast(np.broadcast_to(origin, dirs_obj.shape), dirs_obj)
-        return self._shade(hits, origin, dirs_obj, dirs_cam, rotation, (height, width))
+        return self._shade(hits, origin, dirs_obj, dirs_cam, rotation, (roi[3], roi[2]))
+
+    def depth(
+        self,
+        camera: CameraIntrinsics,
+        cam_from_obj: NDArray[np.float64],
+        roi_xywh: tuple[int, int, int, int],
+    ) -> NDArray[np.float32]:
+        """The depth of ``render`` alone, (H, W) metres of a pixel rectangle: much cheaper."""
+        rotation = cam_from_obj[:3, :3].astype(np.float32)
+        origin = -(rotation.T @ cam_from_obj[:3, 3].astype(np.float32))
+        directions = _roi_directions(camera, roi_xywh) @ rotation
+        hits = self.cast(np.broadcast_to(origin, directions.shape), directions)
+        return hits.distance.reshape(roi_xywh[3], roi_xywh[2])
 
     def _shade(
         self,
@@ -132,3 +144,12 @@ class RayScene:
         corners = self.colors[self.faces[hits.face]].astype(np.float32)
         u, v = hits.bary[:, :1], hits.bary[:, 1:]
         return corners[:, 0] * (1 - u - v) + corners[:, 1] * u + corners[:, 2] * v
+
+
+def _roi_directions(
+    camera: CameraIntrinsics, roi_xywh: tuple[int, int, int, int]
+) -> NDArray[np.float32]:
+    """Rays (N, 3), camera frame, z = 1, through the pixels of a rectangle, row by row."""
+    x0, y0, width, height = roi_xywh
+    v, u = np.mgrid[y0 : y0 + height, x0 : x0 + width]
+    return ray_directions(camera, u.ravel(), v.ravel())

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from sam6d_ros.geometry.camera import ray_directions
 from sam6d_ros.stages.geometric.fit import fit_to_depth
+from sam6d_ros.stages.geometric.hypotheses import Hypotheses, Seeds, diverse
 from sam6d_ros.stages.geometric.library import ObjectKit
 from sam6d_ros.stages.geometric.polish import HEATS, race, rescored
 from sam6d_ros.stages.geometric.scene import SceneMaps
-from sam6d_ros.stages.geometric.search import Hypotheses, Seeds, coarse_search, diverse
+from sam6d_ros.stages.geometric.search import coarse_search
 
 SEED_SPACING = 0.06  # in diameters
 SEEDS_PER_OBJECT = 40
@@ -73,7 +74,7 @@ def _one_per_cell(keys: NDArray[np.int64], points: NDArray) -> NDArray[np.int64]
 
 def find_candidates(
     scene: SceneMaps,
-    labels: NDArray[np.integer],
+    labels: NDArray[np.int32],
     kit: ObjectKit,
     effort: SearchEffort,
     hints: Hypotheses | None = None,
@@ -85,7 +86,6 @@ def find_candidates(
         hints: poses to try besides those the search finds.
     """
     diameter = kit.model.diameter
-    labels = np.ascontiguousarray(labels, np.int32)
     seeds = seeds_in(scene, labels, kit)
     found = coarse_search(scene, labels, seeds, kit.views, kit.turned, diameter, kit.use_color)
     found = diverse(found, kit.centre, diameter, effort.fitted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,9 +12,9 @@ from numpy.typing import NDArray
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.stages.geometric.candidates import SearchEffort, find_candidates
+from sam6d_ros.stages.geometric.hypotheses import Hypotheses
 from sam6d_ros.stages.geometric.library import ObjectLibrary
 from sam6d_ros.stages.geometric.scene import SceneMaps, at_working_size, scene_maps
-from sam6d_ros.stages.geometric.search import Hypotheses
 from sam6d_ros.types import Detection, Detections, Frame, PoseEstimate, PoseEstimates
 
 EFFORT = SearchEffort(fitted=300, compared=80)
@@ -24,8 +25,8 @@ MASK_GROWTH_PX = 3  # a detector's mask may miss the rim
 class TemplateEstimator:
     """Places every view on the points of each mask and keeps the poses that compare best."""
 
-    def __init__(self, config: PipelineConfig) -> None:
-        self._library = ObjectLibrary()
+    def __init__(self, config: PipelineConfig, cache_dir: Path | None = None) -> None:
+        self._library = ObjectLibrary(cache_dir)
 
     def prepare(self, model: ObjectModel) -> None:
         """Render the object's views, or take them from the cache."""
@@ -68,6 +69,6 @@ class TemplateEstimator:
         ]
 
 
-def _grown(mask: NDArray[np.bool_], scene: SceneMaps) -> NDArray[np.uint8]:
+def _grown(mask: NDArray[np.bool_], scene: SceneMaps) -> NDArray[np.int32]:
     small = at_working_size(mask, scene).astype(np.uint8)
-    return cv2.dilate(small, np.ones((2 * MASK_GROWTH_PX + 1,) * 2, np.uint8))
+    return cv2.dilate(small, np.ones((2 * MASK_GROWTH_PX + 1,) * 2, np.uint8)).astype(np.int32)

@@ -8,20 +8,18 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from sam6d_ros.stages.geometric.hypotheses import Hypotheses
 from sam6d_ros.stages.geometric.kernels import (
+    BEHIND_PENALTY,
+    CONTINUES_PENALTY,
+    MIN_SHOWN,
+    OTHER_REGION,
     color_similarity,
     normal_agreement,
     rotate_by_vector,
     solve_spd6,
 )
 from sam6d_ros.stages.geometric.scene import SceneMaps
-from sam6d_ros.stages.geometric.search import (
-    BEHIND_PENALTY,
-    CONTINUES_PENALTY,
-    MIN_SHOWN,
-    OTHER_REGION,
-    Hypotheses,
-)
 from sam6d_ros.stages.geometric.templates import ViewTemplates
 
 ITERATIONS = 10
@@ -51,10 +49,11 @@ def fit_to_depth(
     translation = np.ascontiguousarray(hypotheses.translation)
     forward = np.ascontiguousarray(templates.view_from_obj[:, 2])
     rotation, translation, score = _fit(
-        scene.depth, scene.normals, scene.lab, labels, hypotheses.region, camera.fx,
-        camera.fy, camera.cx, camera.cy, rotation, translation, forward, templates.points, templates.normals, templates.lab,
-        templates.rings, centre_obj, max(gate[0] * diameter, MIN_GATE_M),
-        max(gate[1] * diameter, MIN_GATE_M), iterations, use_color,
+        scene.depth, scene.normals, scene.lab, labels, hypotheses.region, camera.fx, camera.fy,
+        camera.cx, camera.cy, rotation, translation, forward, templates.points,
+        templates.normals, templates.lab, templates.rings, centre_obj,
+        max(gate[0] * diameter, MIN_GATE_M), max(gate[1] * diameter, MIN_GATE_M),
+        iterations, use_color,
     )  # fmt: skip
     return Hypotheses(rotation, translation, score, hypotheses.region)
 
@@ -80,8 +79,8 @@ def _nearest_view(rotation, translation, centre, forward):  # type: ignore[no-un
 
 @njit(parallel=True, cache=True, fastmath=True)
 def _fit(  # type: ignore[no-untyped-def]
-    depth, normals, lab, labels, regions, fx, fy, cx, cy, rotations, translations, forward, view_points,
-    view_normals, view_lab, view_rings, centre, gate0, gate1, iterations, use_color
+    depth, normals, lab, labels, regions, fx, fy, cx, cy, rotations, translations, forward,
+    view_points, view_normals, view_lab, view_rings, centre, gate0, gate1, iterations, use_color
 ):  # fmt: skip
     n_hyp = len(rotations)
     out_r = rotations.copy()
@@ -109,7 +108,7 @@ def _fit(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=True)
-def _icp_step(  # type: ignore[no-untyped-def]
+def _icp_step(  # type: ignore[no-untyped-def]  # noqa: PLR0915  (one compiled pass)
     depth, normals, lab, fx, fy, cx, cy, rot, trans, points, point_normals, colors, centre, gate,
     use_color
 ):  # fmt: skip

@@ -1,4 +1,4 @@
-"""Compiled helpers shared by the search, the fit and the check. All arrays float32, camera frame."""
+"""Compiled helpers shared by search, fit and comparison. Arrays are float32, camera frame."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from numba import njit
 COLOR_SCALE = 52.0  # L*a*b* units: the difference at which similarity falls to 1/4
 LIGHTNESS_WEIGHT = 0.4  # lightness depends on the lamp more than on the object
 COS_NORMAL_FLOOR = 0.3  # normals of noisy depth: no agreement below this cosine
+
+BEHIND_PENALTY = 0.6  # the scene is seen where the object should block it
+CONTINUES_PENALTY = 0.4  # the region goes on past the silhouette
+MIN_SHOWN = 0.3  # share of an object that must be visible to count in full
+OTHER_REGION = 0.7  # weight of a match outside the seed's region: regions may split an object
 
 
 @njit(cache=True, fastmath=True, inline="always")

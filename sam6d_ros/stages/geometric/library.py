@@ -1,15 +1,21 @@
-"""What the geometric stages keep of each object: its views, and the views turned for the search."""
+"""What the geometric stages keep of each object: its views, plain and turned."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sam6d_ros.cad.cache import load_or_build
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.stages.geometric.search import TurnedViews, turn_views
-from sam6d_ros.stages.geometric.templates import ViewTemplates, build_templates
+from sam6d_ros.stages.geometric.templates import (
+    TEMPLATE_VERSION,
+    ViewTemplates,
+    build_templates,
+)
+from sam6d_ros.stages.geometric.turned import TurnedViews, turn_views
 
 
 @dataclass(frozen=True)
@@ -32,15 +38,21 @@ class ObjectKit:
 
 
 class ObjectLibrary:
-    """Kits by content hash: an object that was seen before costs nothing."""
+    """Kits by content hash: an object that was seen before costs nothing.
 
-    def __init__(self) -> None:
+    Args:
+        cache_dir: folder where views are kept across runs, or None.
+    """
+
+    def __init__(self, cache_dir: Path | None) -> None:
+        self._cache_dir = cache_dir
         self._kits: dict[str, ObjectKit] = {}
 
     def kit(self, model: ObjectModel) -> ObjectKit:
         """The kit of one object, made on first use."""
         if model.content_hash not in self._kits:
-            arrays = build_templates(model)
+            key = f"views-{TEMPLATE_VERSION}-{model.content_hash}"
+            arrays = load_or_build(key, lambda: build_templates(model), self._cache_dir)
             views = ViewTemplates(**{f.name: arrays[f.name] for f in fields(ViewTemplates)})
             self._kits[model.content_hash] = ObjectKit(model, views, turn_views(views))
         return self._kits[model.content_hash]

@@ -11,9 +11,9 @@ from scipy.spatial.transform import Rotation
 from sam6d_ros.cad.symmetry import expand
 from sam6d_ros.stages.geometric.compare import compare
 from sam6d_ros.stages.geometric.fit import fit_to_depth
+from sam6d_ros.stages.geometric.hypotheses import Hypotheses, diverse
 from sam6d_ros.stages.geometric.library import ObjectKit
 from sam6d_ros.stages.geometric.scene import SceneMaps
-from sam6d_ros.stages.geometric.search import Hypotheses, diverse
 
 TURN_STEP_DEG = 30
 LOOK_ALIKE_STEP = np.radians(15)  # about the axis of a round object

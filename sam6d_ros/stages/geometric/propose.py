@@ -42,7 +42,9 @@ class SegmentProposer:
 
 
 def _box_area(mask: NDArray[np.bool_]) -> int:
-    return int(np.ptp(np.flatnonzero(mask.any(0))) + 1) * int(np.ptp(np.flatnonzero(mask.any(1))) + 1)
+    return int(np.ptp(np.flatnonzero(mask.any(0))) + 1) * int(
+        np.ptp(np.flatnonzero(mask.any(1))) + 1
+    )
 
 
 def off_planes(scene: SceneMaps) -> NDArray[np.bool_]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.stages.geometric.compare import compare, explained_mask
+from sam6d_ros.stages.geometric.covariance import pose_covariance
+from sam6d_ros.stages.geometric.hypotheses import Hypotheses, diverse
 from sam6d_ros.stages.geometric.library import ObjectKit, ObjectLibrary
 from sam6d_ros.stages.geometric.polish import Climb, climb, rescored, settle, with_look_alikes
 from sam6d_ros.stages.geometric.scene import SceneMaps, at_working_size, resized, scene_maps
-from sam6d_ros.stages.geometric.search import Hypotheses, diverse
 from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates
 
 FIRST_CLIMB, FIRST_KEPT = Climb(rounds=3, tries=10, rays=600), 4  # kept per detection
@@ -28,8 +30,8 @@ CLAIMED_SHARE = 0.5  # of a pose's pixels owned by better poses: then it explain
 class RenderRefiner:
     """Improves candidates by render-and-compare and settles which of them stand."""
 
-    def __init__(self, config: PipelineConfig) -> None:
-        self._library = ObjectLibrary()
+    def __init__(self, config: PipelineConfig, cache_dir: Path | None = None) -> None:
+        self._library = ObjectLibrary(cache_dir)
         self._config = config
 
     def prepare(self, model: ObjectModel) -> None:
@@ -47,7 +49,9 @@ class RenderRefiner:
             refined += self._refine_object(scene, self._library.kit(model), mine)
         standing = self._resolve(sorted(refined, key=lambda pose: -pose.score), objects)
         size = frame.depth.shape[::-1]
-        final = tuple(replace(pose, mask=resized(pose.mask, size)) for pose in standing)
+        final = tuple(
+            replace(p, mask=resized(p.mask, size)) for p in standing if p.mask is not None
+        )
         return PoseEstimates(final, frame.stamp_ns, frame.frame_id, self._reason(refined, final))
 
     def _refine_object(
@@ -129,7 +133,7 @@ def _finished(
         kit.model.name,
         float(np.clip(agreement.score[k], 0, 1)),
         pose,
-        None,
+        pose_covariance(scene, kit, pose),
         explained_mask(scene, kit.model, pose),
         instance_id,
         {f.name: float(getattr(agreement, f.name)[k]) for f in fields(agreement)},

@@ -75,7 +75,7 @@ def normal_map(depth: NDArray[np.float32], camera: CameraIntrinsics) -> NDArray[
 
 
 @njit(parallel=True, cache=True, fastmath=True)
-def _normals(depth, fx, fy, cx, cy):  # type: ignore[no-untyped-def]
+def _normals(depth, fx, fy, cx, cy):  # type: ignore[no-untyped-def]  # noqa: PLR0915
     height, width = depth.shape
     out = np.zeros((height, width, 3), np.float32)
     radius, step = NORMAL_RADIUS_PX, NORMAL_STEP_PX

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,9 @@ from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.stages.geometric.candidates import SearchEffort, find_candidates
 from sam6d_ros.stages.geometric.compare import explained_mask
+from sam6d_ros.stages.geometric.hypotheses import Hypotheses
 from sam6d_ros.stages.geometric.library import ObjectLibrary
 from sam6d_ros.stages.geometric.scene import SceneMaps, at_working_size, resized, scene_maps
-from sam6d_ros.stages.geometric.search import Hypotheses
 from sam6d_ros.types import Detection, Detections, Frame, Proposals
 
 EFFORT = SearchEffort(fitted=300, compared=20)
@@ -31,8 +32,8 @@ _Claim = tuple[float, NDArray[np.bool_], list[NDArray[np.float64]]]
 class TemplateScorer:
     """Finds instances by placing rendered views on the regions; masks show what they explain."""
 
-    def __init__(self, config: PipelineConfig) -> None:
-        self._library = ObjectLibrary()
+    def __init__(self, config: PipelineConfig, cache_dir: Path | None = None) -> None:
+        self._library = ObjectLibrary(cache_dir)
         self._limit = config.max_instances + SPARE_DETECTIONS
 
     def prepare(self, model: ObjectModel) -> None:
@@ -101,9 +102,7 @@ def _distinct(
     return claims
 
 
-def _with_own_regions(
-    explained: NDArray[np.bool_], labels: NDArray[np.int32]
-) -> NDArray[np.bool_]:
+def _with_own_regions(explained: NDArray[np.bool_], labels: NDArray[np.int32]) -> NDArray[np.bool_]:
     """The explained pixels and every region that is explained for the most part.
 
     The rest of such a region (a handle, say) is the object's as well, though this pose misses it.

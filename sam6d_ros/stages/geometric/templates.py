@@ -1,4 +1,4 @@
-"""Rendered views of an object, reduced to a few points each: what the search places in the scene."""
+"""Rendered views of an object, reduced to a few points: what the search places in a scene."""
 
 from __future__ import annotations
 
