@@ -1,7 +1,7 @@
 """OpenCV's surface matching: point pair features (Drost 2010) and ICP.
 
 Usage follows opencv_contrib/modules/surface_matching/samples/ppf_load_match.py; the sampling is as
-fine as its quadratic matching allows at about ten seconds per object. Point pair voting is, to our
+fine as its quadratic matching allows at 10 to 30 seconds per object. Point pair voting is, to our
 knowledge, covered by patents in some countries.
 """
 
@@ -17,7 +17,7 @@ from sam6d_ros.types import Frame
 
 SAMPLING = 0.06  # model: fraction of the diameter; training time explodes below
 SCENE_SAMPLING = 0.0125  # scene: fraction of its extent (the library's unit), some 15 mm
-SCENE_STEP = 1 / 5  # every fifth scene point votes
+SCENE_STEP = 1 / 20  # of these points, every twentieth votes
 NORMAL_NEIGHBORS = 12
 CANDIDATES = 10  # the best ones by votes are refined
 ICP_ITERATIONS = 100
