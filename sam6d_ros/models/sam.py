@@ -174,9 +174,9 @@ class SamSegmenter:
         full_hw, width = rgb.shape[:2], self.config.segment_width
         if width and width != rgb.shape[1]:
             rgb = cv2.resize(rgb, (width, int(width * full_hw[0] / full_hw[1])))
-        with encoding(self.dtype, self.sam.device):
-            image = self._to_input(rgb)
-            features = self.sam.image_encoder(self.sam.preprocess(image)).float()
+        image = self._to_input(rgb)
+        # a single item: running out of memory is reported with the remedy
+        (features,) = in_chunks(lambda _: self._encode(image), 1, 1, "image for SAM")
         with torch.inference_mode():
             masks, scores = self._prompt_all(features, image.shape[-2:], rgb.shape[:2])
             keep = suppress(mask_boxes(masks), scores, self.config.box_nms_iou)
@@ -186,6 +186,12 @@ class SamSegmenter:
                 mask_boxes(masks).cpu().numpy(),
                 scores.clamp(0, 1).float().cpu().numpy(),
             )
+
+    def _encode(self, image: Tensor) -> Tensor:
+        """(1, 256, h, w) features of an input image."""
+        with encoding(self.dtype, self.sam.device):
+            features: Tensor = self.sam.image_encoder(self.sam.preprocess(image)).float()
+            return features
 
     def _to_input(self, rgb: NDArray[np.uint8]) -> Tensor:
         """(1, 3, h, w) with the longest side of the network's input (Pillow's filtered resize)."""

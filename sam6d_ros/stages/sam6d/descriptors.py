@@ -17,7 +17,7 @@ from sam6d_ros.models.dinov2 import DinoV2
 from sam6d_ros.models.image_features import PIXEL_MEAN, PIXEL_STD, normalise
 from sam6d_ros.stages.sam6d.views import TemplateView
 
-ITEM_MB = 24.0  # activations of one crop, measured on the CPU
+ITEM_MB = 24.0  # activations of one crop; a bound
 
 
 @dataclass(frozen=True)

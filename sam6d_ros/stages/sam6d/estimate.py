@@ -22,8 +22,8 @@ from sam6d_ros.stages.sam6d.views import POSE_POINTS, TemplateView, render_views
 from sam6d_ros.types import Detection, Detections, Frame, PoseEstimate, PoseEstimates
 
 CACHE_VERSION = 1
-VIEW_MB = 60.0  # activations of one template view in the image encoder
-DETECTION_MB = 420.0  # of one detection at the peak, in the geometric embedding
+VIEW_MB = 60.0  # activations of one template view in the image encoder; a bound
+DETECTION_MB = 200.0  # of one detection at the peak, in the geometric embedding; measured
 _LOG = logging.getLogger(__name__)
 
 
