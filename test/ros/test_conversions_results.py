@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from rclpy.serialization import deserialize_message, serialize_message
 from scipy.spatial.transform import Rotation
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker
 
 from sam6d_ros.apps.ros import conversions
 from sam6d_ros.apps.ros.conversions.markers import MAX_MARKER_FACES, coarse_mesh
-from sam6d_ros.apps.ros.conversions.poses import pose_message, transform_from_pose
+from sam6d_ros.apps.ros.conversions.rigid import pose_message, transform_from_pose
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.geometry import se3
 from sam6d_ros.runtime.warmup import box_model
@@ -87,6 +88,40 @@ def test_masks_that_do_not_fit_are_refused(detections, change):
     else:
         broken.mask = bytes(broken.mask)[:-1] if change == "short" else bytes(broken.mask) + b"\0"
     with pytest.raises(InvalidInput, match="'mug_1'"):
+        conversions.detections_from_masks(message)
+
+
+@pytest.fixture
+def hinted():
+    rotations = Rotation.random(4, random_state=3).as_matrix()
+    positions = np.random.default_rng(3).normal(size=(4, 3))
+    hints = se3.from_rotation_translation(rotations, positions)
+    known = replace(detection("mug", slice(2, 9), slice(4, 7)), pose_hints=hints)
+    return Detections((known, detection("mug", slice(2, 9), slice(9, 12))))
+
+
+def test_hints_survive_the_message_in_their_order(hinted):
+    message = conversions.masks_from_detections(hinted, HEADER, SHAPE)
+    assert [len(m.pose_hints) for m in message.instances] == [4, 0]
+    back = deserialize_message(serialize_message(message), type(message))
+    known, unknown = conversions.detections_from_masks(back).items
+    np.testing.assert_allclose(known.pose_hints, hinted.items[0].pose_hints, atol=1e-12)
+    assert unknown.pose_hints.shape == (0, 4, 4)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("orientation.w", np.nan), ("orientation.x", 2.0), ("position.z", np.inf), ("all", 0.0)],
+)
+def test_hints_that_are_no_poses_are_refused(hinted, field, value):
+    message = conversions.masks_from_detections(hinted, HEADER, SHAPE)
+    hint = message.instances[0].pose_hints[2]
+    if field == "all":
+        hint.orientation.w = hint.orientation.x = hint.orientation.y = hint.orientation.z = value
+    else:
+        part, axis = field.split(".")
+        setattr(getattr(hint, part), axis, value)
+    with pytest.raises(InvalidInput, match=r"pose hint of 'mug_0'.*quaternion of length 1"):
         conversions.detections_from_masks(message)
 
 

@@ -11,7 +11,7 @@ from ros.probe import FRAME_ID, scene
 from visualization_msgs.msg import Marker
 
 from sam6d_ros.apps.ros import conversions
-from sam6d_ros.apps.ros.conversions.poses import transform_from_pose
+from sam6d_ros.apps.ros.conversions.rigid import transform_from_pose
 from sam6d_ros.geometry import se3
 
 POSES, MASKS, TF = "/pose_node/detections", "/segmentation_node/masks", "/tf"

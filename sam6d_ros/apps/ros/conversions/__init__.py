@@ -1,7 +1,8 @@
 """Message ↔ type, as pure functions: no node, no clock, no state.
 
 ``frames`` camera messages ↔ Frame; ``masks`` Detections ↔ instance masks, 2D boxes, label image;
-``poses`` PoseEstimates ↔ 3D detections and transforms; ``markers`` meshes for RViz.
+``poses`` PoseEstimates ↔ 3D detections and transforms; ``rigid`` 4×4 matrices ↔ Pose;
+``markers`` meshes for RViz.
 """
 
 from sam6d_ros.apps.ros.conversions.frames import (

@@ -12,7 +12,7 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from sam6d_ros.apps.ros.conversions.masks import with_ids
-from sam6d_ros.apps.ros.conversions.poses import pose_message
+from sam6d_ros.apps.ros.conversions.rigid import pose_message
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.types import PoseEstimates
 

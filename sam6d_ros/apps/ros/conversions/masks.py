@@ -18,6 +18,7 @@ from vision_msgs.msg import (
     ObjectHypothesisWithPose,
 )
 
+from sam6d_ros.apps.ros.conversions.rigid import pose_message, transform_from_pose
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.msg import InstanceMask, InstanceMaskArray
 from sam6d_ros.types import Detection, Detections, PoseEstimate
@@ -71,6 +72,7 @@ def _mask_message(detection: Detection) -> InstanceMask:
         score=float(detection.score),
         bbox=_box_message(detection),
         roi=RegionOfInterest(x_offset=x, y_offset=y, width=width, height=height),
+        pose_hints=[pose_message(hint) for hint in detection.pose_hints],
     )
     message.mask.frombytes(np.packbits(crop.ravel()).tobytes())
     return message
@@ -80,11 +82,11 @@ def detections_from_masks(message: InstanceMaskArray) -> Detections:
     """The detections that a segmentation node sent.
 
     Raises:
-        InvalidInput: a mask does not fit its crop or its image.
+        InvalidInput: a mask does not fit its crop or its image, or a hint is no rigid pose.
     """
     shape = (int(message.height), int(message.width))
     items = tuple(
-        Detection(m.class_id, float(m.score), _mask_array(m, shape), m.id)
+        Detection(m.class_id, float(m.score), _mask_array(m, shape), m.id, _hints(m))
         for m in message.instances
     )
     return Detections(items, message.reason)
@@ -106,6 +108,14 @@ def _mask_array(message: InstanceMask, shape: tuple[int, int]) -> NDArray[np.boo
     cols = slice(roi.x_offset, roi.x_offset + roi.width)
     mask[rows, cols] = bits.reshape(roi.height, roi.width)
     return mask
+
+
+def _hints(message: InstanceMask) -> NDArray[np.float64]:
+    try:
+        hints = [transform_from_pose(pose) for pose in message.pose_hints]
+    except InvalidInput as error:
+        raise InvalidInput(f"pose hint of {message.id!r}: {error}") from error
+    return np.array(hints, np.float64).reshape(-1, 4, 4)
 
 
 def detection_2d_array(detections: Detections, header: Header) -> Detection2DArray:

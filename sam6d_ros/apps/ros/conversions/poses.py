@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from geometry_msgs.msg import Pose, TransformStamped
-from numpy.typing import NDArray
+from geometry_msgs.msg import TransformStamped
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose
 
 from sam6d_ros.apps.ros.conversions.frames import stamp_ns_of
 from sam6d_ros.apps.ros.conversions.masks import UNKNOWN_COVARIANCE, with_ids
+from sam6d_ros.apps.ros.conversions.rigid import pose_message, transform_from_pose
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.geometry import se3
 from sam6d_ros.types import PoseEstimate, PoseEstimates
 
 
@@ -81,19 +80,3 @@ def transforms_from_poses(
         entry.transform.rotation = pose_message(pose.cam_from_obj).orientation
         transforms.append(entry)
     return transforms
-
-
-def pose_message(target_from_source: NDArray[np.float64]) -> Pose:
-    """The Pose of a (4, 4) rigid transform."""
-    pose = Pose()
-    position, orientation = pose.position, pose.orientation
-    position.x, position.y, position.z = target_from_source[:3, 3].tolist()
-    quat_xyzw = se3.quat_xyzw(target_from_source).tolist()
-    orientation.x, orientation.y, orientation.z, orientation.w = quat_xyzw
-    return pose
-
-
-def transform_from_pose(pose: Pose) -> NDArray[np.float64]:
-    """The (4, 4) rigid transform of a Pose."""
-    q, p = pose.orientation, pose.position
-    return se3.from_quat_xyzw_translation([q.x, q.y, q.z, q.w], [p.x, p.y, p.z])
