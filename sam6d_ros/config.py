@@ -28,7 +28,7 @@ class PipelineConfig:
     backend: str = "auto"
     device: str = "auto"
     weights_dir: Path | None = None
-    min_score: float = 0.3
+    min_score: float = 0.5
     max_instances: int = 3
     sam6d: Sam6dConfig = field(default_factory=Sam6dConfig)
 

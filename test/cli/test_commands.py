@@ -13,6 +13,7 @@ from bop_folder import BopFolder
 
 from sam6d_ros.apps.cli.main import build_parser, main
 from sam6d_ros.evaluation.results_csv import read_csv
+from sam6d_ros.runtime import engine
 
 
 def rows(path):
@@ -31,6 +32,21 @@ def test_eval_writes_bop_rows_and_full_recall_for_right_poses(sam6d, folder, sta
     assert stages.asked[-2:] == [["obj_000001", "obj_000005"]] * 2, "searched together"
     summary = json.loads(scores.read_text())["summary"]
     assert (summary["all"]["ar"], summary["all"]["add"], summary["all"]["targets"]) == (1, 1, 4)
+
+
+def test_eval_rejects_nothing_whatever_the_threshold(sam6d, folder, monkeypatch, tmp_path):
+    """BOP counts every estimate: the threshold serves the column "rejected" alone."""
+    build, thresholds = engine.build_pose_estimation, []
+
+    def watched(config, *more):
+        thresholds.append(config.min_score)
+        return build(config, *more)
+
+    monkeypatch.setattr(engine, "build_pose_estimation", watched)
+    root = folder.write()
+    assert sam6d("eval", root, "--csv", tmp_path / "out.csv", "--min-score", 0.95)[0] == 0
+    assert thresholds == [0.0]
+    assert len(rows(tmp_path / "out.csv")) == 4, "the oracle's scores are 0.9"
 
 
 def test_eval_of_a_part(sam6d, folder, tmp_path):

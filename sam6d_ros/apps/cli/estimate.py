@@ -19,6 +19,7 @@ from sam6d_ros.apps.cli.options import (
     result_console,
 )
 from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import InvalidMesh
 from sam6d_ros.pipeline import Trace
 from sam6d_ros.runtime.plausibility import size_doubt
@@ -63,10 +64,16 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     group = parser.add_argument_group("result")
     group.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     group.add_argument(
-        "--min-score", type=float, default=0.3, help="reject poses that score lower (default 0.3)"
+        "--min-score",
+        type=float,
+        default=PipelineConfig.min_score,
+        help="reject poses that score lower (default: %(default)s)",
     )
     group.add_argument(
-        "--max-instances", type=int, default=3, help="most instances per object (default 3)"
+        "--max-instances",
+        type=int,
+        default=PipelineConfig.max_instances,
+        help="most instances per object (default: %(default)s)",
     )
     group.add_argument("--debug", action="store_true", help="write the debug/ folder too")
     parser.set_defaults(run=run)

@@ -21,6 +21,7 @@ from sam6d_ros.apps.cli.options import (
 from sam6d_ros.apps.cli.output import json_text
 from sam6d_ros.cad.bop_models import load_bop_models
 from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.evaluation import report, runner
 from sam6d_ros.evaluation.bop import BopDataset, ImageTargets
@@ -72,8 +73,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     group.add_argument(
         "--min-score",
         type=float,
-        default=0.3,
-        help='threshold for the column "rejected" (default 0.3)',
+        default=PipelineConfig.min_score,
+        help='threshold for the column "rejected" (default: %(default)s)',
     )
     parser.set_defaults(run=run)
 

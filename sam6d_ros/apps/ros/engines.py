@@ -27,9 +27,17 @@ PARAMETERS = (
     Parameter("device", "auto", "auto, cpu or cuda[:N]; used by the sam6d backend"),
     Parameter("weights_dir", "", "sam6d checkpoints; empty: ~/.cache/sam6d_ros/weights"),
     Parameter("sam6d_options", "", "name=value words for the sam6d backend (docs/sam6d.md)"),
-    Parameter("min_score", 0.3, "poses that score lower are rejected", limits=(0.0, 1.0)),
     Parameter(
-        "max_instances", 3, "most instances of one object that are looked for", limits=(1, 100)
+        "min_score",
+        PipelineConfig.min_score,
+        "poses that score lower are rejected",
+        limits=(0.0, 1.0),
+    ),
+    Parameter(
+        "max_instances",
+        PipelineConfig.max_instances,
+        "most instances of one object that are looked for",
+        limits=(1, 100),
     ),
 )
 
