@@ -31,6 +31,7 @@ MAX_RAYS = 1_500_000  # per call of the ray caster: bounds the memory
 NOISE_BASE_M, NOISE_PER_M2 = 0.004, 0.005  # depth tolerance grows with the square of the range
 TOLERANCE_DIAMETERS = 0.02
 PATTERN_VARIANCE = 200.0  # (L*a*b* units)²: printed cartons have 350 to 1900, plain things below 60
+NEUTRAL_COLOR = 0.7  # of a mesh without colours: what right poses of coloured ones reach
 PART_FLOOR = 0.2  # the least factor of contour, colour and texture in the score
 
 
@@ -42,7 +43,7 @@ class Agreement:
         fit: share of the visible, measured silhouette where depth and normal agree.
         visible: share of the silhouette that nothing hides.
         contour: share of the unhidden silhouette where something ends in the scene.
-        color: colour similarity where the depth agrees.
+        color: colour similarity where the depth agrees; NEUTRAL_COLOR for a mesh without colours.
         texture: correlation of the colour pattern, 0.5 when there is no pattern to compare.
     """
 
@@ -138,7 +139,7 @@ def agreement_of(sums: NDArray[np.float64]) -> Agreement:
         fit=sums[:, FIT] / np.maximum(sums[:, MEASURED], 0.1 * cells),
         visible=1 - (sums[:, HIDDEN] + sums[:, OUTSIDE]) / cells,
         contour=sums[:, EDGE] / np.maximum(sums[:, EDGE_N], 1),
-        color=sums[:, COLOR] / colored,
+        color=np.where(sums[:, TEX_N] > 0, sums[:, COLOR] / colored, NEUTRAL_COLOR),
         texture=_texture(sums, colored),
     )
 
