@@ -10,7 +10,7 @@
 
 FROM python:3.12-slim AS core
 WORKDIR /opt/sam6d_ros
-COPY pyproject.toml setup.py LICENSE ./
+COPY pyproject.toml setup.py LICENSE README.md ./
 COPY sam6d_ros sam6d_ros
 RUN pip install --no-cache-dir .
 WORKDIR /data
@@ -21,7 +21,7 @@ FROM ros:jazzy-ros-base AS ros
 SHELL ["/bin/bash", "-c"]
 WORKDIR /ws
 COPY . src/sam6d_ros
-# The last two have no rosdep key. PIP_BREAK_SYSTEM_PACKAGES lets pip install beside Ubuntu's Python
+# The last three have no rosdep key. PIP_BREAK_SYSTEM_PACKAGES lets pip install beside Ubuntu's Python
 # packages; the image is one environment. Ubuntu's NumPy 1.26 must stay: the distribution is built
 # against it.
 ENV PIP_BREAK_SYSTEM_PACKAGES=1
@@ -29,7 +29,7 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends python3-pip \
  && rosdep update --rosdistro jazzy \
  && rosdep install --from-paths src --ignore-src -y --rosdistro jazzy \
- && pip install --no-cache-dir "numpy<2" embreex pycocotools \
+ && pip install --no-cache-dir "numpy<2" embreex fast-simplification pycocotools \
  && rm -rf /var/lib/apt/lists/*
 RUN source /opt/ros/jazzy/setup.bash && colcon build
 ENV FASTDDS_DEFAULT_PROFILES_FILE=/ws/install/sam6d_ros/share/sam6d_ros/config/fastdds.xml
