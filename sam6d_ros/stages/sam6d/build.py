@@ -32,7 +32,7 @@ def pose_stages(config: PipelineConfig, cache_dir: Path | None = None) -> tuple[
     """Load the pose network. Raises like :func:`segmentation_stages`."""
     networks = _networks(config)
     networks.pem  # noqa: B018  (load now, not at the first image)
-    refiner: Refiner = ThresholdRefiner(config.min_score)
+    refiner: Refiner = ThresholdRefiner(config.sam6d.min_pose_score)
     if config.sam6d.final_icp:
         from sam6d_ros.stages.geometric import RenderRefiner
 

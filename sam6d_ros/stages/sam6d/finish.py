@@ -20,7 +20,7 @@ class ThresholdRefiner:
     def refine(
         self, frame: Frame, candidates: PoseEstimates, objects: Sequence[ObjectModel]
     ) -> PoseEstimates:
-        """The poses above the threshold (an object's own, else the pipeline's), best first."""
+        """The poses above the threshold (an object's own, else the common one), best first."""
         limits = {m.name: self.min_score if m.min_score is None else m.min_score for m in objects}
         kept = tuple(p for p in candidates.items if p.score >= limits.get(p.class_id, 0.0))
         if not kept:
