@@ -16,7 +16,7 @@ from sam6d_ros.stages.geometric.scene import SceneMaps
 from sam6d_ros.stages.geometric.search import coarse_search
 
 SEED_SPACING = 0.06  # in diameters
-SEEDS_PER_OBJECT = 40
+SEEDS_PER_OBJECT = 28
 MIN_AREA_SHARE = 0.08  # of the object's silhouette: a smaller region proves nothing
 MIN_CELL_PIXELS = 3
 MIN_OBJECT_PX = 20  # an object that projects smaller shows too little

@@ -31,7 +31,7 @@ def search(  # type: ignore[no-untyped-def]
     point_normals, rings, colors, coarse_ids, near_ids, tol, use_color
 ):  # fmt: skip
     n_seed, n_anchor, n_view = len(seeds), anchors.shape[1], len(colors)
-    turns = len(points) // n_view
+    turns, n_pts = len(points) // n_view, points.shape[1]
     rough_turns = turns // 2
     n_rough_view = len(coarse_ids) // rough_turns
     best_score = np.full((n_seed, n_view), MIN_SCORE, np.float32)
@@ -68,8 +68,8 @@ def search(  # type: ignore[no-untyped-def]
                 ):  # fmt: skip
                     continue
                 score = _place(
-                    depth, normals, lab, labels, region, fx, fy, cx, cy, m, p, anchors[r, a],
-                    points[r, :ROUGH_POINTS], point_normals[r], rings[r], colors[view],
+                    depth, normals, lab, labels, region, fx, fy, cx, cy, m, p, r, a, view,
+                    anchors, points, point_normals, rings, colors, ROUGH_POINTS,
                     ROUGH_TOLERANCE * tol, use_color, rough_score[rough_view],
                 )  # fmt: skip
                 if score > rough_score[rough_view]:
@@ -83,8 +83,8 @@ def search(  # type: ignore[no-untyped-def]
                 r = near_ids[c, k]
                 view = r // turns
                 score = _place(
-                    depth, normals, lab, labels, region, fx, fy, cx, cy, m, p, anchors[r, a],
-                    points[r], point_normals[r], rings[r], colors[view], tol, use_color,
+                    depth, normals, lab, labels, region, fx, fy, cx, cy, m, p, r, a, view,
+                    anchors, points, point_normals, rings, colors, n_pts, tol, use_color,
                     best_score[s, view],
                 )  # fmt: skip
                 if score > best_score[s, view]:
@@ -106,21 +106,26 @@ def _turn_towards(p, m):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, fastmath=True)
 def _place(  # type: ignore[no-untyped-def]  # noqa: PLR0915  (one compiled pass)
-    depth, normals, lab, labels, region, fx, fy, cx, cy, m, seed, anchor, points, point_normals,
-    rings, colors, tol, use_color, floor
+    depth, normals, lab, labels, region, fx, fy, cx, cy, m, seed, r, a, view, anchors, points,
+    point_normals, rings, colors, n_pts, tol, use_color, floor
 ):  # fmt: skip
-    """Score of one view whose anchor lies on the seed; stops when it cannot exceed the floor."""
+    """Score of rotation r with anchor a on the seed; stops when it cannot exceed the floor.
+
+    Whole arrays and indices are handed over: a view of an array costs more than what is done here.
+    """
     height, width = depth.shape
-    n_pts, n_ring = len(points), len(rings)
+    n_ring = rings.shape[1]
+    anchor_x, anchor_y, anchor_z = anchors[r, a, 0], anchors[r, a, 1], anchors[r, a, 2]
     got = 0.0
     shown = float(n_pts)  # points that nothing hides
+    least = floor * n_pts
     for i in range(n_pts):
         # Below what the rest could still bring, or hopeless after a fair sample.
-        if got + n_pts - i < floor * math.sqrt(n_pts * shown) or (
-            i & 3 == 0 and got < REQUIRED * i - SLACK
-        ):
+        if got + n_pts - i < least or (i & 3 == 0 and got < REQUIRED * i - SLACK):
             return -1.0
-        x, y, z = points[i, 0] - anchor[0], points[i, 1] - anchor[1], points[i, 2] - anchor[2]
+        x = points[r, i, 0] - anchor_x
+        y = points[r, i, 1] - anchor_y
+        z = points[r, i, 2] - anchor_z
         qx = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + seed[0]
         qy = m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + seed[1]
         qz = m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + seed[2]
@@ -134,7 +139,7 @@ def _place(  # type: ignore[no-untyped-def]  # noqa: PLR0915  (one compiled pass
         if e > tol:
             got -= BEHIND_PENALTY
         elif e > -tol:
-            x, y, z = point_normals[i, 0], point_normals[i, 1], point_normals[i, 2]
+            x, y, z = point_normals[r, i, 0], point_normals[r, i, 1], point_normals[r, i, 2]
             w = normal_agreement(
                 m[0, 0] * x + m[0, 1] * y + m[0, 2] * z,
                 m[1, 0] * x + m[1, 1] * y + m[1, 2] * z,
@@ -144,20 +149,23 @@ def _place(  # type: ignore[no-untyped-def]  # noqa: PLR0915  (one compiled pass
             if use_color and w > 0:
                 w *= color_similarity(
                     lab[v, u, 0], lab[v, u, 1], lab[v, u, 2],
-                    colors[i, 0], colors[i, 1], colors[i, 2],
+                    colors[view, i, 0], colors[view, i, 1], colors[view, i, 2],
                 )  # fmt: skip
             if labels[v, u] != region:
                 w *= OTHER_REGION
             got += w * (1.0 - 0.5 * (e / tol) ** 2)
         else:
             shown -= 1.0
+            least = floor * math.sqrt(n_pts * max(shown, MIN_SHOWN * n_pts))
     # Hidden points say nothing: they lower the score by the square root of their share only.
     score = got / math.sqrt(n_pts * max(shown, MIN_SHOWN * n_pts))
     if score <= floor:
         return -1.0
     beyond = 0
     for i in range(n_ring):
-        x, y, z = rings[i, 0] - anchor[0], rings[i, 1] - anchor[1], rings[i, 2] - anchor[2]
+        x = rings[r, i, 0] - anchor_x
+        y = rings[r, i, 1] - anchor_y
+        z = rings[r, i, 2] - anchor_z
         qx = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + seed[0]
         qy = m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + seed[1]
         qz = m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + seed[2]
