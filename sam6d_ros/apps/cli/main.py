@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from sam6d_ros import __version__
 from sam6d_ros.apps.cli import demo, estimate, evaluate, onboard, weights
+from sam6d_ros.apps.threads import share_the_cores
 from sam6d_ros.errors import InvalidInput, Sam6dError
 
 FOUND, CRASHED, BAD_INPUT, NOTHING_FOUND, UNABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -34,6 +35,7 @@ try:  sam6d estimate --help"""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
+    share_the_cores()
     parser = build_parser()
     args = parser.parse_args(argv)
     level = logging.INFO if args.verbose else logging.WARNING

@@ -10,11 +10,13 @@ from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, Si
 from rclpy.node import Node
 
 from sam6d_ros.apps.ros import log_bridge
+from sam6d_ros.apps.threads import share_the_cores
 from sam6d_ros.errors import Sam6dError
 
 
 def run(factories: Sequence[Callable[[], Node]], args: Sequence[str] | None = None) -> int:
     """Spin the nodes that the factories make; the exit status is 1 when one refuses to start."""
+    share_the_cores()
     rclpy.init(args=None if args is None else list(args))
     log_bridge.install()
     nodes: list[Node] = []
