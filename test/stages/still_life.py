@@ -27,6 +27,7 @@ CAM_FROM_TABLE = se3.from_rotation_translation(
 )
 TABLE_RGB = (150, 120, 90)
 NO_LABEL = np.zeros((CAMERA.height, CAMERA.width), np.int32)
+PLATE_HEIGHT = 0.001
 BOX_SIZE = (0.06, 0.09, 0.13)
 HALF_TURNS = np.stack([se3.exp([0, 0, 0, *(np.pi * axis)]) for axis in (np.zeros(3), *np.eye(3))])
 
@@ -86,7 +87,7 @@ def bracket(colored: bool = True) -> ObjectModel:
 
 def plate() -> ObjectModel:
     """Flat: depth binds its height and tilt and nothing else."""
-    return model_of(trimesh.creation.box((0.16, 0.16, 0.006)), "plate")
+    return model_of(trimesh.creation.box((0.16, 0.16, PLATE_HEIGHT)), "plate")
 
 
 def standing(model: ObjectModel, x: float, y: float, turn_deg: float) -> NDArray[np.float64]:

@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 import trimesh
-from stages.still_life import BOX_SIZE, model_of
+from stages.still_life import BOX_SIZE, PLATE_HEIGHT, model_of
 
+from sam6d_ros.errors import InvalidMesh
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import CameraIntrinsics, project
 from sam6d_ros.stages.geometric import library as library_module
@@ -130,6 +131,21 @@ def test_views_of_a_ball():
     outward = (fields["normals"] * fields["points"]).sum(-1) / radius
     assert outward.min() > 0.99
     assert fields["anchors"].shape == (VIEWS, ANCHORS, 3)
+
+
+def test_a_sheet_has_no_view_from_its_edge(plate):
+    """Edge-on it shows no pixel at all; a view from beside the edge stands in."""
+    forward = plate.views.view_from_obj[:, 2]
+    assert np.abs(forward[:, 2]).min() > PLATE_HEIGHT / plate.model.diameter
+    assert plate.views.areas.min() > 0
+    every = view_rotations(VIEWS)[:, 2]
+    assert (every * forward).sum(-1).min() > np.cos(np.radians(20))
+
+
+def test_a_mesh_without_a_surface_is_refused():
+    line = trimesh.Trimesh([[0, 0, 0], [0.1, 0, 0], [0.2, 0, 0]], [[0, 1, 2]], process=False)
+    with pytest.raises(InvalidMesh, match="line shows no surface"):
+        build_templates(model_of(line, "line"))
 
 
 def test_turned_views_are_the_views_turned_about_the_optical_axis(carton):

@@ -128,6 +128,8 @@ def climb(
     effort: Climb,
 ) -> Hypotheses:
     """Random local search on the comparison score, the same small motions for every pose."""
+    if len(hypotheses) == 0:
+        return hypotheses
     rng = np.random.default_rng(0)
     best = rescored(scene, labels, kit, hypotheses, effort.rays)
     shift, angle = STEP_SHIFT * kit.model.diameter, STEP_ANGLE

@@ -10,6 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.errors import InvalidMesh
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import CameraIntrinsics
 from sam6d_ros.stages.geometric.scene import lab_of
@@ -23,7 +24,7 @@ SAFE_PX = 5  # half a view step moves the rim by about this much
 RING_POINTS = 32
 RING_OFFSET = 0.06  # in diameters, outside the silhouette
 ANCHORS = 3
-TEMPLATE_VERSION = "3"
+TEMPLATE_VERSION = "4"
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,26 @@ def view_rotations(count: int) -> NDArray[np.float64]:
 
 
 def build_templates(model: ObjectModel) -> dict[str, NDArray]:
-    """Render every view of the object; fields of ViewTemplates by name."""
+    """Render every view of the object; fields of ViewTemplates by name.
+
+    A thin sheet seen from its edge shows next to nothing: the nearest view that shows something
+    stands in for such a view.
+
+    Raises:
+        InvalidMesh: the object shows nothing from any side.
+    """
     rotations = view_rotations(VIEWS)
-    views = [_build_view(model, rotation) for rotation in rotations]
+    built = [_build_view(model, rotation) for rotation in rotations]
+    shown = np.array([index for index, view in enumerate(built) if view is not None], np.int64)
+    if len(shown) == 0:
+        raise InvalidMesh(
+            f"{model.name} shows no surface from any side; expected a mesh with an extent in at "
+            "least two directions"
+        )
+    nearest = shown[(rotations[:, 2] @ rotations[shown, 2].T).argmax(1)]
+    views = [view for index in nearest if (view := built[index]) is not None]
     fields = {name: np.stack([view[name] for view in views]) for name in views[0]}
-    return {"view_from_obj": rotations.astype(np.float32), **fields}
+    return {"view_from_obj": rotations[nearest].astype(np.float32), **fields}
 
 
 def _view_camera(model: ObjectModel) -> tuple[CameraIntrinsics, float]:
@@ -86,13 +102,16 @@ def _view_camera(model: ObjectModel) -> tuple[CameraIntrinsics, float]:
     return camera, model.diameter * VIEW_DISTANCE / focal
 
 
-def _build_view(model: ObjectModel, rotation: NDArray[np.float64]) -> dict[str, NDArray]:
+def _build_view(model: ObjectModel, rotation: NDArray[np.float64]) -> dict[str, NDArray] | None:
+    """One view, or None when it shows too little."""
     camera, pixel_m = _view_camera(model)
     centre = model.obj_from_box[:3, 3]
     offset = np.array([0, 0, VIEW_DISTANCE * model.diameter]) - rotation @ centre
     cam_from_obj = se3.from_rotation_translation(rotation, offset)
     view = model.scene.render(camera, cam_from_obj)
     pixels = np.argwhere(view.mask)
+    if len(pixels) < SAFE_POINTS:
+        return None
     rows, cols = np.concatenate(
         [
             _spread_pixels(_interior(view.mask), SAFE_POINTS),
