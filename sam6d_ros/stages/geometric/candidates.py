@@ -17,6 +17,8 @@ from sam6d_ros.stages.geometric.search import coarse_search
 
 SEED_SPACING = 0.06  # in diameters
 SEEDS_PER_OBJECT = 28
+GROUPED_AREA = 3.0  # in silhouettes of the object: a larger region (a full bin) is cut into groups
+GROUP_EXTENT = 1.5  # in diameters
 MIN_AREA_SHARE = 0.08  # of the object's silhouette: a smaller region proves nothing
 MIN_CELL_PIXELS = 3
 MIN_OBJECT_PX = 20  # an object that projects smaller shows too little
@@ -27,8 +29,8 @@ class SearchEffort:
     """How much is tried.
 
     Attributes:
-        fitted: hypotheses per region that are fitted to the depth.
-        compared: of them, how many per region are rendered and compared.
+        fitted: hypotheses per group of seeds that are fitted to the depth.
+        compared: of them, how many per group are rendered and compared.
     """
 
     fitted: int
@@ -45,7 +47,7 @@ def seeds_in(scene: SceneMaps, labels: NDArray[np.integer], kit: ObjectKit) -> S
     near_enough = scene.depth < camera.fx * diameter / MIN_OBJECT_PX
     pixels = 2 * np.argwhere(((labels > 0) & (scene.depth > 0) & near_enough)[::2, ::2])
     if len(pixels) == 0:
-        return Seeds(pixels, np.zeros(0, np.int64))
+        return Seeds(pixels, np.zeros(0, np.int64), np.zeros(0, np.int64))
     depth, region = scene.depth[tuple(pixels.T)], labels[tuple(pixels.T)].astype(np.int64)
     rays = ray_directions(camera, pixels[:, 1].astype(float), pixels[:, 0].astype(float))
     points = rays * depth[:, None]
@@ -59,7 +61,10 @@ def seeds_in(scene: SceneMaps, labels: NDArray[np.integer], kit: ObjectKit) -> S
         wanted = SEEDS_PER_OBJECT * max(1.0, area[index] / object_area)
         kept.append(of_region[:: max(1, round(len(of_region) / wanted))])
     chosen = np.concatenate(kept) if kept else np.zeros(0, np.int64)
-    return Seeds(pixels[chosen], region[chosen])
+    part = np.floor(points / (GROUP_EXTENT * diameter)).astype(np.int64)
+    part[area[region] < GROUPED_AREA * object_area] = 0
+    group = np.unique(np.column_stack([region, part])[chosen], axis=0, return_inverse=True)[1]
+    return Seeds(pixels[chosen], region[chosen], group.ravel())
 
 
 def _one_per_cell(keys: NDArray[np.int64], points: NDArray) -> NDArray[np.int64]:

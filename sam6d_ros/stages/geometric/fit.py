@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numba import njit, prange
@@ -55,7 +56,7 @@ def fit_to_depth(
         max(gate[0] * diameter, MIN_GATE_M), max(gate[1] * diameter, MIN_GATE_M),
         iterations, use_color,
     )  # fmt: skip
-    return Hypotheses(rotation, translation, score, hypotheses.region)
+    return replace(hypotheses, rotation=rotation, translation=translation, score=score)
 
 
 @njit(cache=True, fastmath=True)

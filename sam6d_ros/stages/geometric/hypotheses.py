@@ -23,12 +23,15 @@ class Hypotheses:
         translation: (N, 3) float64 metres.
         score: (N,) float32, comparable within one object only.
         region: (N,) int64, the region whose seed it grew from.
+        group: (N,) int64, the part of that region, as large as a few objects, where the seed lies:
+            every group has its quota.
     """
 
     rotation: NDArray[np.float64]
     translation: NDArray[np.float64]
     score: NDArray[np.float32]
     region: NDArray[np.int64]
+    group: NDArray[np.int64]
 
     @property
     def poses(self) -> NDArray[np.float64]:
@@ -39,10 +42,10 @@ class Hypotheses:
     def from_poses(
         cls, poses: NDArray[np.float64], score: NDArray, region: NDArray[np.int64]
     ) -> Hypotheses:
-        """From (N, 4, 4) cam_from_obj."""
+        """From (N, 4, 4) cam_from_obj; every region is a group of its own."""
         rotation = np.ascontiguousarray(poses[:, :3, :3])
         translation = np.ascontiguousarray(poses[:, :3, 3])
-        return cls(rotation, translation, np.asarray(score, np.float32), region)
+        return cls(rotation, translation, np.asarray(score, np.float32), region, region)
 
     @classmethod
     def joined(cls, *parts: Hypotheses) -> Hypotheses:
@@ -52,9 +55,7 @@ class Hypotheses:
 
     def take(self, index: NDArray) -> Hypotheses:
         """The chosen ones."""
-        return Hypotheses(
-            self.rotation[index], self.translation[index], self.score[index], self.region[index]
-        )
+        return Hypotheses(*(getattr(self, f.name)[index] for f in fields(self)))
 
     def with_score_unsorted(self, score: NDArray) -> Hypotheses:
         """The same poses, in the same order, with other scores."""
@@ -76,37 +77,39 @@ class Seeds:
     Attributes:
         pixels_rc: (S, 2) int64 pixels as (row, column) at the working size.
         region: (S,) int64 index of the region each lies in.
+        group: (S,) int64 index of the part of the region each lies in, see Hypotheses.
     """
 
     pixels_rc: NDArray[np.int64]
     region: NDArray[np.int64]
+    group: NDArray[np.int64]
 
 
 def diverse(
-    hypotheses: Hypotheses, centre_obj: NDArray, diameter: float, per_region: int
+    hypotheses: Hypotheses, centre_obj: NDArray, diameter: float, per_group: int
 ) -> Hypotheses:
-    """The best of every region that differ by SAME_SHIFT or SAME_ANGLE from better ones there.
+    """The best of every group that differ by SAME_SHIFT or SAME_ANGLE from better ones there.
 
-    A quota for each region keeps a partly hidden object in the race against a large clean surface
+    A quota for each group keeps a partly hidden object in the race against a large clean surface
     that happens to resemble it.
     """
     ranked = hypotheses.with_score(hypotheses.score)
     centres = ranked.rotation @ centre_obj + ranked.translation
-    n_region = int(ranked.region.max(initial=-1)) + 1
+    n_group = int(ranked.group.max(initial=-1)) + 1
     kept = _diverse(
-        ranked.rotation, centres, ranked.region, SAME_SHIFT * diameter, np.cos(SAME_ANGLE),
-        per_region, n_region,
+        ranked.rotation, centres, ranked.group, SAME_SHIFT * diameter, np.cos(SAME_ANGLE),
+        per_group, n_group,
     )  # fmt: skip
     return ranked.take(kept)
 
 
 @njit(cache=True)
-def _diverse(rotation, centres, region, shift, cos_angle, quota, n_region):  # type: ignore[no-untyped-def]
-    kept = np.empty((n_region, quota), np.int64)
-    count = np.zeros(n_region, np.int64)
+def _diverse(rotation, centres, group, shift, cos_angle, quota, n_group):  # type: ignore[no-untyped-def]
+    kept = np.empty((n_group, quota), np.int64)
+    count = np.zeros(n_group, np.int64)
     chosen = np.zeros(len(centres), np.bool_)
     for i in range(len(centres)):
-        g = region[i]
+        g = group[i]
         if count[g] == quota:
             continue
         fresh = True

@@ -34,10 +34,10 @@ class Climb:
 
 @dataclass(frozen=True)
 class Heat:
-    """One heat of a race: so many start (in all, and from one region) and climb."""
+    """One heat of a race: so many start (in all, and from one group) and climb."""
 
     starters: int
-    per_region: int
+    per_group: int
     climb: Climb
 
     @property
@@ -65,7 +65,7 @@ def race(
 ) -> Hypotheses:
     """Improve many a little, then fewer more: what climbs best goes on. Best first."""
     for heat in HEATS:
-        starters = diverse(hypotheses, kit.centre, kit.model.diameter, heat.per_region)
+        starters = diverse(hypotheses, kit.centre, kit.model.diameter, heat.per_group)
         starters = starters.take(np.arange(min(len(starters), heat.starters)))
         climbed = climb(scene, labels, kit, starters, heat.climb)
         settled = rescored(scene, labels, kit, settle(scene, labels, kit, climbed), heat.rays)
@@ -93,6 +93,7 @@ def look_alikes(kit: ObjectKit, hypotheses: Hypotheses) -> Hypotheses:
         centres - rotation @ kit.centre,
         np.repeat(hypotheses.score, len(turns)),
         np.repeat(hypotheses.region, len(turns)),
+        np.repeat(hypotheses.group, len(turns)),
     )
 
 
@@ -152,6 +153,7 @@ def _perturbed(kit, poses, noise, shift, angle):  # type: ignore[no-untyped-def]
         centres.reshape(-1, 3) - rotation @ kit.centre,
         np.repeat(poses.score, len(noise)),
         np.repeat(poses.region, len(noise)),
+        np.repeat(poses.group, len(noise)),
     )
 
 

@@ -19,7 +19,7 @@ PLANE_BASE_M, PLANE_PER_M2 = 0.005, 0.004  # half thickness: sensor noise grows 
 PLANE_COS = 0.85
 REGION_MIN_PX = 60
 MAX_RANGE_M = 4.0  # consumer depth cameras measure centimetres wrong beyond
-MAX_REGIONS = 64
+MAX_REGIONS = 128
 
 
 class SegmentProposer:

@@ -11,7 +11,7 @@ from sam6d_ros.stages.geometric.scene import SceneMaps
 from sam6d_ros.stages.geometric.templates import ANCHORS, ViewTemplates
 from sam6d_ros.stages.geometric.turned import TURNS, TurnedViews
 
-PER_VIEW = 2  # placements of one view in one region that are kept
+PER_VIEW = 2  # placements of one view in one group of seeds that are kept
 TOLERANCE = 0.08  # in diameters: half a view step moves the rim by this much
 
 
@@ -24,7 +24,7 @@ def coarse_search(
     diameter: float,
     use_color: bool,
 ) -> Hypotheses:
-    """The best placements of every view in every region."""
+    """The best placements of every view in every group of seeds."""
     camera = scene.camera
     scores, ids = search_kernel.search(
         scene.depth, scene.normals, scene.lab, labels, camera.fx, camera.fy, camera.cx, camera.cy,
@@ -32,7 +32,7 @@ def coarse_search(
         turned.normals, turned.rings, turned.lab, turned.rough_ids, turned.near_ids,
         np.float32(TOLERANCE * diameter), use_color,
     )  # fmt: skip
-    seed_index, view = _best_of_region(scores, seeds.region)
+    seed_index, view = _best_of_group(scores, seeds.group)
     view_turn, anchor = np.divmod(ids[seed_index, view], ANCHORS)
     rows, cols = seeds.pixels_rc[seed_index].T
     z = scene.depth[rows, cols].astype(np.float64)
@@ -43,21 +43,23 @@ def coarse_search(
     anchors = templates.anchors[view_turn // TURNS, anchor].astype(np.float64)
     translation = points - np.einsum("nij,nj->ni", rotation, anchors)
     score = scores[seed_index, view]
-    return Hypotheses(rotation, translation, score, seeds.region[seed_index])
+    return Hypotheses(
+        rotation, translation, score, seeds.region[seed_index], seeds.group[seed_index]
+    )
 
 
-def _best_of_region(
-    scores: NDArray[np.float32], region: NDArray[np.int64]
+def _best_of_group(
+    scores: NDArray[np.float32], seed_group: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(seed, view) of the PER_VIEW best seeds for every view in every region.
+    """(seed, view) of the PER_VIEW best seeds for every view in every group of seeds.
 
     Every view stays in the race: a half-hidden face scores lower here than some small face that
     lies wholly inside the visible part, but wins once both are fitted.
     """
     seed, view = np.nonzero(scores > search_kernel.MIN_SCORE)
-    order = np.lexsort((-scores[seed, view], view, region[seed]))
+    order = np.lexsort((-scores[seed, view], view, seed_group[seed]))
     seed, view = seed[order], view[order]
-    group = region[seed] * scores.shape[1] + view
+    group = seed_group[seed] * scores.shape[1] + view
     rank = np.arange(len(group)) - np.searchsorted(group, group)  # place within its group
     return seed[rank < PER_VIEW], view[rank < PER_VIEW]
 
