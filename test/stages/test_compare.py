@@ -165,6 +165,23 @@ def test_a_plain_object_has_no_texture_to_compare(plain_box):
         assert found.texture[0] == pytest.approx(0.5, abs=0.02)
 
 
+def test_a_faint_pattern_says_little(carton):
+    """Two nearly equal greys in the model, their reverse in the scene: shading could do that."""
+    upper = carton.model.vertices[:, 2:] > 0
+    pose = standing(carton.model, 0, 0, 30)
+    labels = labels_of(mask_of(carton.model, pose))
+
+    def texture(light, dark):
+        colors = np.where(upper, light, dark).astype(np.uint8) * np.ones((1, 3), np.uint8)
+        reverse = np.where(upper, dark, light).astype(np.uint8) * np.ones((1, 3), np.uint8)
+        model = replace(carton.model, colors=colors)
+        scene = maps_of((replace(carton.model, colors=reverse), pose))
+        return agreement(scene, model, labels, pose).texture[0]
+
+    assert texture(126, 108) == pytest.approx(0.5, abs=0.05)
+    assert texture(250, 20) < 0.2
+
+
 def test_the_wrong_colour_lowers_the_colour_alone(scene_of_carton, plain_box):
     """A blue box where the scene shows one, and where the scene is orange."""
     pose = scene_of_carton[2]
