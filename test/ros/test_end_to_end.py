@@ -58,6 +58,7 @@ def test_known_poses_come_out_of_the_graph(probe, task, tmp_path):
     masks = [m for m in probe.received[MASKS] if m.header == message.header]
     assert len(masks) == 1
     assert {d.id for d in message.detections} <= {m.id for m in masks[0].instances}
+    assert all(len(m.pose_hints) for m in masks[0].instances)
 
     poses = conversions.poses_from_detection_3d_array(message)
     matches = demo_report.match(task.truth, poses, task.models)
