@@ -43,8 +43,8 @@ class ObjectModel:
         diameter: largest distance between two vertices, metres.
         obj_from_box: (4, 4) pose of the bounding box (centre, axes) in the object frame.
         box_size: (3,) extents of the box along its axes, metres.
-        symmetries: motions under which the object looks the same (colour included): used by
-            metrics, tracking and the published covariance.
+        symmetries: motions under which the object looks the same (colour included): the
+            metrics compare up to them.
         shape_symmetries: motions under which its *shape* (nearly) stays the same whatever the
             colour: the estimator tries them all and lets the texture decide. A superset.
         content_hash: of mesh, unit, symmetry settings and code version: the cache key.

@@ -16,6 +16,7 @@ from sam6d_ros.stages.geometric.scene import SceneMaps
 from sam6d_ros.stages.geometric.search import coarse_search
 
 SEED_SPACING = 0.06  # in diameters
+MIN_SPACING_PX = 5  # closer seeds would stand on the same few measurements
 SEEDS_PER_OBJECT = 28
 GROUPED_AREA = 3.0  # in silhouettes of the object: a larger region (a full bin) is cut into groups
 GROUP_EXTENT = 1.5  # in diameters
@@ -53,7 +54,8 @@ def seeds_in(scene: SceneMaps, labels: NDArray[np.integer], kit: ObjectKit) -> S
     points = rays * depth[:, None]
     area = np.bincount(region, 4 * depth.astype(float) ** 2) / (camera.fx * camera.fy)
     object_area = float(np.median(kit.views.areas))
-    spacing = SEED_SPACING * diameter
+    pixel_m = np.bincount(region, depth) / np.maximum(np.bincount(region), 1) / camera.fx
+    spacing = np.maximum(SEED_SPACING * diameter, MIN_SPACING_PX * pixel_m)[region, None]
     keep = _one_per_cell(np.column_stack([region, np.floor(points / spacing)]).astype(int), points)
     kept = []
     for index in np.flatnonzero(area > MIN_AREA_SHARE * object_area):

@@ -120,9 +120,10 @@ def _grids(scene, model, rotation, translation, rays):  # type: ignore[no-untype
     z = np.maximum(points[..., 2], 0.05)
     u = points[..., 0] / z * scene.camera.fx + scene.camera.cx
     v = points[..., 1] / z * scene.camera.fy + scene.camera.cy
-    # Outside the image nothing can be compared.
-    u = np.clip(u, -8, scene.camera.width + 8)
-    v = np.clip(v, -8, scene.camera.height + 8)
+    # Outside the image nothing can be compared; half a frame beyond is enough to see what is cut.
+    camera = scene.camera
+    u = np.clip(u, -0.5 * camera.width, 1.5 * camera.width)
+    v = np.clip(v, -0.5 * camera.height, 1.5 * camera.height)
     width, height = np.ptp(u, axis=1) + 1, np.ptp(v, axis=1) + 1
     stride = np.maximum(np.sqrt(width * height / rays), 1.0)
     margin = MARGIN_CELLS * stride

@@ -146,8 +146,8 @@ def _add_edge(  # type: ignore[no-untyped-def]
         if ui < 0 or vi < 0 or ui >= width or vi >= height:
             ui, vi = u, v
         zo = depth[vo, uo]
-        if zo > 0 and zo < z - 2 * tol:
-            continue  # an occluder stands beside: the rim proves nothing
+        if zo <= 0 or zo < z - 2 * tol:
+            continue  # not measured, or an occluder stands beside: the rim proves nothing
         out[h, EDGE_N] += 1
         if zo > z + 2 * tol:
             out[h, EDGE] += 1
