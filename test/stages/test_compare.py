@@ -116,12 +116,12 @@ def test_no_pose_gives_no_score(scene_of_carton, carton):
 
 
 def test_what_lies_outside_the_image_is_not_visible(carton):
-    """Half of the silhouette lies beyond the left border (only its rim there is counted)."""
+    """Half of the silhouette lies beyond the left border."""
     pose = standing(carton.model, 0, 0, 0)
     pose[0, 3] = -pose[2, 3] * 159.5 / 320
     scene = maps_of((carton.model, pose))
     found = agreement(scene, carton.model, labels_of(mask_of(carton.model, pose)), pose)
-    assert 0.5 < found.visible[0] < 0.85
+    assert 0.4 < found.visible[0] < 0.6
     assert found.fit[0] > 0.85
 
 

@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 
 from sam6d_ros.apps.ros import log_bridge
 from sam6d_ros.apps.threads import share_the_cores
 from sam6d_ros.errors import Sam6dError
+
+RCLError = rclpy_implementation.RCLError
 
 
 def run(factories: Sequence[Callable[[], Node]], args: Sequence[str] | None = None) -> int:
@@ -30,6 +33,10 @@ def run(factories: Sequence[Callable[[], Node]], args: Sequence[str] | None = No
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except RCLError:
+        # A signal between two looks of the executor takes the context from under its wait set.
+        if rclpy.ok():
+            raise
     except Sam6dError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
