@@ -163,15 +163,14 @@ class DescriptorScorer:
 
     def _detections(self, scored: Scored, objects: Sequence[ObjectModel]) -> list[Detection]:
         """Best first per object; duplicates suppressed unless in legacy mode."""
+        if self.config.legacy:
+            kept = scored.scores.argsort(descending=True, stable=True)
+        else:
+            kept = ism_scores.suppress_per_object(scored.boxes, scored.scores, scored.objects)
         found = []
         for number, model in enumerate(objects):
-            index = torch.nonzero(scored.objects == number)[:, 0]
-            if self.config.legacy:
-                order = index[scored.scores[index].argsort(descending=True, stable=True)]
-            else:
-                boxes, scores = scored.boxes[index], scored.scores[index]
-                order = index[ism_scores.suppress(boxes, scores, ism_scores.NMS_IOU)]
-            for i in order[: self.max_instances].tolist():
+            of_object = kept[scored.objects[kept] == number]
+            for i in of_object[: self.max_instances].tolist():
                 score = float(scored.scores[i].clamp(0, 1))
                 found.append(Detection(model.name, score, scored.masks[i].cpu().numpy()))
         return found
