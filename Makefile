@@ -16,13 +16,13 @@ help: ## Show the targets
 		do printf '  make %-12s %s\n' "$$name" "$$what"; done
 
 setup: ## Create .venv with everything but the networks' libraries
-	@$(SETUP) ros-wheels dev
+	@$(SETUP) ros-wheels bags dev
 
 setup-run:
-	@$(SETUP) ros-wheels
+	@$(SETUP) ros-wheels bags
 
 setup-sam6d: ## The same, and the networks' libraries (torch)
-	@$(SETUP) ros-wheels dev sam6d
+	@$(SETUP) ros-wheels bags dev sam6d
 
 demo: setup-run ## Poses of a made-up scene, over a running ROS 2 graph
 	@$(BIN)/sam6d demo $(DEMO_ARGS)

@@ -50,8 +50,9 @@ def point_wheels_at_this_python() -> None:
 
 def fingerprint(source: Path) -> str:
     """Hash of everything that decides the build of `source`: inputs, recipe and generators."""
-    inputs = [source / "CMakeLists.txt", source / "package.xml", *sorted(source.glob("msg/*.msg"))]
-    inputs.append(Path(__file__))
+    inputs = [source / "CMakeLists.txt", source / "package.xml", Path(__file__)]
+    for kind in ("msg", "srv", "action"):
+        inputs += sorted(source.glob(f"{kind}/*.{kind}"))
     digest = hashlib.sha256(sys.version.encode())
     for path in inputs:
         digest.update(path.name.encode() + path.read_bytes())
