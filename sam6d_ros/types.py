@@ -30,7 +30,7 @@ __all__ = [
 MAX_PLAUSIBLE_DEPTH_M = 100.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # equal is only the same frame: it is a key of caches
 class Frame:
     """One registered RGB-D frame.
 

@@ -8,6 +8,7 @@ from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.types import Frame
 
 MIN_PIXELS = 6.0  # a smaller picture of an object carries no pose
+_STATED = "state `unit: {0}` in the objects file, or --cad-unit {0}"
 
 
 def size_doubt(model: ObjectModel, frame: Frame) -> str:
@@ -27,13 +28,13 @@ def size_doubt(model: ObjectModel, frame: Frame) -> str:
     if model.diameter > 2 * extent:
         return (
             f"{model.name} is {model.diameter:.3g} m across but {scene}; "
-            "is the CAD file in millimetres (--cad-unit mm), or the depth scale wrong?"
+            f"is the CAD file in millimetres ({_STATED.format('mm')}), or the depth scale wrong?"
         )
     pixels = model.diameter * camera.fx / float(near)
     if pixels < MIN_PIXELS:
         return (
             f"{model.name} is {1e3 * model.diameter:.3g} mm across, {pixels:.1f} pixels where it "
-            f"is nearest, as {scene}; is the CAD file in metres (--cad-unit m), or the depth "
-            "scale wrong?"
+            f"is nearest, as {scene}; is the CAD file in metres ({_STATED.format('m')}), or the "
+            "depth scale wrong?"
         )
     return ""

@@ -18,11 +18,15 @@ def test_sizes_that_fit_raise_no_doubt(scale):
 
 
 def test_millimetres_taken_for_metres_are_too_large():
-    assert "--cad-unit mm" in size_doubt(box_model((80, 120, 160)), FRAME)
+    assert "`unit: mm` in the objects file, or --cad-unit mm" in size_doubt(
+        box_model((80, 120, 160)), FRAME
+    )
 
 
 def test_metres_taken_for_millimetres_are_too_small():
-    assert "--cad-unit m)" in size_doubt(box_model((8e-5, 12e-5, 16e-5)), FRAME)
+    assert "`unit: m` in the objects file, or --cad-unit m)" in size_doubt(
+        box_model((8e-5, 12e-5, 16e-5)), FRAME
+    )
 
 
 def test_without_depth_nothing_can_be_said():

@@ -90,3 +90,10 @@ def test_masks_go_to_the_working_size_and_back():
     assert small.shape == (360, 640)
     assert small.sum() == mask.sum() / 4
     assert np.array_equal(resized(small, (1280, 720)), mask)
+
+
+def test_a_frame_is_prepared_once_for_all_stages():
+    frame, other = photograph([]), photograph([])
+    first = scene_maps(frame)
+    assert scene_maps(frame) is first
+    assert scene_maps(other) is not first

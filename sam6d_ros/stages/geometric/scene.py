@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -38,6 +39,7 @@ class SceneMaps:
     scale: float
 
 
+@lru_cache(maxsize=1)  # every stage asks for the frame in work
 def scene_maps(frame: Frame) -> SceneMaps:
     """Prepare a frame for the geometric stages."""
     scale = min(1.0, WORKING_WIDTH / frame.camera.width)
