@@ -87,6 +87,18 @@ class CameraInput:
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = node.create_timer(1.0, self._check, clock=steady)
 
+    def close(self) -> None:
+        """Destroy the subscriptions and the timer: nothing is called back any more.
+
+        To be called in the executor's thread, as every other change of a node's subscriptions.
+        """
+        self._node.destroy_timer(self._timer)
+        for subscriber in self._subscribers.values():
+            self._node.destroy_subscription(subscriber.sub)
+        self._subscribers.clear()
+        del self._synchronizer  # with the messages that it keeps
+        self._status.input_problem = ""
+
     def _value(self, name: str) -> Any:
         return self._node.get_parameter(name).value
 
