@@ -7,7 +7,8 @@ Sam6dError
 │   ├── InvalidMesh         a CAD file: missing, empty, huge, of unclear unit
 │   ├── InvalidObjects      the objects file
 │   ├── InvalidConfig       a parameter out of its range
-│   └── InvalidDataset      a BOP folder
+│   ├── InvalidDataset      a BOP folder
+│   └── InvalidBag          a ROS 2 bag
 ├── CheckpointError         network weights: missing, truncated, of another network
 ├── BackendUnavailable      the chosen backend cannot run on this machine
 └── ResourceExhausted       memory ran out even at the smallest chunk
@@ -44,6 +45,10 @@ class InvalidConfig(InvalidInput):
 
 class InvalidDataset(InvalidInput):
     """A BOP-format folder is unusable."""
+
+
+class InvalidBag(InvalidInput):
+    """A ROS 2 bag is unusable."""
 
 
 class CheckpointError(Sam6dError):
