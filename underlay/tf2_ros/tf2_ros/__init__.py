@@ -1,6 +1,29 @@
-"""Stand-in for the broadcasters of `tf2_ros` (ros2/geometry2, Jazzy and Kilted)."""
+"""Stand-in for broadcasters, buffer and listener of `tf2_ros` (ros2/geometry2, Jazzy, Kilted)."""
 
+from tf2_ros.buffer import Buffer
+from tf2_ros.buffer_core import BufferCore
+from tf2_ros.exceptions import (
+    ConnectivityException,
+    ExtrapolationException,
+    InvalidArgumentException,
+    LookupException,
+    TimeoutException,
+    TransformException,
+)
 from tf2_ros.static_transform_broadcaster import StaticTransformBroadcaster
 from tf2_ros.transform_broadcaster import TransformBroadcaster
+from tf2_ros.transform_listener import TransformListener
 
-__all__ = ["StaticTransformBroadcaster", "TransformBroadcaster"]
+__all__ = [
+    "Buffer",
+    "BufferCore",
+    "ConnectivityException",
+    "ExtrapolationException",
+    "InvalidArgumentException",
+    "LookupException",
+    "StaticTransformBroadcaster",
+    "TimeoutException",
+    "TransformBroadcaster",
+    "TransformException",
+    "TransformListener",
+]
