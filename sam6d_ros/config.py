@@ -39,3 +39,37 @@ class PipelineConfig:
             raise InvalidConfig(f"min_score {self.min_score} is not in [0, 1]")
         if self.max_instances < 1:
             raise InvalidConfig(f"max_instances {self.max_instances} must be at least 1")
+
+
+@dataclass(frozen=True)
+class TrackingConfig:
+    """How instances are followed between full estimates.
+
+    Attributes:
+        min_score: a tracked pose that scores lower is not confirmed by the frame.
+        hold_s: an instance that no frame confirms is held so long, then it is lost.
+        remember_s: an instance found again within so long after its loss, near its last place,
+            gets its name back.
+        remember_radius: how near, in diameters of the object.
+        max_missed: an instance that so many full estimates in a row do not contain, though it was
+            in plain view, is lost; 0 keeps it.
+        buffer_s: how old a frame may be whose full estimate still starts or corrects a track.
+        buffer_hz: frames kept per second for that (at a quarter of the pixels of 640 × 480).
+    """
+
+    min_score: float = 0.45
+    hold_s: float = 1.5
+    remember_s: float = 30.0
+    remember_radius: float = 1.0
+    max_missed: int = 3
+    buffer_s: float = 10.0
+    buffer_hz: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_score <= 1:
+            raise InvalidConfig(f"min_score {self.min_score} is not in [0, 1]")
+        for name in ("hold_s", "remember_s", "remember_radius", "max_missed", "buffer_s"):
+            if getattr(self, name) < 0:
+                raise InvalidConfig(f"{name} {getattr(self, name)} must not be negative")
+        if self.buffer_hz <= 0:
+            raise InvalidConfig(f"buffer_hz {self.buffer_hz} must be positive")

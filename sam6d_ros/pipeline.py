@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import PipelineConfig
-from sam6d_ros.stages.protocols import Estimator, Proposer, Refiner, Scorer
+from sam6d_ros.stages.protocols import Estimator, Proposer, Refiner, Scorer, Tracker
 from sam6d_ros.stages.sam6d.availability import choose_backend
 from sam6d_ros.types import Detections, Frame, PoseEstimates, Proposals
 
@@ -160,6 +160,17 @@ def build_pose_estimation(config: PipelineConfig, cache_dir: Path | None = None)
     return PoseEstimation(
         geometric.TemplateEstimator(config, cache_dir), geometric.RenderRefiner(config, cache_dir)
     )
+
+
+def build_tracking(cache_dir: Path | None = None) -> Tracker:
+    """What follows instances between full estimates; the same for every backend.
+
+    Args:
+        cache_dir: where it keeps what it makes of an object, or None.
+    """
+    from sam6d_ros.stages import geometric
+
+    return geometric.ModelTracker(cache_dir)
 
 
 def _backend(config: PipelineConfig) -> str:

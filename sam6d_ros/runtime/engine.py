@@ -23,11 +23,13 @@ from sam6d_ros.pipeline import (
     Trace,
     build_pose_estimation,
     build_segmentation,
+    build_tracking,
 )
-from sam6d_ros.runtime.warmup import warm_up_input
+from sam6d_ros.runtime.warmup import warm_up_input, warm_up_poses
+from sam6d_ros.stages.protocols import Tracker
 from sam6d_ros.types import Detections, Frame, PoseEstimates
 
-ROLES = ("full", "segmentation", "pose")
+ROLES = ("full", "segmentation", "pose", "tracking")
 
 
 class State(Enum):
@@ -44,8 +46,9 @@ class Engine:
     Args:
         config: settings of the pipeline.
         cache_dir: where onboarded objects are kept; handed to those who onboard.
-        role: "full", or one half ("segmentation", "pose") so that a process loads only that.
-        segmentation, pose_estimation: use these halves instead of building them from ``config``.
+        role: "full", or one part ("segmentation", "pose", "tracking") so that a process loads
+            only that; "full" does not track.
+        segmentation, pose_estimation, tracker: use these instead of building them.
 
     Raises:
         InvalidConfig: unknown role.
@@ -60,6 +63,7 @@ class Engine:
         *,
         segmentation: Segmentation | None = None,
         pose_estimation: PoseEstimation | None = None,
+        tracker: Tracker | None = None,
     ) -> None:
         if role not in ROLES:
             raise InvalidConfig(f"role {role!r} is unknown; expected one of {ROLES}")
@@ -67,11 +71,13 @@ class Engine:
         self.state, self.failure = State.LOADING, ""
         self._lock = threading.RLock()
         self._objects: Mapping[str, ObjectModel] = MappingProxyType({})
-        self._segmentation = self._pose = None
-        if role != "pose":
+        self._segmentation = self._pose = self._tracker = None
+        if role in ("full", "segmentation"):
             self._segmentation = segmentation or build_segmentation(config, cache_dir)
-        if role != "segmentation":
+        if role in ("full", "pose"):
             self._pose = pose_estimation or build_pose_estimation(config, cache_dir)
+        if role == "tracking":
+            self._tracker = tracker or build_tracking(cache_dir)
 
     @property
     def objects(self) -> Mapping[str, ObjectModel]:
@@ -104,6 +110,8 @@ class Engine:
                 self._segmentation.run(frame, [model])
             if self._pose is not None:
                 self._pose.run(frame, detections, [model])
+            if self._tracker is not None:
+                self._tracker.track(frame, warm_up_poses(frame, detections), [model])
         self.state = State.READY
 
     def segment(
@@ -148,8 +156,21 @@ class Engine:
             poses = self.estimate(frame, self.segment(frame, names, trace), trace)
         return poses.with_timings(trace.timings_s | {"total": time.perf_counter() - start})
 
+    def track(self, frame: Frame, poses: PoseEstimates) -> PoseEstimates:
+        """Bring predicted poses of known instances onto the frame; see ``Tracker.track``.
+
+        Raises:
+            InvalidObjects: a pose names an object that is not loaded here.
+            InvalidConfig: this engine has not the "tracking" role.
+        """
+        if self._tracker is None:
+            raise InvalidConfig(f"an engine with role {self.role!r} cannot track")
+        with self._working():
+            objects = self._select(list(dict.fromkeys(pose.class_id for pose in poses.items)))
+            return self._tracker.track(frame, poses, objects)
+
     def _prepare(self, model: ObjectModel) -> None:
-        for half in (self._segmentation, self._pose):
+        for half in (self._segmentation, self._pose, self._tracker):
             if half is not None:
                 half.prepare(model)
 

@@ -7,7 +7,7 @@ import numpy as np
 from sam6d_ros.cad.model import ObjectModel, Symmetries
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import CameraIntrinsics, ray_directions
-from sam6d_ros.types import Detection, Detections, Frame
+from sam6d_ros.types import Detection, Detections, Frame, PoseEstimate, PoseEstimates
 
 CAMERA = CameraIntrinsics(150.0, 150.0, 79.5, 59.5, 160, 120)
 # Table seen from above at about 45°, behind and below the object.
@@ -29,8 +29,17 @@ def warm_up_input(model: ObjectModel | None) -> tuple[ObjectModel, Frame, Detect
     table = np.where(along < -0.1, (point @ TABLE_NORMAL) / np.minimum(along, -0.1), 0)
     depth = np.where(seen.mask, seen.depth, table).astype(np.float32)
     rgb = np.where(seen.mask[..., None], seen.rgb, 90).astype(np.uint8)
-    detection = Detection(model.name, 1.0, seen.mask)
+    detection = Detection(model.name, 1.0, seen.mask, pose_hints=cam_from_obj[None])
     return model, Frame(rgb, depth, CAMERA), Detections((detection,))
+
+
+def warm_up_poses(frame: Frame, detections: Detections) -> PoseEstimates:
+    """The true poses of the detections, for what follows known instances."""
+    items = tuple(
+        PoseEstimate(found.class_id, 1.0, found.pose_hints[0], instance_id=f"{found.class_id}_1")
+        for found in detections.items
+    )
+    return PoseEstimates(items, frame.stamp_ns, frame.frame_id)
 
 
 def box_model(size: tuple[float, float, float] = (0.08, 0.12, 0.16)) -> ObjectModel:

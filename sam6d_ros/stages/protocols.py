@@ -54,3 +54,24 @@ class Refiner(Protocol):
         self, frame: Frame, candidates: PoseEstimates, objects: Sequence[ObjectModel]
     ) -> PoseEstimates:
         """The final poses, best first, scores in [0, 1]."""
+
+
+class Tracker(Protocol):
+    """Follows known instances from one frame to the next."""
+
+    def prepare(self, model: ObjectModel) -> None:
+        """Make (or load from the cache) what this object needs."""
+
+    def track(
+        self, frame: Frame, poses: PoseEstimates, objects: Sequence[ObjectModel]
+    ) -> PoseEstimates:
+        """Bring predicted poses of known instances onto this frame.
+
+        Args:
+            poses: predicted poses, each with its ``instance_id``.
+            objects: the models of at least the classes in ``poses``.
+
+        Returns:
+            The instances that are still seen, with ``instance_id`` kept: pose in this frame, score
+            (quality in [0, 1]), covariance and score parts. What cannot be confirmed is absent.
+        """

@@ -4,5 +4,12 @@ from sam6d_ros.stages.geometric.estimate import TemplateEstimator
 from sam6d_ros.stages.geometric.propose import SegmentProposer
 from sam6d_ros.stages.geometric.refine import RenderRefiner
 from sam6d_ros.stages.geometric.score import TemplateScorer
+from sam6d_ros.stages.geometric.track import ModelTracker
 
-__all__ = ["RenderRefiner", "SegmentProposer", "TemplateEstimator", "TemplateScorer"]
+__all__ = [
+    "ModelTracker",
+    "RenderRefiner",
+    "SegmentProposer",
+    "TemplateEstimator",
+    "TemplateScorer",
+]

@@ -1,0 +1,52 @@
+"""Recent frames, small and few, so that a result of an earlier frame can be brought up to date."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import cv2
+
+from sam6d_ros.types import Frame
+
+WIDTH = 320  # pixels: enough to follow an object from one kept frame to the next
+
+
+class FrameBuffer:
+    """Frames of the last ``seconds``, at most ``hz`` per second.
+
+    Memory: 0.5 MB per frame of 320 × 240.
+    """
+
+    def __init__(self, seconds: float, hz: float) -> None:
+        self._seconds, self._period_ns = seconds, round(1e9 / hz)
+        self._frames: deque[Frame] = deque()
+
+    def add(self, frame: Frame) -> None:
+        """Keep the frame when the last one kept is old enough; drop what is too old."""
+        if not self._frames or frame.stamp_ns - self._frames[-1].stamp_ns >= self._period_ns:
+            self._frames.append(reduced(frame))
+        while self._frames and self._frames[0].stamp_ns < frame.stamp_ns - self._seconds * 1e9:
+            self._frames.popleft()
+
+    def clear(self) -> None:
+        """Forget all frames."""
+        self._frames.clear()
+
+    def since(self, stamp_ns: int) -> list[Frame]:
+        """The kept frames that are newer, oldest first."""
+        return [frame for frame in self._frames if frame.stamp_ns > stamp_ns]
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+
+def reduced(frame: Frame) -> Frame:
+    """The frame at WIDTH pixels, or as it is when it is not larger."""
+    if frame.camera.width <= WIDTH:
+        return frame
+    camera = frame.camera.scaled(WIDTH / frame.camera.width)
+    size = (camera.width, camera.height)
+    # depth must not be averaged across edges; colour must, or it aliases
+    depth = cv2.resize(frame.depth, size, interpolation=cv2.INTER_NEAREST)
+    rgb = cv2.resize(frame.rgb, size, interpolation=cv2.INTER_AREA)
+    return Frame(rgb, depth, camera, frame.stamp_ns, frame.frame_id)

@@ -1,0 +1,66 @@
+"""Which estimate belongs to which known instance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.cad.symmetry import expand
+from sam6d_ros.geometry import se3
+
+Array = NDArray[np.float64]
+
+SYMMETRY_STEP = np.radians(10)
+TURN_WEIGHT = 0.2  # of the turned box against the distance: an estimate may well be flipped
+FORBIDDEN = 1e6
+BOX_CORNERS = (np.indices((2, 2, 2)).reshape(3, -1).T - 0.5).astype(np.float64)
+
+
+def nearest_equivalent(model: ObjectModel, cam_from_obj: Array, reference: Array) -> Array:
+    """Of the poses that look like ``cam_from_obj``, the (4, 4) one nearest to ``reference``."""
+    alike = cam_from_obj @ expand(model.symmetries, SYMMETRY_STEP)
+    return alike[_corner_distances(model, alike, reference).argmin()]
+
+
+def distance(model: ObjectModel, first: Array, second: Array) -> float:
+    """Mean distance of the corners of the object's box at two poses, in diameters.
+
+    The smallest over the object's symmetries.
+    """
+    alike = first @ expand(model.symmetries, SYMMETRY_STEP)
+    return float(_corner_distances(model, alike, second).min() / model.diameter)
+
+
+def centre_distance(model: ObjectModel, first: Array, second: Array) -> float:
+    """Distance of the box centres at two poses, metres."""
+    centre = model.obj_from_box[:, 3]
+    return float(np.linalg.norm((first - second)[:3] @ centre))
+
+
+def assign(
+    model: ObjectModel, known: Sequence[Array], found: Sequence[Array], gates_m: Sequence[float]
+) -> list[tuple[int, int]]:
+    """Pairs (known, found) of one class with the least sum of distances.
+
+    Args:
+        known, found: (4, 4) poses at the same time.
+        gates_m: how far, in metres, each known one may be found from its place.
+    """
+    cost = np.full((len(known), len(found)), FORBIDDEN)
+    for i, (pose, gate) in enumerate(zip(known, gates_m, strict=True)):
+        for j, other in enumerate(found):
+            metres = centre_distance(model, pose, other)
+            if metres <= gate:
+                cost[i, j] = metres / model.diameter + TURN_WEIGHT * distance(model, pose, other)
+    rows, columns = linear_sum_assignment(cost)
+    return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if cost[i, j] < FORBIDDEN]
+
+
+def _corner_distances(model: ObjectModel, poses: Array, reference: Array) -> Array:
+    corners = se3.transform(model.obj_from_box, BOX_CORNERS * model.box_size)
+    shift = se3.transform(poses, corners) - se3.transform(reference, corners)
+    return np.linalg.norm(shift, axis=-1).mean(-1)

@@ -1,0 +1,142 @@
+"""One followed instance: where it was, where it is expected, and how sure that is."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import deque
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.geometry import se3
+from sam6d_ros.types import PoseEstimate
+
+Array = NDArray[np.float64]
+
+VELOCITY_GAIN = 0.6  # of the newest motion in the velocity: the rest is what was known before
+MAX_EXTRAPOLATION_S = 0.2  # a velocity says nothing of the time beyond
+DECAY_S = 0.3  # of the velocity of an instance that is not seen
+HELD_SPEED, HELD_TURN = 0.05, 0.5  # m/s, rad/s: how fast the pose of an unseen one grows uncertain
+
+
+def moved(cam_from_obj: Array, centre_obj: Array, twist: Array) -> Array:
+    """The (4, 4) pose after a motion (6,): shift of the object's centre, turn about it (camera)."""
+    turned = se3.exp([0, 0, 0, *twist[3:]])[:3, :3] @ cam_from_obj[:3, :3]
+    centre = cam_from_obj[:3, :3] @ centre_obj + cam_from_obj[:3, 3] + twist[:3]
+    return se3.from_rotation_translation(turned, centre - turned @ centre_obj)
+
+
+def motion(before: Array, after: Array, centre_obj: Array) -> Array:
+    """The twist (6,) that ``moved`` takes from one pose to the other."""
+    shift = (after[:3, :3] - before[:3, :3]) @ centre_obj + after[:3, 3] - before[:3, 3]
+    turn = Rotation.from_matrix(after[:3, :3] @ before[:3, :3].T).as_rotvec()
+    return np.concatenate([shift, turn])
+
+
+class Track:
+    """One physical object.
+
+    Attributes:
+        name: the instance id.
+        model: what it is one of.
+        pose: the newest estimate; while the object is not seen, what was last seen, moved on.
+        seen_ns: stamp of the newest frame that confirmed it.
+        velocity: (6,) per second, see ``moved``.
+        missed: full estimates in a row that did not contain it.
+    """
+
+    def __init__(self, name: str, model: ObjectModel, pose: PoseEstimate, stamp_ns: int) -> None:
+        self.name, self.model = name, model
+        self.pose = pose
+        self.stamp_ns = self.seen_ns = stamp_ns
+        self.velocity = np.zeros(6)
+        self.missed = 0
+        self._last_seen = pose
+        self._history: deque[tuple[int, Array]] = deque([(stamp_ns, pose.cam_from_obj)])
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether the newest frame confirmed it."""
+        return self.seen_ns == self.stamp_ns
+
+    @property
+    def centre_obj(self) -> Array:
+        """Centre of the box, object frame, metres."""
+        return self.model.obj_from_box[:3, 3]
+
+    @property
+    def centre_cam(self) -> Array:
+        """The same in the camera frame, at the newest pose."""
+        return self.pose.cam_from_obj[:3, :3] @ self.centre_obj + self.pose.cam_from_obj[:3, 3]
+
+    def unseen_s(self, stamp_ns: int) -> float:
+        """Seconds from the newest frame that confirmed it to a stamp; 0 for an earlier one."""
+        return max(0.0, (stamp_ns - self.seen_ns) * 1e-9)
+
+    def predicted(self, stamp_ns: int) -> Array:
+        """Where it is expected at a later stamp, moving on as before."""
+        ahead = min((stamp_ns - self.stamp_ns) * 1e-9, MAX_EXTRAPOLATION_S)
+        return moved(self.pose.cam_from_obj, self.centre_obj, ahead * self.velocity)
+
+    def confirm(self, pose: PoseEstimate, stamp_ns: int) -> None:
+        """A frame shows it at this pose."""
+        elapsed = (stamp_ns - self.stamp_ns) * 1e-9
+        if elapsed > 0:
+            newest = motion(self.pose.cam_from_obj, pose.cam_from_obj, self.centre_obj) / elapsed
+            self.velocity = (1 - VELOCITY_GAIN) * self.velocity + VELOCITY_GAIN * newest
+        self.seen_ns = stamp_ns
+        self._last_seen = pose
+        self._advance(pose, stamp_ns)
+
+    def hold(self, cam_from_obj: Array, stamp_ns: int, hold_s: float) -> None:
+        """No frame shows it; it is taken to be at this pose, less surely."""
+        self.velocity *= np.exp(-(stamp_ns - self.stamp_ns) * 1e-9 / DECAY_S)
+        unseen_s = (stamp_ns - self.seen_ns) * 1e-9
+        last = self._last_seen
+        left = max(0.0, 1 - unseen_s / hold_s) if hold_s > 0 else 0.0
+        growth = np.diag(np.repeat([HELD_SPEED, HELD_TURN], 3) ** 2) * unseen_s**2
+        covariance = None if last.covariance is None else last.covariance + growth
+        held = replace(
+            last, cam_from_obj=cam_from_obj, score=last.score * left, covariance=covariance,
+            mask=None, score_parts={**last.score_parts, "seen": 0.0},
+        )  # fmt: skip
+        self._advance(held, stamp_ns)
+
+    def replace_pose(self, pose: PoseEstimate) -> None:
+        """A better pose for the newest stamp; the past is moved along with it."""
+        back = se3.inverse(self.pose.cam_from_obj)
+        correction = back @ pose.cam_from_obj  # in the object's own frame: the camera moved since
+        self._history = deque((stamp, old @ correction) for stamp, old in self._history)
+        self.pose = self._last_seen = pose
+        self.seen_ns = self.stamp_ns
+
+    def at(self, stamp_ns: int) -> Array:
+        """The (4, 4) pose at an earlier stamp, interpolated; the nearest known one outside."""
+        stamps = [stamp for stamp, _ in self._history]
+        index = bisect_left(stamps, stamp_ns)
+        if index == 0:
+            return self._history[0][1]
+        if index == len(stamps):
+            return self._history[-1][1]
+        (before, start), (after, end) = self._history[index - 1], self._history[index]
+        share = (stamp_ns - before) / (after - before)
+        return moved(start, self.centre_obj, share * motion(start, end, self.centre_obj))
+
+    def moved_since(self, before: Array) -> tuple[float, float]:
+        """Metres and radians by which the newest pose differs from another."""
+        twist = motion(before, self.pose.cam_from_obj, self.centre_obj)
+        return float(np.linalg.norm(twist[:3])), float(np.linalg.norm(twist[3:]))
+
+    def forget(self, before_ns: int) -> None:
+        """Drop the history that is older."""
+        while len(self._history) > 1 and self._history[0][0] < before_ns:
+            self._history.popleft()
+
+    def _advance(self, pose: PoseEstimate, stamp_ns: int) -> None:
+        if stamp_ns == self.stamp_ns:
+            self._history.pop()
+        self.pose, self.stamp_ns = pose, stamp_ns
+        self._history.append((stamp_ns, pose.cam_from_obj))
