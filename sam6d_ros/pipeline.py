@@ -11,7 +11,9 @@ from pathlib import Path
 
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import PipelineConfig
+from sam6d_ros.geometry.region import Region
 from sam6d_ros.stages.protocols import Estimator, Proposer, Refiner, Scorer, Tracker
+from sam6d_ros.stages.region import detections_in_region, proposals_in_region
 from sam6d_ros.stages.sam6d.availability import choose_backend
 from sam6d_ros.types import Detections, Frame, PoseEstimates, Proposals
 
@@ -48,20 +50,37 @@ class Segmentation:
         self.scorer.prepare(model)
 
     def run(
-        self, frame: Frame, objects: Sequence[ObjectModel], trace: Trace | None = None
+        self,
+        frame: Frame,
+        objects: Sequence[ObjectModel],
+        trace: Trace | None = None,
+        region: Region | None = None,
     ) -> Detections:
-        """Find the visible instances of the objects; empty with a reason when there is none."""
+        """Find the visible instances of the objects; empty with a reason when there is none.
+
+        Args:
+            region: look only here: instances that lie in it for the most part.
+
+        Raises:
+            InvalidInput: the region reaches beyond the image.
+        """
         trace = trace or Trace()
+        if region is not None:
+            region.check_inside(frame.depth.shape)
         if not frame.has_depth:
             return Detections.empty("the depth image has no valid pixel")
         if not objects:
             return Detections.empty("no object is loaded")
         with trace.timed("propose"):
             trace.proposals = self.proposer.propose(frame)
+            if region is not None:
+                trace.proposals = proposals_in_region(trace.proposals, region)
         if not len(trace.proposals):
             return Detections.empty(trace.proposals.reason)
         with trace.timed("score"):
             trace.detections = self.scorer.score(frame, trace.proposals, objects)
+            if region is not None:
+                trace.detections = detections_in_region(trace.detections, region)
         return trace.detections
 
 

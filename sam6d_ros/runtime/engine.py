@@ -17,6 +17,7 @@ from types import MappingProxyType
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import InvalidConfig, InvalidInput, InvalidObjects
+from sam6d_ros.geometry.region import Region
 from sam6d_ros.pipeline import (
     PoseEstimation,
     Segmentation,
@@ -115,18 +116,26 @@ class Engine:
         self.state = State.READY
 
     def segment(
-        self, frame: Frame, names: Sequence[str] | None = None, trace: Trace | None = None
+        self,
+        frame: Frame,
+        names: Sequence[str] | None = None,
+        trace: Trace | None = None,
+        region: Region | None = None,
     ) -> Detections:
         """Find the visible instances of the named objects (default: all loaded ones).
 
+        Args:
+            region: look only here (default: everywhere).
+
         Raises:
             InvalidObjects: a name is not loaded.
+            InvalidInput: the region reaches beyond the image.
             InvalidConfig: this engine has the "pose" role.
         """
         if self._segmentation is None:
             raise InvalidConfig(f"an engine with role {self.role!r} cannot segment")
         with self._working():
-            return self._segmentation.run(frame, self._select(names), trace)
+            return self._segmentation.run(frame, self._select(names), trace, region)
 
     def estimate(
         self, frame: Frame, detections: Detections, trace: Trace | None = None
