@@ -14,7 +14,7 @@ from std_msgs.msg import Bool
 
 from sam6d_ros.apps.ros import conversions, spin
 from sam6d_ros.apps.ros.camera_input import RELIABILITY
-from sam6d_ros.apps.ros.conversions.frames import DEPTH_ENCODINGS
+from sam6d_ros.apps.ros.conversions.images import DEPTH_ENCODINGS
 from sam6d_ros.apps.ros.parameters import Parameter, declare
 from sam6d_ros.apps.ros.recording import Recording
 from sam6d_ros.apps.ros.vision_node import LATCHED

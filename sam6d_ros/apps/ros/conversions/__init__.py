@@ -1,20 +1,24 @@
 """Message ↔ type, as pure functions: no node, no clock, no state.
 
-``frames`` camera messages ↔ Frame; ``masks`` Detections ↔ instance masks, 2D boxes, label image;
+``frames`` camera messages ↔ Frame; ``images``, ``compressed``, ``rvl`` pixels ↔ plain and
+compressed messages; ``masks`` Detections ↔ instance masks, 2D boxes, label image;
 ``poses`` PoseEstimates ↔ 3D detections and transforms; ``rigid`` 4×4 matrices ↔ Pose;
 ``markers`` meshes for RViz.
 """
 
+from sam6d_ros.apps.ros.conversions.compressed import (
+    compressed_depth_from_metres,
+    compressed_image_from_rgb,
+)
 from sam6d_ros.apps.ros.conversions.frames import (
     camera_info_from_intrinsics,
-    depth_image_from_metres,
     distortion_warning,
     frame_from_messages,
     header_from,
-    image_from_rgb,
     intrinsics_from_camera_info,
     stamp_ns_of,
 )
+from sam6d_ros.apps.ros.conversions.images import depth_image_from_metres, image_from_rgb
 from sam6d_ros.apps.ros.conversions.markers import MeshMarkers
 from sam6d_ros.apps.ros.conversions.masks import (
     detection_2d_array,
@@ -32,6 +36,8 @@ from sam6d_ros.apps.ros.conversions.poses import (
 __all__ = [
     "MeshMarkers",
     "camera_info_from_intrinsics",
+    "compressed_depth_from_metres",
+    "compressed_image_from_rgb",
     "depth_image_from_metres",
     "detection_2d_array",
     "detection_3d_array",

@@ -1,0 +1,170 @@
+"""Pixels ↔ ``CompressedImage`` messages, as image_transport's plugins send them.
+
+``compressed``: a JPEG or PNG file; ``format`` is "rgb8; jpeg compressed bgr8", or "jpeg" alone.
+``compressedDepth``: a header, then a 16-bit PNG file or an RVL code; ``format`` is
+"16UC1; compressedDepth png", "… rvl", or without the last word, which then is png. Source:
+ros-perception/image_transport_plugins, compressed_depth_image_transport/src/codec.cpp.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from sensor_msgs.msg import CompressedImage
+from std_msgs.msg import Header
+
+from sam6d_ros.apps.ros.conversions import rvl
+from sam6d_ros.apps.ros.conversions.images import (
+    DEPTH_ENCODINGS,
+    metres_from_values,
+    values_from_metres,
+)
+from sam6d_ros.errors import InvalidFrame
+
+# int32 format (0: inverse depth), float depthParam[2]; of 32FC1 alone the parameters matter.
+CONFIG_HEADER = struct.Struct("<iff")
+RVL_SIZE = struct.Struct("<II")  # columns, rows
+CODECS = ("png", "rvl")
+# Of no camera; a damaged header must not ask for all memory.
+MAX_PIXELS = 2**27
+# Defaults of the plugin's parameters depth_max (metres) and depth_quantization.
+DEPTH_MAX_M = 10.0
+DEPTH_QUANTIZATION = 100.0
+# Eight bits, three channels; no turning by EXIF, which the intrinsics would not follow.
+COLOUR_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+REMEDY = "Is the topic one of image_transport's, and the input's image_transport set to its kind?"
+
+
+def rgb_from_compressed(message: CompressedImage) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of a ``compressed`` message; deeper or grey pixels are converted.
+
+    Raises:
+        InvalidFrame: the data is no image.
+    """
+    if "compressedDepth" in message.format:
+        raise InvalidFrame(f"rgb has format {message.format!r}: that is a depth image. {REMEDY}")
+    pixels = _decoded(
+        message, bytes(message.data), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    )
+    # Old senders may have written RGB where the file format has BGR; they say so.
+    stored_as_rgb = "compressed rgb" in message.format
+    return pixels if stored_as_rgb else np.ascontiguousarray(pixels[..., ::-1])
+
+
+def metres_from_compressed(message: CompressedImage) -> NDArray[np.float32]:
+    """(H, W) float32 metres, 0 invalid, of a ``compressedDepth`` message.
+
+    Raises:
+        InvalidFrame: the format is another one, or the data is damaged.
+    """
+    encoding, codec = _depth_format(message.format)
+    data = bytes(message.data)
+    if len(data) <= CONFIG_HEADER.size:
+        raise InvalidFrame(f"compressed depth has {len(data)} bytes: the message is cut off")
+    _, quant_a, quant_b = CONFIG_HEADER.unpack_from(data)
+    body = data[CONFIG_HEADER.size :]
+    values = _from_rvl(body) if codec == "rvl" else _decoded(message, body, cv2.IMREAD_UNCHANGED)
+    if values.ndim != 2 or values.dtype != np.uint16:
+        raise InvalidFrame(
+            f"compressed depth decodes to {values.shape} {values.dtype}; expected one channel of "
+            f"16 bits. {REMEDY}"
+        )
+    if encoding == "32FC1":
+        values = _from_inverse(values, quant_a, quant_b)
+    return metres_from_values(values)
+
+
+def _depth_format(text: str) -> tuple[str, str]:
+    """Encoding and codec that a ``format`` names."""
+    encoding, _, transport = (part.strip() for part in text.partition(";"))
+    words = transport.split()
+    known = words in ([], ["compressedDepth"], *(["compressedDepth", codec] for codec in CODECS))
+    if encoding not in DEPTH_ENCODINGS or not known:
+        raise InvalidFrame(
+            f"compressed depth has format {text!r}; expected '16UC1; compressedDepth png' or "
+            f"32FC1, png or rvl. {REMEDY}"
+        )
+    return encoding, words[1] if len(words) == 2 else "png"
+
+
+def _decoded(message: CompressedImage, data: bytes, flags: int) -> NDArray:
+    """The pixels of an image file in memory."""
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:  # empty, or larger than OpenCV reads
+        pixels = None
+    if pixels is None:
+        raise InvalidFrame(
+            f"compressed image with format {message.format!r} and {len(message.data)} bytes "
+            f"cannot be decoded: it is damaged or of another format. {REMEDY}"
+        )
+    return pixels
+
+
+def _from_rvl(body: bytes) -> NDArray[np.uint16]:
+    if len(body) < RVL_SIZE.size:
+        raise InvalidFrame(f"compressed depth has {len(body)} bytes of RVL: the message is cut off")
+    columns, rows = RVL_SIZE.unpack_from(body)
+    if not 0 < columns * rows <= MAX_PIXELS:
+        raise InvalidFrame(f"compressed depth says that it is {columns}×{rows}: it is damaged")
+    return rvl.decode(body[RVL_SIZE.size :], columns * rows).reshape(rows, columns)
+
+
+def _from_inverse(values: NDArray[np.uint16], quant_a: float, quant_b: float) -> NDArray:
+    """Quantised inverse depth → metres, NaN invalid."""
+    if not (np.isfinite([quant_a, quant_b]).all() and quant_a > 0):
+        raise InvalidFrame(
+            f"compressed depth has quantization parameters {quant_a}, {quant_b}; expected "
+            "finite ones, the first positive: the message is damaged"
+        )
+    with np.errstate(divide="ignore"):
+        metres = np.float32(quant_a) / (values.astype(np.float32) - np.float32(quant_b))
+    return np.where(values > 0, metres, np.nan)
+
+
+def compressed_image_from_rgb(
+    rgb: NDArray[np.uint8], header: Header, codec: str = "jpeg"
+) -> CompressedImage:
+    """A ``compressed`` message of (H, W, 3) uint8 RGB; codec "jpeg" or "png"."""
+    _, data = cv2.imencode(f".{codec}", np.ascontiguousarray(rgb[..., ::-1]))
+    return _message(header, f"rgb8; {codec} compressed bgr8", data.tobytes())
+
+
+def compressed_depth_from_metres(
+    depth: NDArray[np.float32], header: Header, encoding: str = "16UC1", codec: str = "png"
+) -> CompressedImage:
+    """A ``compressedDepth`` message of (H, W) float32 metres, 0 invalid; codec "png" or "rvl".
+
+    16UC1 is exact to the millimetre. 32FC1 is cut off in inverse depth, in steps of 0.1 mm at 1 m
+    and 1 cm at 10 m; beyond that and nearer than 0.16 m it becomes invalid (the plugin's defaults).
+
+    Raises:
+        InvalidFrame: another encoding is asked for.
+    """
+    values, quantization = values_from_metres(depth, encoding), (0.0, 0.0)
+    if encoding == "32FC1":
+        values, quantization = _inverse(values)
+    if codec == "rvl":
+        body = RVL_SIZE.pack(depth.shape[1], depth.shape[0]) + rvl.encode(values.ravel())
+    else:
+        body = cv2.imencode(".png", values)[1].tobytes()
+    data = CONFIG_HEADER.pack(0, *quantization) + body
+    return _message(header, f"{encoding}; compressedDepth {codec}", data)
+
+
+def _inverse(metres: NDArray[np.float32]) -> tuple[NDArray[np.uint16], tuple[float, float]]:
+    """Metres, NaN invalid → quantised inverse depth, and its two parameters."""
+    quant_a = DEPTH_QUANTIZATION * (DEPTH_QUANTIZATION + 1)
+    quant_b = 1 - quant_a / DEPTH_MAX_M
+    values = quant_a / metres + quant_b
+    inside = (metres < DEPTH_MAX_M) & (values <= np.iinfo(np.uint16).max)
+    return np.where(inside, values, 0).astype(np.uint16), (quant_a, quant_b)
+
+
+def _message(header: Header, text: str, data: bytes) -> CompressedImage:
+    message = CompressedImage(header=header, format=text)
+    message.data.frombytes(data)
+    return message

@@ -1,0 +1,129 @@
+"""Pixels ↔ ``Image`` messages. Units of depth change here and nowhere else (REP-118)."""
+
+from __future__ import annotations
+
+import numpy as np
+from cv_bridge import CvBridge
+from numpy.typing import NDArray
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from sam6d_ros.errors import InvalidFrame
+
+# Channels as they lie in a pixel, and which of them are red, green and blue.
+COLOUR_CHANNELS = {
+    "rgb8": (3, [0, 1, 2]),
+    "bgr8": (3, [2, 1, 0]),
+    "rgba8": (4, [0, 1, 2]),
+    "bgra8": (4, [2, 1, 0]),
+    "mono8": (1, [0, 0, 0]),
+}
+COLOUR_ENCODINGS = tuple(COLOUR_CHANNELS)
+DEPTH_TYPES = {"16UC1": "u2", "32FC1": "f4"}
+DEPTH_ENCODINGS = tuple(DEPTH_TYPES)
+MM_PER_M = 1000.0
+
+_bridge = CvBridge()
+
+
+def rgb_from_image(message: Image) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of a colour message.
+
+    Raises:
+        InvalidFrame: encoding, size or length of the data is wrong.
+    """
+    if message.encoding not in COLOUR_ENCODINGS:
+        raise InvalidFrame(
+            f"rgb encoding is {message.encoding!r}; expected one of {COLOUR_ENCODINGS}. "
+            "Convert it in the driver or with image_proc (debayer)"
+        )
+    channels, order = COLOUR_CHANNELS[message.encoding]
+    pixels = _pixels(message, "rgb", np.dtype(np.uint8), channels)
+    if channels == 1:
+        return np.repeat(pixels, 3, axis=2)
+    return np.ascontiguousarray(pixels[..., order])
+
+
+def metres_from_image(message: Image) -> NDArray[np.float32]:
+    """(H, W) float32 metres, 0 invalid, of a depth message.
+
+    Raises:
+        InvalidFrame: encoding, size or length of the data is wrong.
+    """
+    if message.encoding not in DEPTH_ENCODINGS:
+        raise InvalidFrame(
+            f"depth encoding is {message.encoding!r}; expected 16UC1 (millimetres) or 32FC1 "
+            "(metres), REP-118. Is ~/depth remapped to a depth image registered to colour?"
+        )
+    byte_order = ">" if message.is_bigendian else "<"
+    dtype = np.dtype(byte_order + DEPTH_TYPES[message.encoding])
+    return metres_from_values(_pixels(message, "depth", dtype, 1)[..., 0])
+
+
+def _pixels(message: Image, name: str, dtype: np.dtype, channels: int) -> NDArray:
+    """The (H, W, channels) pixels without the padding at the end of rows.
+
+    Not by cv_bridge, whose Python reader skews images with a padding that is no whole number of
+    pixels (rgb8 rows aligned to 4 bytes) and refuses big-endian ones under NumPy 2.
+    """
+    height, width = message.height, message.width
+    if width == 0 or height == 0:
+        raise InvalidFrame(f"{name} is {width}×{height}: the image is empty")
+    row = width * channels * dtype.itemsize
+    if message.step < row or len(message.data) < message.step * (height - 1) + row:
+        raise InvalidFrame(
+            f"{name} has step {message.step} and {len(message.data)} bytes; {width}×{height} "
+            f"{message.encoding} needs a step of at least {row} and {message.step}×{height} "
+            "bytes. Is the driver's message truncated?"
+        )
+    data = np.frombuffer(message.data, np.uint8)
+    rows = np.lib.stride_tricks.as_strided(data, (height, row), (message.step, 1), writeable=False)
+    return np.ascontiguousarray(rows).view(dtype).reshape(height, width, channels)
+
+
+def image_from_rgb(rgb: NDArray[np.uint8], header: Header) -> Image:
+    """An rgb8 image message of (H, W, 3) uint8 RGB."""
+    message = _bridge.cv2_to_imgmsg(np.ascontiguousarray(rgb), encoding="rgb8")
+    message.header = header
+    return message
+
+
+def depth_image_from_metres(
+    depth: NDArray[np.float32], header: Header, encoding: str = "16UC1"
+) -> Image:
+    """A depth message of (H, W) float32 metres, 0 invalid; see ``values_from_metres``.
+
+    Raises:
+        InvalidFrame: another encoding is asked for.
+    """
+    message = _bridge.cv2_to_imgmsg(values_from_metres(depth, encoding), encoding=encoding)
+    message.header = header
+    return message
+
+
+def metres_from_values(values: NDArray) -> NDArray[np.float32]:
+    """Depth as REP-118 writes it → float32 metres, 0 invalid.
+
+    Args:
+        values: integers are millimetres, 0 invalid; floats metres, NaN and infinities invalid.
+    """
+    if np.issubdtype(values.dtype, np.integer):
+        return values.astype(np.float32) / np.float32(MM_PER_M)
+    return np.where(np.isfinite(values), values, 0).astype(np.float32)
+
+
+def values_from_metres(depth: NDArray[np.float32], encoding: str) -> NDArray:
+    """Depth in metres, 0 invalid → as REP-118 writes it.
+
+    16UC1 rounds to millimetres, and what is beyond 65.535 m becomes invalid; 32FC1 marks invalid
+    pixels by NaN.
+
+    Raises:
+        InvalidFrame: another encoding is asked for.
+    """
+    if encoding == "16UC1":
+        depth_mm = np.rint(np.asarray(depth, np.float64) * MM_PER_M)
+        return np.where(depth_mm <= np.iinfo(np.uint16).max, depth_mm, 0).astype(np.uint16)
+    if encoding == "32FC1":
+        return np.where(depth > 0, depth, np.nan).astype(np.float32)
+    raise InvalidFrame(f"depth encoding {encoding!r}; expected one of {DEPTH_ENCODINGS}")

@@ -1,0 +1,228 @@
+"""Compressed camera messages: laws of the codes, known bytes, and data that is damaged."""
+
+import struct
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sensor_msgs.msg import CompressedImage
+
+from sam6d_ros.apps.ros import conversions
+from sam6d_ros.apps.ros.conversions import rvl
+from sam6d_ros.apps.ros.conversions.compressed import metres_from_compressed, rgb_from_compressed
+from sam6d_ros.errors import InvalidFrame
+from sam6d_ros.types import CameraIntrinsics
+
+HEADER = conversions.header_from(42, "cam_optical_frame")
+CAMERA = CameraIntrinsics(60.0, 61.0, 15.5, 11.5, 32, 24)
+VALUES = st.sampled_from([0, 0, 1, 7, 8, 900, 65535])
+DEPTH_KINDS = [(e, c) for e in ("16UC1", "32FC1") for c in ("png", "rvl")]
+
+
+@pytest.fixture
+def rgb():
+    rows, cols = np.mgrid[:24, :32]
+    return np.stack([8 * cols, 10 * rows, 255 - 8 * cols], axis=-1).astype(np.uint8)
+
+
+@pytest.fixture
+def depth():
+    """From 0.2 to 5 m, with holes."""
+    rng = np.random.default_rng(0)
+    depth = rng.uniform(0.2, 5.0, (24, 32)).astype(np.float32)
+    depth[rng.random((24, 32)) < 0.3] = 0
+    return np.round(depth, 3)
+
+
+def message(text, data):
+    result = CompressedImage(header=HEADER, format=text)
+    result.data.frombytes(data)
+    return result
+
+
+# --- colour
+
+
+def test_png_keeps_every_pixel_and_jpeg_keeps_the_colours(rgb):
+    png = conversions.compressed_image_from_rgb(rgb, HEADER, "png")
+    np.testing.assert_array_equal(rgb_from_compressed(png), rgb)
+    jpeg = conversions.compressed_image_from_rgb(rgb, HEADER, "jpeg")
+    assert np.abs(rgb_from_compressed(jpeg).astype(int) - rgb).mean() < 5
+    assert (png.header, png.format) == (HEADER, "rgb8; png compressed bgr8")
+
+
+@pytest.mark.parametrize("text", ["jpeg", "png", "bgr8; jpeg compressed bgr8", ""])
+def test_the_file_says_what_it_is_whatever_the_format_says(rgb, text):
+    _, data = cv2.imencode(".png", rgb[..., ::-1])
+    np.testing.assert_array_equal(rgb_from_compressed(message(text, data.tobytes())), rgb)
+
+
+def test_channels_that_were_stored_as_rgb_are_not_swapped(rgb):
+    _, data = cv2.imencode(".png", rgb)
+    old = message("rgb8; png compressed rgb8", data.tobytes())
+    np.testing.assert_array_equal(rgb_from_compressed(old), rgb)
+
+
+def test_grey_becomes_three_equal_channels(rgb):
+    _, data = cv2.imencode(".png", rgb[..., 0])
+    grey = rgb_from_compressed(message("mono8; png compressed ", data.tobytes()))
+    np.testing.assert_array_equal(grey, np.repeat(rgb[..., :1], 3, axis=2))
+
+
+# --- depth
+
+
+@pytest.mark.parametrize("codec", ["png", "rvl"])
+def test_millimetres_survive_exactly(depth, codec):
+    sent = conversions.compressed_depth_from_metres(depth, HEADER, "16UC1", codec)
+    np.testing.assert_allclose(metres_from_compressed(sent), depth, atol=1e-6)
+    assert sent.format == f"16UC1; compressedDepth {codec}"
+
+
+@pytest.mark.parametrize("codec", ["png", "rvl"])
+def test_metres_survive_within_a_step_of_inverse_depth(depth, codec):
+    sent = conversions.compressed_depth_from_metres(depth, HEADER, "32FC1", codec)
+    back = metres_from_compressed(sent)
+    np.testing.assert_array_equal(back == 0, depth == 0)
+    assert (np.abs(back - depth) <= 1.001 * depth**2 / 10100 + 1e-6).all()
+
+
+def test_depth_that_inverse_coding_cannot_hold_becomes_invalid():
+    depth = np.array([[0.1, 1.0, 9.9, 10.5, 0]], np.float32)
+    sent = conversions.compressed_depth_from_metres(depth, HEADER, "32FC1")
+    back = metres_from_compressed(sent)
+    np.testing.assert_array_equal(back > 0, [[False, True, True, False, False]])
+
+
+def test_a_message_without_the_codecs_name_is_png(depth):
+    """As senders before ROS 1 Noetic wrote it, and old bags hold it."""
+    sent = conversions.compressed_depth_from_metres(depth, HEADER)
+    for text in ("16UC1; compressedDepth", "16UC1"):
+        sent.format = text
+        np.testing.assert_allclose(metres_from_compressed(sent), depth, atol=1e-6)
+
+
+def test_the_bytes_of_a_message_are_those_of_the_plugin():
+    """Written out by hand: header (format 0, two floats), inverse depth 101 of A = 50, B = 1."""
+    inverse = np.array([[101, 0]], np.uint16)
+    data = struct.pack("<iff", 0, 50.0, 1.0) + cv2.imencode(".png", inverse)[1].tobytes()
+    back = metres_from_compressed(message("32FC1; compressedDepth png", data))
+    np.testing.assert_allclose(back, [[0.5, 0.0]])
+
+
+def test_the_bytes_of_the_rvl_code_are_those_of_its_paper():
+    """Two zeros, three values 5, 6, 4: numbers 2, 3, 10, 2, 3; 10 is nibbles 2 | 8, then 1."""
+    code = struct.pack("<I", 0x23A12300)
+    values = np.array([0, 0, 5, 6, 4], np.uint16)
+    np.testing.assert_array_equal(rvl.decode(code, 5), values)
+    assert rvl.encode(values) == code
+
+
+@given(
+    arrays(np.uint16, st.integers(1, 200), elements=st.sampled_from([0, 0, 1, 7, 8, 900, 65535]))
+)
+def test_any_image_survives_the_rvl_code(values):
+    code = rvl.encode(values)
+    assert len(code) % 4 == 0
+    np.testing.assert_array_equal(rvl.decode(code, len(values)), values)
+
+
+# --- as a frame
+
+
+@pytest.mark.parametrize(("encoding", "codec"), DEPTH_KINDS)
+def test_a_frame_is_made_of_compressed_messages(rgb, depth, encoding, codec):
+    frame = conversions.frame_from_messages(
+        conversions.compressed_image_from_rgb(rgb, HEADER, "png"),
+        conversions.compressed_depth_from_metres(depth, HEADER, encoding, codec),
+        conversions.camera_info_from_intrinsics(CAMERA, HEADER),
+    )
+    np.testing.assert_array_equal(frame.rgb, rgb)
+    np.testing.assert_allclose(frame.depth, depth, atol=3e-3)
+    assert (frame.stamp_ns, frame.frame_id) == (42, "cam_optical_frame")
+
+
+# --- damaged
+
+
+@pytest.mark.parametrize("keep", [0, 1, 40, -1])
+def test_damaged_colour_is_refused(rgb, keep):
+    sent = conversions.compressed_image_from_rgb(rgb, HEADER, "png")
+    with pytest.raises(InvalidFrame, match="cannot be decoded: it is damaged or of another"):
+        rgb_from_compressed(message(sent.format, bytes(sent.data)[:keep]))
+
+
+@pytest.mark.parametrize("keep", [0, 12, 13, 20, 60])
+@pytest.mark.parametrize(("encoding", "codec"), DEPTH_KINDS)
+def test_damaged_depth_is_refused(depth, encoding, codec, keep):
+    sent = conversions.compressed_depth_from_metres(depth, HEADER, encoding, codec)
+    with pytest.raises(InvalidFrame, match=r"damaged|cut off"):
+        metres_from_compressed(message(sent.format, bytes(sent.data)[:keep]))
+
+
+@pytest.mark.parametrize(
+    ("text", "data", "said"),
+    [
+        ("16UC1; compressedDepth zstd", b"", "expected '16UC1; compressedDepth png'"),
+        ("8UC1; compressedDepth png", b"", "has format '8UC1; compressedDepth png'"),
+        ("rgb8; jpeg compressed bgr8", b"", "set to its kind"),
+        ("32FC1; compressedDepth rvl", struct.pack("<iffII", 0, 1, 0, 2**31, 2**31), "damaged"),
+        ("32FC1; compressedDepth rvl", struct.pack("<iffII", 0, 1, 0, 0, 5), "is 0×5"),
+    ],
+)
+def test_other_formats_and_impossible_sizes_are_refused(text, data, said):
+    with pytest.raises(InvalidFrame, match=said):
+        metres_from_compressed(message(text, data))
+
+
+@pytest.mark.parametrize("parameters", [(np.nan, 0), (1, np.inf), (0, 0), (-1, 0)])
+def test_impossible_quantization_is_refused(depth, parameters):
+    sent = conversions.compressed_depth_from_metres(depth, HEADER, "32FC1")
+    data = struct.pack("<iff", 0, *parameters) + bytes(sent.data)[12:]
+    with pytest.raises(InvalidFrame, match="quantization parameters"):
+        metres_from_compressed(message(sent.format, data))
+
+
+def test_an_image_of_another_kind_is_told_from_depth(rgb, depth):
+    _, data = cv2.imencode(".png", rgb)
+    with pytest.raises(InvalidFrame, match=r"decodes to \(24, 32, 3\) uint8; expected one channel"):
+        metres_from_compressed(message("16UC1; compressedDepth", bytes(12) + data.tobytes()))
+    with pytest.raises(InvalidFrame, match="that is a depth image"):
+        rgb_from_compressed(conversions.compressed_depth_from_metres(depth, HEADER))
+
+
+def outcome(read, sent):
+    """The pixels, or the reason why there are none."""
+    try:
+        return read(sent)
+    except InvalidFrame as error:
+        return str(error)
+
+
+KNOWN_FORMATS = st.sampled_from([f"{e}; compressedDepth {c}" for e, c in DEPTH_KINDS])
+
+
+@settings(deadline=None)
+@given(text=KNOWN_FORMATS | st.text(max_size=9), data=st.binary(max_size=60))
+def test_no_bytes_break_the_reader(text, data):
+    for read in (metres_from_compressed, rgb_from_compressed):
+        result = outcome(read, message(text, data))
+        assert result if isinstance(result, str) else result.size
+
+
+@settings(deadline=None)
+@given(place=st.integers(0, 2000), byte=st.integers(0, 255), kind=st.sampled_from(DEPTH_KINDS))
+def test_a_changed_byte_gives_an_image_or_a_reason(place, byte, kind):
+    depth = np.random.default_rng(1).uniform(0.2, 5, (24, 32)).astype(np.float32)
+    depth[:, ::5] = 0
+    sent = conversions.compressed_depth_from_metres(depth, HEADER, *kind)
+    sent.data[place % len(sent.data)] = byte
+    result = outcome(metres_from_compressed, sent)
+    if isinstance(result, str):
+        assert "damaged" in result or "expected" in result
+    else:
+        assert (result.dtype, result.ndim) == (np.float32, 2)
+        assert np.isfinite(result).all()
