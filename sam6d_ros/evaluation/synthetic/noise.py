@@ -117,19 +117,39 @@ def _quantize(depth: Array, camera: CameraIntrinsics, sensor: Sensor) -> Array:
     return np.where(depth > 0.1, np.rint(rounded * 1000) / 1000, 0)
 
 
+@dataclass(frozen=True)
+class Tint:
+    """What one camera does to all its colour images.
+
+    Attributes:
+        shift_px: (2,) by which colour is shifted against depth.
+        gain: (3,) factors of the channels.
+    """
+
+    shift_px: Array
+    gain: Array
+
+    @classmethod
+    def drawn(cls, sensor: Sensor, rng: np.random.Generator) -> Tint:
+        """One camera of this kind."""
+        if sensor.strength <= 0:
+            return cls(np.zeros(2), np.ones(3))
+        size = sensor.strength * sensor.registration_px
+        change = sensor.strength * sensor.exposure
+        shift = rng.uniform(-size, size, 2)
+        gain = (1 + rng.uniform(-change, change)) * (1 + rng.uniform(-change, change, 3) / 2)
+        return cls(shift, gain)
+
+
 def photograph(
-    rgb: NDArray[np.float32], sensor: Sensor, rng: np.random.Generator
+    rgb: NDArray[np.float32], sensor: Sensor, tint: Tint, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     """The colour image (H, W, 3) of an ideal one: shifted, exposed, soft, noisy."""
     image = np.asarray(rgb, np.float32)
     if sensor.strength > 0:
-        size = sensor.strength * sensor.registration_px
-        shift = rng.uniform(-size, size, 2)
-        matrix = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
+        matrix = np.column_stack([np.eye(2), tint.shift_px])
         image = cv2.warpAffine(image, matrix, image.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
-        change = sensor.strength * sensor.exposure
-        gain = (1 + rng.uniform(-change, change)) * (1 + rng.uniform(-change, change, 3) / 2)
-        image = cv2.GaussianBlur(image * gain.astype(np.float32), (0, 0), 0.6)
+        image = cv2.GaussianBlur(image * tint.gain.astype(np.float32), (0, 0), 0.6)
         sigma = sensor.strength * sensor.shot_noise * np.sqrt(0.4 + np.clip(image, 0, 255) / 200)
         image = image + sigma * rng.normal(size=image.shape)
     return np.clip(image + 0.5, 0, 255).astype(np.uint8)

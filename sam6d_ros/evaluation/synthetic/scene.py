@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 
 import cv2
@@ -15,7 +15,7 @@ from sam6d_ros.cad.mesh import Mesh
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.onboard import onboard_mesh
 from sam6d_ros.errors import InvalidInput
-from sam6d_ros.evaluation.synthetic import noise, prints
+from sam6d_ros.evaluation.synthetic import noise, paths, prints
 from sam6d_ros.evaluation.synthetic.objects import CLUTTER, TARGETS, Item
 from sam6d_ros.evaluation.synthetic.patches import Solid
 from sam6d_ros.evaluation.synthetic.placement import Area, place
@@ -100,6 +100,9 @@ def make_scene(
     targets: Sequence[str] | None = None,
     clutter: int = 3,
     frames: int = 1,
+    path: str = "arc",
+    occluded: bool = False,
+    lifted: str = "",
     sensor: noise.Sensor | None = None,
     cache_dir: Path | None = None,
 ) -> SyntheticScene:
@@ -110,23 +113,36 @@ def make_scene(
         camera: intrinsics of the images.
         targets: names of the objects to look for (see ``objects.TARGETS``); all by default.
         clutter: how many other things stand about.
-        frames: with more than one, the camera moves around the table by 1.5° per frame.
+        frames: with more than one, the camera moves, at 30 Hz.
+        path: "arc", around the table by 1.5° per frame, or "hand_held", with stops and tremor.
+        occluded: whether a board passes before the camera in the middle of the sequence.
+        lifted: name of the target that is lifted, turned and put back; empty for none.
         sensor: blemishes of the camera; Kinect-like by default.
         cache_dir: folder of the cache for the onboarded objects, or None.
 
     Raises:
-        InvalidInput: a target's name is unknown, or ``frames`` is not positive.
+        InvalidInput: a name is unknown, or ``frames`` is not positive.
     """
     items = _chosen(targets)
+    names = [item.name for item in items]
     if frames < 1:
         raise InvalidInput(f"frames is {frames}; expected at least 1")
+    if path not in paths.PATHS:
+        raise InvalidInput(f"path is {path!r}; expected one of {paths.PATHS}")
+    if lifted and lifted not in names:
+        raise InvalidInput(f"lifted is {lifted!r}; expected one of {names}")
     sensor = sensor or noise.Sensor()
     rng = np.random.default_rng(seed)
     things = [*items, *(CLUTTER[i] for i in rng.permutation(len(CLUTTER))[:clutter])]
-    world, path = _arrange(things, len(items), camera, frames, rng)
+    draft = partial(paths.camera_path, path, frames)
+    world, poses = _arrange(things, len(items), camera, draft, rng)
+    lifted_index = names.index(lifted) if lifted else None
+    tint = noise.Tint.drawn(sensor, rng)
     views = []
-    for index, world_from_cam in enumerate(path):
-        views.append(_photograph(world, items, camera, world_from_cam, sensor, index, rng))
+    for index, world_from_cam in enumerate(poses):
+        share = index / max(1, frames - 1)
+        now = _changed(world, share, world_from_cam if occluded else None, lifted_index)
+        views.append(_photograph(now, items, camera, world_from_cam, sensor, tint, index, rng))
     solids = [_made(item) for item in items]
     models = [
         onboard_mesh(
@@ -160,7 +176,7 @@ def _arrange(
     things: Sequence[Item],
     targets: int,
     camera: CameraIntrinsics,
-    frames: int,
+    draft_path: Callable[[np.random.Generator], list[Array]],
     rng: np.random.Generator,
 ) -> tuple[World, list[Array]]:
     """An arrangement in which all targets are seen well from the first camera; else the best."""
@@ -176,7 +192,7 @@ def _arrange(
             if pose is not None
         ]
         light = np.array([rng.uniform(-0.9, 0.2), rng.uniform(-0.9, -0.1), rng.uniform(1.2, 1.7)])
-        world, path = World(bodies, _room(rng), light), _camera_path(frames, rng)
+        world, path = World(bodies, _room(rng), light), draft_path(rng)
         if any(pose is None for pose in poses[:targets]):
             continue
         ideal = world.view(small, path[0], lit=False)
@@ -212,33 +228,26 @@ def _tone(rng: np.random.Generator) -> tuple[int, int, int]:
     return tones[rng.integers(len(tones))]
 
 
-def _camera_path(frames: int, rng: np.random.Generator) -> list[Array]:
-    """Poses (4, 4) world_from_cam on an arc around the table, looking at its middle."""
-    azimuth, elevation = rng.uniform(-0.35, 0.35), rng.uniform(0.6, 0.85)
-    distance, roll = rng.uniform(0.72, 0.84), rng.uniform(-0.05, 0.05)
-    target = np.array([*rng.uniform(-0.02, 0.02, 2), 0.04])
-    return [
-        _look_at(target, azimuth + np.deg2rad(1.5) * index, elevation, distance, roll)
-        for index in range(frames)
-    ]
+def _changed(
+    world: World, share: float, occluder_before: Array | None, lifted: int | None
+) -> World:
+    """The world at ``share`` [0, 1] of the sequence: the same unless something moves in it.
 
-
-def _look_at(
-    target: Array, azimuth: float, elevation: float, distance: float, roll: float
-) -> Array:
-    away = np.array(
-        [
-            np.sin(azimuth) * np.cos(elevation),
-            -np.cos(azimuth) * np.cos(elevation),
-            np.sin(elevation),
-        ]
-    )
-    right = np.cross([0, 0, 1.0], away)
-    right /= np.linalg.norm(right)
-    axes = np.stack([right, np.cross(-away, right), -away], axis=1)  # x right, y down, z forward
-    c, s = np.cos(roll), np.sin(roll)
-    rotation = axes @ np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
-    return se3.from_rotation_translation(rotation, target + distance * away)
+    Args:
+        occluder_before: (4, 4) pose of the camera before which the board passes.
+        lifted: index of the body that is lifted.
+    """
+    if occluder_before is None and lifted is None:
+        return world
+    bodies = list(world.bodies)
+    if lifted is not None:
+        body = bodies[lifted]
+        bodies[lifted] = replace(body, world_from_obj=paths.lifted(body.world_from_obj, share))
+    if occluder_before is not None:
+        board = paths.occluder()
+        scene = RayScene(board.vertices, board.faces, board.colors)
+        bodies.append(Body(scene, paths.occluder_pose(share, occluder_before)))
+    return World(bodies, world.boards, world.light)
 
 
 def _photograph(
@@ -247,13 +256,15 @@ def _photograph(
     camera: CameraIntrinsics,
     world_from_cam: Array,
     sensor: noise.Sensor,
+    tint: noise.Tint,
     index: int,
     rng: np.random.Generator,
 ) -> SyntheticView:
     ideal = world.view(camera, world_from_cam, lit=False)
     fine = world.view(camera.scaled(_SUPERSAMPLING), world_from_cam)
     size = (camera.width, camera.height)
-    rgb = noise.photograph(cv2.resize(fine.rgb, size, interpolation=cv2.INTER_AREA), sensor, rng)
+    soft = cv2.resize(fine.rgb, size, interpolation=cv2.INTER_AREA)
+    rgb = noise.photograph(soft, sensor, tint, rng)
     depth = noise.measure_depth(ideal, world, camera, world_from_cam, sensor, rng)
     cam_from_world = se3.inverse(world_from_cam)
     truth = []
