@@ -2,24 +2,30 @@
 
 The released weights were trained with CUDA operators whose index choices matter (PointNet++
 operators, Qi et al. 2017); these functions choose the same indices. The ``plain`` forms are torch
-for any device, of fixed shapes, so that nothing waits for the GPU; on the CPU, compiled loops
-(``point_ops_cpu``) do the same without the intermediate arrays.
+for any device, of fixed shapes, so that nothing waits for the GPU; compiled loops do the same
+without the intermediate arrays: ``point_ops_cpu`` on the CPU, ``point_ops_triton`` on CUDA.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import logging
 from collections.abc import Sequence
+from functools import lru_cache
+from types import ModuleType
 
 import torch
 from torch import Tensor
 
 from sam6d_ros.models import point_ops_cpu
 
+_LOG = logging.getLogger(__name__)
 # The CUDA kernel reduces with at most this many threads; the reduction decides ties.
 MAX_LANES = 512
 FAR = 1e10  # squared distance before any point is chosen
 
 
+@lru_cache(maxsize=16)
 def tie_order(count: int, device: torch.device | str = "cpu") -> Tensor:
     """Indices (count,) int64 in the order in which the CUDA reduction prefers tied candidates.
 
@@ -49,11 +55,15 @@ def furthest_point_sampling(points: Tensor, count: int) -> Tensor:
     Returns:
         (B, count) int64 indices.
     """
-    if points.device.type != "cpu":
+    if points.device.type == "cpu":
+        order = tie_order(points.shape[1]).numpy()
+        found = point_ops_cpu.sample_furthest(points.detach().float().numpy(), order, count)
+        return torch.from_numpy(found)
+    kernels = cuda_kernels(points.device)
+    if kernels is None:
         return plain_sampling(points, count)
-    order = tie_order(points.shape[1]).numpy()
-    found = point_ops_cpu.sample_furthest(points.detach().float().numpy(), order, count)
-    return torch.from_numpy(found)
+    order = tie_order(points.shape[1], points.device)
+    return kernels.sample_furthest(points, order, count)
 
 
 def plain_sampling(points: Tensor, count: int) -> Tensor:
@@ -124,13 +134,14 @@ def ball_queries(
     queries: Tensor, points: Tensor, radii: Sequence[float], counts: Sequence[int]
 ) -> list[Tensor]:
     """:func:`ball_query` for several radii."""
-    if points.device.type != "cpu":
+    balls = [(squared_radius(r), n) for r, n in zip(radii, counts, strict=True)]
+    if points.device.type == "cpu":
+        given = (queries.detach().float().numpy(), points.detach().float().numpy())
+        return [torch.from_numpy(point_ops_cpu.first_within(*given, *ball)) for ball in balls]
+    kernels = cuda_kernels(points.device)
+    if kernels is None:
         return plain_ball_queries(queries, points, radii, counts)
-    given = (queries.detach().float().numpy(), points.detach().float().numpy())
-    return [
-        torch.from_numpy(point_ops_cpu.first_within(*given, squared_radius(radius), count))
-        for radius, count in zip(radii, counts, strict=True)
-    ]
+    return [kernels.first_within(queries, points, *ball) for ball in balls]
 
 
 def plain_ball_queries(
@@ -139,6 +150,43 @@ def plain_ball_queries(
     """:func:`ball_queries` by torch operations alone; the distances are computed once."""
     squared = squared_distances(queries, points)
     return [first_neighbours(squared, r, n) for r, n in zip(radii, counts, strict=True)]
+
+
+@lru_cache(maxsize=8)
+def cuda_kernels(device: torch.device) -> ModuleType | None:
+    """The Triton kernels, once they have chosen the same points on this device as torch alone.
+
+    None where triton is not installed (it comes with torch for CUDA), where the kernels cannot
+    be compiled, or where they disagree; the last two are logged.
+    """
+    if device.type != "cuda" or importlib.util.find_spec("triton") is None:
+        return None
+    try:
+        from sam6d_ros.models import point_ops_triton
+
+        agree = kernels_agree(point_ops_triton, device)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # whatever a compiler of another version may raise
+        _LOG.warning("point operators by torch alone, Triton's do not run: %s", error)
+        return None
+    if not agree:
+        _LOG.warning("point operators by torch alone: Triton's choose other points on %s", device)
+        return None
+    return point_ops_triton
+
+
+def kernels_agree(kernels: ModuleType, device: torch.device, total: int = 3000) -> bool:
+    """Whether these kernels choose the same as torch alone from two clouds with many ties."""
+    random = torch.Generator().manual_seed(0)
+    points = torch.rand(2, total, 3, generator=random)
+    points[1] = (points[1] * 8).floor()
+    points = points.to(device)
+    chosen = kernels.sample_furthest(points, tie_order(total, device), 64)
+    queries = torch.cat([points[:, :40], points[:, :1] + 99], dim=1)
+    found = kernels.first_within(queries, points, squared_radius(0.3), 24)
+    expected = plain_ball_queries(queries, points, (0.3,), (24,))[0]
+    return torch.equal(chosen, plain_sampling(points, 64)) and torch.equal(found, expected)
 
 
 def gather_rows(values: Tensor, index: Tensor) -> Tensor:
