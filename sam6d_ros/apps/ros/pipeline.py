@@ -6,23 +6,49 @@ Masks then go from node to node by default; every other topic is remapped as usu
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Lock
+from weakref import WeakValueDictionary
 
 from rclpy.node import Node
 
 from sam6d_ros.apps.ros import engines, spin
 from sam6d_ros.apps.ros.pose_node import PoseNode
 from sam6d_ros.apps.ros.segmentation_node import SegmentationNode
+from sam6d_ros.config import PipelineConfig
+from sam6d_ros.runtime.engine import Engine
 
 MASKS_REMAPPING = ("--ros-args", "-r", "~/masks:=segmentation_node/masks")
+
+
+def shared(build_engine: engines.EngineBuilder) -> engines.EngineBuilder:
+    """A builder that gives nodes with equal settings one engine, with both halves.
+
+    It lives as long as one of them keeps it.
+    """
+    engines_in_use: WeakValueDictionary[object, Engine] = WeakValueDictionary()
+    one_at_a_time = Lock()
+
+    def build(config: PipelineConfig, objects_file: Path, cache_dir: Path, _role: str) -> Engine:
+        key = (config, objects_file, cache_dir)
+        with one_at_a_time:
+            engine = engines_in_use.get(key)
+            if engine is None:
+                engine = build_engine(config, objects_file, cache_dir, "full")
+                engines_in_use[key] = engine
+            return engine
+
+    return build
 
 
 def factories(
     build_engine: engines.EngineBuilder = engines.build,
 ) -> list[Callable[[], Node]]:
-    """What makes the two nodes."""
+    """What makes the two nodes, around one engine."""
+    build_shared = shared(build_engine)
     return [
-        lambda: SegmentationNode(build_engine),
-        lambda: PoseNode(build_engine, cli_args=MASKS_REMAPPING),
+        lambda: SegmentationNode(build_shared),
+        lambda: PoseNode(build_shared, cli_args=MASKS_REMAPPING),
     ]
 
 

@@ -10,7 +10,7 @@ from tf2_ros import TransformBroadcaster
 from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import MarkerArray
 
-from sam6d_ros.apps.ros import camera_input, conversions, engines, spin
+from sam6d_ros.apps.ros import camera_input, conversions, engines, spin, vision_node
 from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
 from sam6d_ros.apps.ros.frame_store import FrameStore, Match
 from sam6d_ros.apps.ros.parameters import Parameter
@@ -23,7 +23,7 @@ from sam6d_ros.visualize import draw_poses
 BYTES_PER_MB = 1_000_000
 
 PARAMETERS = (
-    *engines.PARAMETERS,
+    *vision_node.PARAMETERS,
     *camera_input.PARAMETERS,
     Parameter(
         "frame_store_mb",
@@ -45,18 +45,37 @@ class PoseNode(VisionNode[Match]):
         cli_args: Sequence[str] | None = None,
     ) -> None:
         super().__init__("pose_node", "pose", PARAMETERS, build_engine, cli_args)
-        self._detections = self.create_publisher(Detection3DArray, "~/detections", RESULTS)
-        self._markers = self.create_publisher(MarkerArray, "~/markers", RESULTS)
-        self._overlay = self.create_publisher(Image, "~/overlay", RESULTS)
+        self._detections = self.create_lifecycle_publisher(
+            Detection3DArray, "~/detections", RESULTS
+        )
+        self._markers = self.create_lifecycle_publisher(MarkerArray, "~/markers", RESULTS)
+        self._overlay = self.create_lifecycle_publisher(Image, "~/overlay", RESULTS)
         self._tf = TransformBroadcaster(self)
-        self._store = FrameStore(self.get_parameter("frame_store_mb").value * BYTES_PER_MB)
-        self._input = CameraInput(self, self.status, self._on_frame)
-        self.create_subscription(InstanceMaskArray, "~/masks", self._on_masks, RESULTS)
-        self.activate()
+        self._forget_frames()
 
-    def configured(self) -> None:
+    def open_inputs(self) -> None:
+        """Listen to the camera and to the masks."""
+        self._input = CameraInput(self, self.status, self._on_frame)
+        self._masks = self.create_subscription(
+            InstanceMaskArray, "~/masks", self._on_masks, RESULTS
+        )
+
+    def close_inputs(self) -> None:
+        """Listen no more."""
+        self._input.close()
+        self.destroy_subscription(self._masks)
+        self._forget_frames()
+
+    def objects_changed(self) -> None:
         """Make what is made once per object."""
         self._mesh_markers = conversions.MeshMarkers(self.engine.objects)
+
+    def released(self) -> None:
+        """Forget it."""
+        self._mesh_markers = conversions.MeshMarkers({})
+
+    def _forget_frames(self) -> None:
+        self._store = FrameStore(self.get_parameter("frame_store_mb").value * BYTES_PER_MB)
 
     def _on_frame(self, frame: CameraMessages) -> None:
         if match := self._store.add_frame(frame):
@@ -88,7 +107,7 @@ class PoseNode(VisionNode[Match]):
 
     def _publish_views(self, frame: Frame, poses: PoseEstimates, header: Header) -> None:
         """TF, and what is only made when somebody looks."""
-        if self.get_parameter("publish_tf").value and len(poses):
+        if self.active and self.get_parameter("publish_tf").value and len(poses):
             prefix = self.get_parameter("tf_prefix").value
             self._tf.sendTransform(conversions.transforms_from_poses(poses, header, prefix))
         if self._markers.get_subscription_count():

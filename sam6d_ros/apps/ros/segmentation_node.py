@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
-from sam6d_ros.apps.ros import camera_input, conversions, engines, spin
+from sam6d_ros.apps.ros import camera_input, conversions, engines, spin, vision_node
 from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
 from sam6d_ros.apps.ros.vision_node import RESULTS, VisionNode
 from sam6d_ros.msg import InstanceMaskArray
@@ -17,7 +17,7 @@ from sam6d_ros.types import Frame
 
 SIZE_DOUBT_EVERY_S = 60.0
 
-PARAMETERS = (*engines.PARAMETERS, *camera_input.PARAMETERS)
+PARAMETERS = (*vision_node.PARAMETERS, *camera_input.PARAMETERS)
 
 
 class SegmentationNode(VisionNode[CameraMessages]):
@@ -29,11 +29,17 @@ class SegmentationNode(VisionNode[CameraMessages]):
         cli_args: Sequence[str] | None = None,
     ) -> None:
         super().__init__("segmentation_node", "segmentation", PARAMETERS, build_engine, cli_args)
-        self._masks = self.create_publisher(InstanceMaskArray, "~/masks", RESULTS)
-        self._boxes = self.create_publisher(Detection2DArray, "~/detections", RESULTS)
-        self._labels = self.create_publisher(Image, "~/label_image", RESULTS)
+        self._masks = self.create_lifecycle_publisher(InstanceMaskArray, "~/masks", RESULTS)
+        self._boxes = self.create_lifecycle_publisher(Detection2DArray, "~/detections", RESULTS)
+        self._labels = self.create_lifecycle_publisher(Image, "~/label_image", RESULTS)
+
+    def open_inputs(self) -> None:
+        """Listen to the camera."""
         self._input = CameraInput(self, self.status, self.submit)
-        self.activate()
+
+    def close_inputs(self) -> None:
+        """Listen no more."""
+        self._input.close()
 
     def process(self, item: CameraMessages, trace: Trace) -> str:
         """Segment one frame and publish the result with the colour image's header."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 
@@ -16,6 +17,17 @@ from sam6d_ros.errors import Sam6dError
 
 RCLError = rclpy_implementation.RCLError
 
+# One for messages and one for services, beside one per node for a transition that loads.
+SHARED_THREADS = 2
+
+
+@runtime_checkable
+class Stoppable(Protocol):
+    """A node with callbacks that may wait for its own threads."""
+
+    def stop(self) -> None:
+        """Let those callbacks end."""
+
 
 def run(factories: Sequence[Callable[[], Node]], args: Sequence[str] | None = None) -> int:
     """Spin the nodes that the factories make; the exit status is 1 when one refuses to start."""
@@ -23,9 +35,7 @@ def run(factories: Sequence[Callable[[], Node]], args: Sequence[str] | None = No
     rclpy.init(args=None if args is None else list(args))
     log_bridge.install()
     nodes: list[Node] = []
-    # One thread suffices for one node: its slow work has a thread of its own.
-    several = len(factories) > 1
-    executor = MultiThreadedExecutor() if several else SingleThreadedExecutor()
+    executor = MultiThreadedExecutor(len(factories) + SHARED_THREADS)
     try:
         for factory in factories:
             nodes.append(factory())
@@ -41,6 +51,10 @@ def run(factories: Sequence[Callable[[], Node]], args: Sequence[str] | None = No
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     finally:
+        for node in nodes:
+            if isinstance(node, Stoppable):
+                node.stop()
+        executor.shutdown()
         for node in nodes:
             node.destroy_node()
         rclpy.try_shutdown()

@@ -22,6 +22,8 @@ STALE_AFTER_S = 5.0
 class State(Enum):
     """What a node is doing; the value is the text that diagnostics show."""
 
+    UNCONFIGURED = "unconfigured"
+    INACTIVE = "inactive"
     LOADING = "loading"
     LOAD_FAILED = "loading failed"
     WAITING = "waiting for input"
@@ -31,6 +33,8 @@ class State(Enum):
 
 
 LEVELS = {
+    State.UNCONFIGURED: DiagnosticStatus.WARN,
+    State.INACTIVE: DiagnosticStatus.OK,
     State.LOADING: DiagnosticStatus.WARN,
     State.LOAD_FAILED: DiagnosticStatus.ERROR,
     State.WAITING: DiagnosticStatus.WARN,
@@ -91,7 +95,8 @@ class NodeStatus:
         if handling.with_traceback:
             text += "\n" + "".join(traceback.format_exception(error))
         severity = "error" if loading else handling.severity
-        self.log(severity, text, key=type(error).__name__)
+        # a load fails rarely, and each failure wants its reason
+        self.log(severity, text, key=text if loading else type(error).__name__)
 
     def log(self, severity: str, text: str, key: str, every_s: float = THROTTLE_S) -> None:
         """Log, but at most once per ``every_s`` for one key.
