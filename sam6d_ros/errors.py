@@ -6,6 +6,7 @@ Sam6dError
 │   ├── InvalidCamera       intrinsics
 │   ├── InvalidMesh         a CAD file: missing, empty, huge, of unclear unit
 │   ├── InvalidObjects      the objects file
+│   ├── InvalidGrasps       the grasp file
 │   ├── InvalidConfig       a parameter out of its range
 │   ├── InvalidDataset      a BOP folder
 │   └── InvalidBag          a ROS 2 bag
@@ -37,6 +38,10 @@ class InvalidMesh(InvalidInput):
 
 class InvalidObjects(InvalidInput):
     """The objects file is unusable."""
+
+
+class InvalidGrasps(InvalidInput):
+    """The grasp file is unusable."""
 
 
 class InvalidConfig(InvalidInput):
