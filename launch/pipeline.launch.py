@@ -3,6 +3,7 @@
     ros2 launch sam6d_ros pipeline.launch.py objects_file:=/path/to/objects.yaml camera_ns:=/camera
 
 `--show-args` lists the arguments. An argument left empty keeps what the parameter file says.
+`tracking:=true` adds the tracking node, `one_process:=true` puts the first two into one process.
 """
 
 import os
@@ -16,6 +17,8 @@ from launch_ros.actions import Node
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 PROFILE = "FASTDDS_DEFAULT_PROFILES_FILE"
+MASKS = ("~/masks", "segmentation_node/masks")
+ESTIMATES = ("~/estimates", "pose_node/detections")
 
 ARGUMENTS = {
     "namespace": ("", "namespace of the nodes and their topics"),
@@ -30,6 +33,10 @@ ARGUMENTS = {
     "objects_file": ("", "YAML file that names the CAD models"),
     "backend": ("", "auto, sam6d or geometric"),
     "device": ("", "auto, cpu or cuda[:N]"),
+    "max_rate_hz": ("", "most frames per second that are searched"),
+    "tracking": ("false", "also follow the objects from frame to frame"),
+    "one_process": ("false", "segmentation and poses in one process, for a small computer"),
+    "autostart": ("true", "false leaves the nodes unconfigured, for a lifecycle manager"),
     "use_sim_time": ("false", "take the time from /clock (simulation, bags)"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
     "rviz": ("false", "also start RViz"),
@@ -37,49 +44,75 @@ ARGUMENTS = {
 }
 
 
-def nodes(context: LaunchContext) -> list[Node]:
-    """The two nodes, with the launch arguments filled in."""
-    value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+def switched_on(context: LaunchContext, argument: str) -> bool:
+    """Whether a true-or-false argument is true."""
+    return IfCondition(LaunchConfiguration(argument)).evaluate(context)
+
+
+def parameters(context: LaunchContext, value: dict[str, str]) -> dict[str, object]:
+    """The parameters that launch arguments set, over those of the parameter file."""
     given = {name: value[name] for name in ("objects_file", "backend", "device") if value[name]}
-    given["use_sim_time"] = value["use_sim_time"].lower() == "true"
+    if value["max_rate_hz"]:
+        given["max_rate_hz"] = float(value["max_rate_hz"])
+    return {**given, **{n: switched_on(context, n) for n in ("use_sim_time", "autostart")}}
 
-    def camera_topic(argument: str) -> str:
-        topic = value[argument]
-        return topic if topic.startswith("/") else f"{value['camera_ns'].rstrip('/')}/{topic}"
 
-    remappings = [
-        ("~/rgb", camera_topic("rgb_topic")),
-        ("~/depth", camera_topic("depth_topic")),
-        ("~/camera_info", camera_topic("info_topic")),
+def camera_remappings(value: dict[str, str]) -> list[tuple[str, str]]:
+    """From the nodes' inputs to the camera's topics."""
+
+    def topic(argument: str) -> str:
+        name = value[argument]
+        return name if name.startswith("/") else f"{value['camera_ns'].rstrip('/')}/{name}"
+
+    return [
+        ("~/rgb", topic("rgb_topic")),
+        ("~/depth", topic("depth_topic")),
+        ("~/camera_info", topic("info_topic")),
     ]
-    masks = [("~/masks", "segmentation_node/masks")]
+
+
+def nodes(context: LaunchContext) -> list[Node]:
+    """The processes, with the launch arguments filled in."""
+    value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    tracking = switched_on(context, "tracking")
+    # Where the tracking node follows the objects, their frames are its to publish.
+    no_tf = {"publish_tf": False} if tracking else {}
+    if switched_on(context, "one_process"):
+        started = [("pipeline", [], no_tf)]  # it connects its two nodes itself
+    else:
+        started = [("segmentation_node", [], {}), ("pose_node", [MASKS], no_tf)]
+    if tracking:
+        started.append(("tracking_node", [ESTIMATES], {}))
     return [
         Node(
             package="sam6d_ros",
             executable=name,
-            name=name,
+            name=None if name == "pipeline" else name,
             namespace=value["namespace"],
-            parameters=[value["params_file"], given],
-            remappings=remappings + own,
+            parameters=[value["params_file"], parameters(context, value) | own_parameters],
+            remappings=camera_remappings(value) + own_remappings,
             arguments=["--ros-args", "--log-level", value["log_level"]],
             output="screen",
         )
-        for name, own in (("segmentation_node", []), ("pose_node", masks))
+        for name, own_remappings, own_parameters in started
     ]
 
 
-def rviz() -> Node:
-    """RViz with our displays, whose topics follow the namespace."""
-    return Node(
-        package="rviz2",
-        executable="rviz2",
-        namespace=LaunchConfiguration("namespace"),
-        arguments=["-d", str(CONFIG / "pipeline.rviz"), "-f", LaunchConfiguration("fixed_frame")],
-        remappings=[
-            (f"/pose_node/{topic}", f"pose_node/{topic}") for topic in ("markers", "overlay")
-        ],
-        condition=IfCondition(LaunchConfiguration("rviz")),
-    )
+def rviz(context: LaunchContext) -> list[Node]:
+    """RViz with our displays, on the topics of the node that shows the poses."""
+    shown = "tracking_node" if switched_on(context, "tracking") else "pose_node"
+    fixed_frame = LaunchConfiguration("fixed_frame")
+    return [
+        Node(
+            package="rviz2",
+            executable="rviz2",
+            namespace=LaunchConfiguration("namespace"),
+            arguments=["-d", str(CONFIG / "pipeline.rviz"), "-f", fixed_frame],
+            remappings=[
+                (f"/pose_node/{topic}", f"{shown}/{topic}") for topic in ("markers", "overlay")
+            ],
+        )
+    ]
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -95,6 +128,6 @@ def generate_launch_description() -> LaunchDescription:
             *declared,
             *(SetEnvironmentVariable(PROFILE, path) for path in profile),
             OpaqueFunction(function=nodes),
-            rviz(),
+            OpaqueFunction(function=rviz, condition=IfCondition(LaunchConfiguration("rviz"))),
         ]
     )

@@ -2,13 +2,14 @@
 
     ros2 launch sam6d_ros replay.launch.py path:=DATASET/test/000001 objects_file:=objects.yaml
 
-Takes the arguments of pipeline.launch.py as well.
+Takes the arguments of pipeline.launch.py as well (`tracking:=true` follows the objects).
 """
 
 from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
+from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -17,17 +18,20 @@ PIPELINE = Path(__file__).with_name("pipeline.launch.py")
 
 
 def camera(context: LaunchContext) -> list[Node]:
-    """The replay node, which waits until the other two are ready."""
+    """The replay node, which waits until the others are ready."""
     value = {
         name: LaunchConfiguration(name).perform(context)
         for name in ("namespace", "camera_ns", "path", "rate_hz", "frame_id", "log_level")
     }
     prefix = f"/{value['namespace'].strip('/')}".rstrip("/")
+    listeners = ["segmentation_node", "pose_node"]
+    if IfCondition(LaunchConfiguration("tracking")).evaluate(context):
+        listeners.append("tracking_node")
     parameters = {
         "path": value["path"],
         "rate_hz": float(value["rate_hz"]),
         "frame_id": value["frame_id"],
-        "wait_for": [f"{prefix}/segmentation_node/ready", f"{prefix}/pose_node/ready"],
+        "wait_for": [f"{prefix}/{name}/ready" for name in listeners],
     }
     return [
         Node(

@@ -1,76 +1,275 @@
-"""The launch files, where a ROS distribution brings `launch`; a named skip where none does."""
+"""The launch files, started where a ROS distribution brings `launch`; one named skip elsewhere.
 
+What they would start is put aside by packages of the same names, whose programs note what they
+were told.
+"""
+
+import json
 import os
+import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 
-launch = pytest.importorskip(
-    "launch", reason="`launch` comes with a ROS 2 distribution only; the package index has none"
+pytest.importorskip(  # not "launch" itself: our folder of that name passes for a package
+    "launch.actions",
+    reason="`launch` comes with a ROS 2 distribution only; the package index has none",
 )
-pytest.importorskip("launch_ros", reason="`launch_ros` comes with a ROS 2 distribution only")
+import launch
 
-LAUNCH = Path(__file__).resolve().parents[2] / "launch"
+REPO = Path(__file__).resolve().parents[2]
+FILES = sorted(path.name for path in (REPO / "launch").glob("*.launch.py"))
+CAMERAS = ("realsense.launch.py", "zed.launch.py", "orbbec.launch.py")
 EXPECTED = {
     "camera_ns", "objects_file", "backend", "device", "rviz", "use_sim_time", "log_level",
     "namespace",
 }  # fmt: skip
+NOTE_WHAT_IT_WAS_TOLD = f"""#!{sys.executable}
+import json, pathlib, sys
+files = [pathlib.Path(b) for a, b in zip(sys.argv, sys.argv[1:]) if a == "--params-file"]
+here = pathlib.Path(__file__)
+note = {{"arguments": sys.argv[1:], "parameters": [f.read_text() for f in files]}}
+here.with_suffix(".json").write_text(json.dumps(note))
+"""
+DRIVER = """
+import json, pathlib
+from launch import LaunchDescription
+from launch.actions import OpaqueFunction
+
+def note(context):
+    told = dict(context.launch_configurations) | {"profile": "FASTDDS_DEFAULT_PROFILES_FILE" in
+                                                 context.environment}
+    pathlib.Path(__file__).with_suffix(".json").write_text(json.dumps(told))
+
+def generate_launch_description():
+    return LaunchDescription([OpaqueFunction(function=note)])
+"""
 
 
-def description(name):
-    from launch.launch_description_sources import PythonLaunchDescriptionSource
+class Ground:
+    """A prefix of packages whose programs and launch files only note how they were started."""
 
-    source = PythonLaunchDescriptionSource(str(LAUNCH / name))
-    return source.get_launch_description(launch.LaunchContext())
+    def __init__(self, prefix: Path) -> None:
+        self.prefix = prefix
+        for name in ("segmentation_node", "pose_node", "tracking_node", "replay_node", "pipeline"):
+            self.program("sam6d_ros", name)
+        self.program("rviz2", "rviz2")
+
+    def package(self, name):
+        index = self.prefix / "share/ament_index/resource_index/packages"
+        index.mkdir(parents=True, exist_ok=True)
+        (index / name).touch()
+        return self.prefix / "share" / name
+
+    def program(self, package, name):
+        self.package(package)
+        path = self.prefix / "lib" / package / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(NOTE_WHAT_IT_WAS_TOLD)
+        path.chmod(0o755)
+
+    def driver(self, package, file):
+        path = self.package(package) / "launch" / file
+        path.parent.mkdir(parents=True)
+        path.write_text(DRIVER)
+        return path.with_suffix(".json")
+
+    def start(self, name, **arguments):
+        """Run a launch file until all has ended; what each program was told, by its name."""
+        service = launch.LaunchService(noninteractive=True)
+        source = launch.launch_description_sources.PythonLaunchDescriptionSource
+        service.include_launch_description(
+            launch.LaunchDescription(
+                [
+                    launch.actions.IncludeLaunchDescription(
+                        source(str(REPO / "launch" / name)), launch_arguments=arguments.items()
+                    )
+                ]
+            )
+        )
+        assert service.run() == 0
+        return {path.stem: Told(**json.loads(path.read_text())) for path in self.notes()}
+
+    def notes(self):
+        return sorted((self.prefix / "lib").glob("*/*.json"))
 
 
-def started(name, **arguments):
-    """The executables that a launch file starts, in order."""
-    from launch_ros.actions import Node
+class Told:
+    """The arguments of one program, read as rclpy reads them."""
 
-    context = launch.LaunchContext()
-    context.launch_configurations.update(arguments)
-    found, todo = [], list(description(name).entities)
-    while todo:
-        entity = todo.pop(0)
-        if not isinstance(entity, Node):
-            todo = (entity.visit(context) or []) + todo  # in order: arguments come first
-        elif entity.condition is None or entity.condition.evaluate(context):
-            found.append(entity.node_executable)
-    return found
+    def __init__(self, arguments, parameters):
+        rules = [b for a, b in pairwise(arguments) if a in ("-r", "-f")]
+        self.remapped = dict(rule.split(":=") for rule in rules if ":=" in rule)
+        self.arguments, self.parameters = arguments, {}
+        for file in parameters:  # later ones win; launch_ros writes tuples
+            for node, section in yaml.load(file, yaml.FullLoader).items():
+                self.parameters.update(
+                    {(node, k): v for k, v in section["ros__parameters"].items()}
+                )
 
-
-def test_the_pipeline_has_the_promised_arguments():
-    names = {argument.name for argument in description("pipeline.launch.py").get_launch_arguments()}
-    assert names >= EXPECTED
+    def parameter(self, name):
+        """The value given last, whichever name of the node it was given for."""
+        return [value for (_, key), value in self.parameters.items() if key == name][-1]
 
 
-def test_every_argument_has_a_default_so_that_nothing_is_required_but_files():
-    required = [
-        argument.name
-        for name in ("pipeline.launch.py", "replay.launch.py")
-        for argument in description(name).get_launch_arguments()
-        if argument.default_value is None
-    ]
-    assert required == ["path"]
+@pytest.fixture
+def ground(tmp_path, monkeypatch):
+    path = os.environ.get("AMENT_PREFIX_PATH", "")
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"{tmp_path}{os.pathsep}{path}")
+    monkeypatch.setenv("ROS_LOG_DIR", str(tmp_path / "log"))
+    monkeypatch.delenv("FASTDDS_DEFAULT_PROFILES_FILE", raising=False)
+    return Ground(tmp_path)
+
+
+def declared(name):
+    source = launch.launch_description_sources.PythonLaunchDescriptionSource
+    description = source(str(REPO / "launch" / name)).get_launch_description(launch.LaunchContext())
+    return {argument.name: argument for argument in description.get_launch_arguments()}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_launch_file_has_the_promised_arguments(name):
+    assert set(declared(name)) >= EXPECTED
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_argument_has_a_default_so_that_nothing_is_required_but_files(name):
+    required = [n for n, argument in declared(name).items() if argument.default_value is None]
+    assert required == (["path"] if name == "replay.launch.py" else [])
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "executables"),
+    ("name", "arguments", "programs"),
     [
-        ("pipeline.launch.py", {}, ["segmentation_node", "pose_node"]),
-        ("pipeline.launch.py", {"rviz": "true"}, ["segmentation_node", "pose_node", "rviz2"]),
-        ("replay.launch.py", {"path": "/data"}, ["segmentation_node", "pose_node", "replay_node"]),
+        ("pipeline.launch.py", {}, {"segmentation_node", "pose_node"}),
+        ("pipeline.launch.py", {"one_process": "true"}, {"pipeline"}),
+        ("pipeline.launch.py", {"rviz": "true"}, {"segmentation_node", "pose_node", "rviz2"}),
+        ("tracking.launch.py", {}, {"segmentation_node", "pose_node", "tracking_node"}),
+        ("tracking.launch.py", {"one_process": "true"}, {"pipeline", "tracking_node"}),
+        ("zed.launch.py", {"tracking": "1"}, {"segmentation_node", "pose_node", "tracking_node"}),
+        ("replay.launch.py", {"path": "/data"}, {"segmentation_node", "pose_node", "replay_node"}),
     ],
 )
-def test_the_nodes_are_separate_processes(name, arguments, executables):
-    assert started(name, **arguments) == executables
+def test_each_program_is_a_process_of_its_own(ground, name, arguments, programs):
+    assert set(ground.start(name, **arguments)) == programs
 
 
-def test_the_fast_dds_profile_is_set_unless_the_user_has_one(monkeypatch):
-    monkeypatch.delenv("FASTDDS_DEFAULT_PROFILES_FILE", raising=False)
-    started("pipeline.launch.py")
+def test_arguments_become_parameters_over_those_of_the_file(ground):
+    told = ground.start(
+        "pipeline.launch.py", objects_file="/o.yaml", backend="geometric", max_rate_hz="2",
+        use_sim_time="true", log_level="debug", namespace="left",
+    )  # fmt: skip
+    for name, node in told.items():
+        assert node.parameter("objects_file") == "/o.yaml"
+        assert node.parameter("backend") == "geometric"
+        assert node.parameter("max_rate_hz") == 2.0
+        assert node.parameter("use_sim_time") is True
+        assert node.parameter("min_score") == 0.5, "of config/pipeline.yaml"
+        assert node.remapped["__ns"] == "/left"
+        assert node.remapped["__node"] == name
+        assert "debug" in node.arguments
+    assert told["pose_node"].remapped["~/masks"] == "segmentation_node/masks"
+    assert told["pose_node"].parameter("publish_tf") is True
+
+
+def test_the_tracking_node_hears_the_pose_node_and_publishes_the_frames_in_its_place(ground):
+    told = ground.start("tracking.launch.py")
+    assert told["tracking_node"].remapped["~/estimates"] == "pose_node/detections"
+    assert told["pose_node"].parameter("publish_tf") is False
+    assert told["tracking_node"].parameter("publish_tf") is True
+    assert told["segmentation_node"].parameter("max_rate_hz") == 1.0
+    both = ground.start("tracking.launch.py", one_process="true", max_rate_hz="0.5")
+    assert both["pipeline"].parameter("publish_tf") is False
+    assert both["pipeline"].parameter("max_rate_hz") == 0.5
+
+
+def test_the_replay_waits_for_every_node_that_listens(ground):
+    told = ground.start("replay.launch.py", path="/data", namespace="cell", rate_hz="2")
+    replay = told["replay_node"]
+    ready = ["/cell/segmentation_node/ready", "/cell/pose_node/ready"]
+    assert list(replay.parameter("wait_for")) == ready
+    assert (replay.parameter("path"), replay.parameter("rate_hz")) == ("/data", 2.0)
+    assert replay.remapped["__ns"] == "/camera"
+    replay = ground.start("replay.launch.py", path="/data", tracking="true")["replay_node"]
+    assert "/tracking_node/ready" in replay.parameter("wait_for")
+
+
+@pytest.mark.parametrize(
+    ("name", "topics"),
+    [
+        (
+            "realsense.launch.py",
+            ["/camera/camera/color/image_raw", "/camera/camera/aligned_depth_to_color/image_raw",
+             "/camera/camera/color/camera_info"],
+        ),
+        (
+            "zed.launch.py",
+            ["/zed/zed_node/rgb/color/rect/image", "/zed/zed_node/depth/depth_registered",
+             "/zed/zed_node/rgb/color/rect/camera_info"],
+        ),
+        (
+            "orbbec.launch.py",
+            ["/camera/color/image_raw", "/camera/depth/image_raw", "/camera/color/camera_info"],
+        ),
+    ],
+)  # fmt: skip
+def test_the_nodes_hear_the_camera_by_the_names_of_its_driver(ground, name, topics):
+    for node in ground.start(name, tracking="true").values():
+        assert [node.remapped[f"~/{t}"] for t in ("rgb", "depth", "camera_info")] == topics
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "file", "arguments", "expected"),
+    [
+        (
+            "realsense.launch.py", "realsense2_camera", "rs_launch.py",
+            {"camera_ns": "/left_arm/d435", "serial_no": "_1234"},
+            {"camera_namespace": "left_arm", "camera_name": "d435", "align_depth.enable": "true",
+             "enable_sync": "true", "serial_no": "_1234"},
+        ),
+        (
+            "zed.launch.py", "zed_wrapper", "zed_camera.launch.py", {"namespace": "cell"},
+            {"camera_name": "zed", "node_name": "zed_node", "camera_model": "zed2i",
+             "namespace": ""},
+        ),
+        (
+            "orbbec.launch.py", "orbbec_camera", "femto_bolt.launch.py",
+            {"camera_model": "femto_bolt"},
+            {"camera_name": "camera", "depth_registration": "true", "enable_frame_sync": "true"},
+        ),
+    ],
+)  # fmt: skip
+def test_the_driver_is_started_as_the_topics_need_it(
+    ground, name, package, file, arguments, expected
+):
+    note = ground.driver(package, file)
+    ground.start(name, **arguments)
+    assert not note.exists(), "only when asked"
+    told = ground.start(name, driver="true", **arguments)
+    driver = json.loads(note.read_text())
+    assert {key: driver[key] for key in expected} == expected
+    assert driver["profile"], "the Fast DDS profile reaches the driver's process"
+    namespace = arguments.get("namespace", "")
+    assert told["pose_node"].remapped.get("__ns", "/").strip("/") == namespace
+
+
+def test_rviz_shows_the_node_that_has_the_poses(ground):
+    told = ground.start("tracking.launch.py", rviz="true", namespace="cell")["rviz2"]
+    assert told.remapped["/pose_node/markers"] == "tracking_node/markers"
+    assert ground.start("pipeline.launch.py", rviz="true")["rviz2"].remapped["/pose_node/overlay"]
+
+
+def test_a_switch_that_is_neither_true_nor_false_is_refused(ground):
+    with pytest.raises(AssertionError):  # the launch service ends with status 1
+        ground.start("pipeline.launch.py", tracking="perhaps")
+    assert ground.notes() == []
+
+
+def test_the_fast_dds_profile_is_set_unless_the_user_has_one(ground, monkeypatch):
+    ground.start("pipeline.launch.py")
     assert Path(os.environ["FASTDDS_DEFAULT_PROFILES_FILE"]).is_file()
     monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", "/my/own.xml")
-    started("pipeline.launch.py")
+    ground.start("pipeline.launch.py")
     assert os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] == "/my/own.xml"
