@@ -2,8 +2,9 @@
 
     python engine_double.py segmentation_node|pose_node|pipeline --ros-args …
 
-The objects are a red and a green box, whatever the objects file says. "Seen" is every pixel of an
-object's colour; the "pose" is the mean of the seen points, turned by what the object's name fixes.
+The objects are a red and a green box when the objects file is called "unused", else those of the
+file. "Seen" is every pixel of an object's colour; the "pose" is the mean of the seen points, turned
+by what the object's name fixes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from sam6d_ros.apps.ros.engines import share_folder
+from sam6d_ros.cad.objects import load_objects
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import back_project
 from sam6d_ros.pipeline import PoseEstimation, Segmentation
@@ -22,14 +25,19 @@ from sam6d_ros.types import Detection, Detections, PoseEstimate, PoseEstimates, 
 
 COLOURS = {"red_box": (255, 0, 0), "green_box": (0, 255, 0)}
 TURNS = {"red_box": [0.1, 0.2, 0.3], "green_box": [-0.4, 0.0, 0.5]}
+NO_TURN = [0.0, 0.0, 0.0]
 OBJ_FROM_BOX = se3.exp([0.01, 0.02, 0.03, 0, 0, np.pi / 2])
 BOX_SIZE = (0.2, 0.1, 0.05)
 NOT_IN_VIEW = "no pixel has the colour of an object"
 
 
 def models():
+    """A red and a green box."""
     base = replace(box_model(BOX_SIZE), obj_from_box=OBJ_FROM_BOX)
-    return [replace(base, name=name) for name in COLOURS]
+    return [
+        replace(base, name=name, colors=np.full((8, 3), colour, np.uint8))
+        for name, colour in COLOURS.items()
+    ]
 
 
 class OneProposal:
@@ -42,7 +50,7 @@ class ColourScorer:
         """Nothing to prepare."""
 
     def score(self, frame, proposals, objects):
-        masks = {m.name: (frame.rgb == COLOURS[m.name]).all(-1) for m in objects}
+        masks = {m.name: (frame.rgb == m.colors[0]).all(-1) for m in objects}
         found = tuple(Detection(n, 0.5, mask) for n, mask in masks.items() if mask.any())
         return Detections(found, "" if found else NOT_IN_VIEW)
 
@@ -56,7 +64,7 @@ class CentroidEstimator:
         items = []
         for found in detections.items:
             centre = points[found.mask & (frame.depth > 0)].mean(0)
-            pose = se3.exp([*centre, *TURNS[found.class_id]])
+            pose = se3.exp([*centre, *TURNS.get(found.class_id, NO_TURN)])
             items.append(
                 PoseEstimate(found.class_id, 0.75, pose, None, found.mask, found.instance_id)
             )
@@ -74,7 +82,12 @@ def build(config, objects_file, cache_dir, role):
         segmentation=Segmentation(OneProposal(), ColourScorer()),
         pose_estimation=PoseEstimation(stage, stage),
     )
-    for model in models():
+    unused = objects_file.name == "unused"
+    for model in (
+        models()
+        if unused
+        else load_objects(objects_file, cache_dir=cache_dir, resolve_package=share_folder)
+    ):
         engine.add_object(model)
     return engine
 
