@@ -67,13 +67,18 @@ def lab_of(rgb: NDArray[np.uint8], blur_px: float) -> NDArray[np.float32]:
     return cv2.cvtColor(smooth.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
 
 
-def normal_map(depth: NDArray[np.float32], camera: CameraIntrinsics) -> NDArray[np.float32]:
+def normal_map(
+    depth: NDArray[np.float32], camera: CameraIntrinsics, corner_xy: tuple[int, int] = (0, 0)
+) -> NDArray[np.float32]:
     """Unit normals (H, W, 3) towards the camera of a depth image in metres; 0 where unknown.
+
+    ``corner_xy`` is the pixel of the camera's image where a part of it begins.
 
     Inverse depth is linear in the pixel coordinates of a plane, so a linear fit of 1/z over the
     neighbours on the same surface gives the plane without a bias from perspective.
     """
-    return _normals(depth, camera.fx, camera.fy, camera.cx, camera.cy)
+    x, y = corner_xy
+    return _normals(depth, camera.fx, camera.fy, camera.cx - x, camera.cy - y)
 
 
 @njit(parallel=True, cache=True, fastmath=True)

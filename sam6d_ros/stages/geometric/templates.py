@@ -120,7 +120,7 @@ def _build_view(model: ObjectModel, rotation: NDArray[np.float64]) -> dict[str, 
     ).T
     anchor_rows, anchor_cols = _anchor_pixels(pixels).T
     normals_obj = (view.normals_cam @ rotation).astype(np.float32)
-    lab = _masked_lab(view.rgb, view.mask)
+    lab = masked_lab(view.rgb, view.mask)
     return {
         "anchors": view.points_obj[anchor_rows, anchor_cols],
         "anchor_normals": normals_obj[anchor_rows, anchor_cols],
@@ -153,7 +153,7 @@ def _anchor_pixels(pixels: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.stack([pixels[((pixels - goal) ** 2).sum(1).argmin()] for goal in goals])
 
 
-def _masked_lab(rgb: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+def masked_lab(rgb: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Colours smoothed inside the mask only: the background must not bleed in."""
     weight = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 1.0)[..., None]
     smooth = cv2.GaussianBlur((rgb * mask[..., None]).astype(np.float32), (0, 0), 1.0)

@@ -1,0 +1,211 @@
+"""The compiled inner loop of tracking: rendered surface points onto depth and colour together."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from sam6d_ros.stages.geometric.kernels import rotate_by_vector, solve_spd6
+
+MIN_POINTS = 12.0  # weight of the matches below which a step proves nothing
+COLOR_SIGMA = (9.0, 6.0, 6.0)  # L*a*b* units: what lamp, paint and blur leave of a right match
+COLOR_CUT = 3.0  # sigmas beyond which a colour says nothing
+GAIN_VARIANCE = 40.0  # (L*a*b* units)²: a channel that varies less has no gain to estimate
+GAIN_LIMITS = (0.4, 1.6)
+
+
+@njit(cache=True, fastmath=True)
+def align(  # type: ignore[no-untyped-def]
+    depth, depth_camera, lab, lab_camera, points, normals, colors, centre, rotation, translation,
+    gates, sigma, color_weight, prior
+):  # fmt: skip
+    """Move ``rotation`` (3, 3) and ``translation`` (3,) in place onto the frame.
+
+    Args:
+        depth: (H, W) metres with its (fx, fy, cx, cy); likewise the colours ``lab`` (h, w, 3).
+        points, normals, colors: (N, 3) float32 of the rendered surface, object frame.
+        gates: metres by which a match may be off, one per iteration.
+        sigma: standard deviation of the depth, metres.
+        color_weight: of one colour match against one depth match; 0 leaves colour out.
+        prior: (6,) information that ties the pose to where it started.
+
+    Returns:
+        The (6, 6) information of the last iteration about the centre (shift, turn; camera axes),
+        all zero when too little matched.
+    """
+    count = len(points)
+    at = np.empty((count, 3))
+    color_at = np.empty((count, 3))
+    matched = np.empty(count, np.bool_)
+    information = np.zeros((6, 6))
+    vector = np.zeros(6)
+    step = np.zeros(6)
+    total = np.zeros(6)
+    turned = np.empty((3, 3))
+    for gate in gates:
+        information[:] = 0.0
+        vector[:] = 0.0
+        used = _depth_terms(
+            depth, depth_camera, points, normals, centre, rotation, translation, gate, sigma, at,
+            matched, information, vector,
+        )  # fmt: skip
+        if used < MIN_POINTS:
+            information[:] = 0.0
+            return information
+        if color_weight > 0.0:
+            _color_terms(
+                lab, lab_camera, at, matched, colors, centre, rotation, translation, color_weight,
+                color_at, information, vector,
+            )  # fmt: skip
+        damped = information.copy()
+        for p in range(6):
+            damped[p, p] += prior[p]
+            vector[p] -= prior[p] * total[p]
+        if not solve_spd6(damped, vector, step):
+            information[:] = 0.0
+            return information
+        rotate_by_vector(step[3:], rotation, turned)
+        for i in range(3):
+            c = translation[i] + step[i]
+            for j in range(3):
+                c += (rotation[i, j] - turned[i, j]) * centre[j]
+            translation[i] = c
+        rotation[:] = turned
+        total += step  # small turns add up like vectors
+    return information
+
+
+@njit(cache=True, fastmath=True)
+def _depth_terms(  # type: ignore[no-untyped-def]
+    depth, camera, points, normals, centre, rot, trans, gate, sigma, at, matched, information,
+    vector
+):  # fmt: skip
+    """Point to plane, with the model's normals; remembers where each point lies."""
+    height, width = depth.shape
+    fx, fy, cx, cy = camera
+    scale = 1.0 / (sigma * sigma)
+    c = np.empty(3)
+    for i in range(3):
+        c[i] = trans[i] + rot[i, 0] * centre[0] + rot[i, 1] * centre[1] + rot[i, 2] * centre[2]
+    jac = np.empty(6)
+    used = 0.0
+    for i in range(len(points)):
+        matched[i] = False
+        px, py, pz = points[i, 0], points[i, 1], points[i, 2]
+        x = rot[0, 0] * px + rot[0, 1] * py + rot[0, 2] * pz + trans[0]
+        y = rot[1, 0] * px + rot[1, 1] * py + rot[1, 2] * pz + trans[1]
+        z = rot[2, 0] * px + rot[2, 1] * py + rot[2, 2] * pz + trans[2]
+        at[i, 0], at[i, 1], at[i, 2] = x, y, z
+        if z <= 0:
+            continue
+        u, v = math.floor(fx * x / z + cx + 0.5), math.floor(fy * y / z + cy + 0.5)
+        if u < 0 or v < 0 or u >= width or v >= height:
+            continue
+        zo = depth[int(v), int(u)]
+        if zo <= 0 or abs(zo - z) > gate:
+            continue
+        nx, ny, nz = normals[i, 0], normals[i, 1], normals[i, 2]
+        mx = rot[0, 0] * nx + rot[0, 1] * ny + rot[0, 2] * nz
+        my = rot[1, 0] * nx + rot[1, 1] * ny + rot[1, 2] * nz
+        mz = rot[2, 0] * nx + rot[2, 1] * ny + rot[2, 2] * nz
+        e = mx * ((u - cx) / fx * zo - x) + my * ((v - cy) / fy * zo - y) + mz * (zo - z)
+        w = (1.0 - ((zo - z) / gate) ** 2) ** 2  # Tukey
+        matched[i] = True
+        used += w
+        w *= scale
+        rx, ry, rz = x - c[0], y - c[1], z - c[2]
+        jac[0], jac[1], jac[2] = mx, my, mz
+        jac[3] = ry * mz - rz * my
+        jac[4] = rz * mx - rx * mz
+        jac[5] = rx * my - ry * mx
+        _accumulate(jac, e, w, information, vector)
+    return used
+
+
+@njit(cache=True, fastmath=True)
+def _color_terms(  # type: ignore[no-untyped-def]
+    lab, camera, at, matched, colors, centre, rot, trans, weight, seen, information, vector
+):  # fmt: skip
+    """Colours of the matched points against the image, each channel up to gain and offset."""
+    height, width = lab.shape[:2]
+    fx, fy, cx, cy = camera
+    count = len(at)
+    for i in range(count):
+        if not matched[i]:
+            continue
+        u, v = fx * at[i, 0] / at[i, 2] + cx, fy * at[i, 1] / at[i, 2] + cy
+        if u < 1 or v < 1 or u >= width - 2 or v >= height - 2:
+            matched[i] = False
+            continue
+        for ch in range(3):
+            seen[i, ch] = _bilinear(lab, u, v, ch)
+    c = np.empty(3)
+    for i in range(3):
+        c[i] = trans[i] + rot[i, 0] * centre[0] + rot[i, 1] * centre[1] + rot[i, 2] * centre[2]
+    jac = np.empty(6)
+    for ch in range(3):
+        gain, offset = _gain(colors, seen, matched, ch)
+        sigma = COLOR_SIGMA[ch]
+        scale = weight / (sigma * sigma)
+        cut = COLOR_CUT * sigma
+        for i in range(count):
+            if not matched[i]:
+                continue
+            e = gain * colors[i, ch] + offset - seen[i, ch]
+            if abs(e) > cut:
+                continue
+            x, y, z = at[i, 0], at[i, 1], at[i, 2]
+            u, v = fx * x / z + cx, fy * y / z + cy
+            gu = 0.5 * (_bilinear(lab, u + 1, v, ch) - _bilinear(lab, u - 1, v, ch))
+            gv = 0.5 * (_bilinear(lab, u, v + 1, ch) - _bilinear(lab, u, v - 1, ch))
+            mx, my = gu * fx / z, gv * fy / z
+            mz = -(mx * x + my * y) / z
+            rx, ry, rz = x - c[0], y - c[1], z - c[2]
+            jac[0], jac[1], jac[2] = mx, my, mz
+            jac[3] = ry * mz - rz * my
+            jac[4] = rz * mx - rx * mz
+            jac[5] = rx * my - ry * mx
+            _accumulate(jac, e, scale * (1.0 - (e / cut) ** 2) ** 2, information, vector)
+
+
+@njit(cache=True, fastmath=True)
+def _gain(colors, seen, matched, ch):  # type: ignore[no-untyped-def]
+    """Gain and offset that bring the model's colours nearest to the image's."""
+    n = 0.0
+    sm = ss = smm = sms = 0.0
+    for i in range(len(colors)):
+        if matched[i]:
+            m, s = colors[i, ch], seen[i, ch]
+            n += 1.0
+            sm += m
+            ss += s
+            smm += m * m
+            sms += m * s
+    if n < 1.0:
+        return 1.0, 0.0
+    variance = smm / n - (sm / n) ** 2
+    covariance = sms / n - sm / n * ss / n
+    # towards 1 where the channel hardly varies
+    gain = (covariance + GAIN_VARIANCE) / (variance + GAIN_VARIANCE)
+    gain = min(max(gain, GAIN_LIMITS[0]), GAIN_LIMITS[1])
+    return gain, ss / n - gain * sm / n
+
+
+@njit(cache=True, fastmath=True, inline="always")
+def _bilinear(image, u, v, ch):  # type: ignore[no-untyped-def]
+    height, width = image.shape[:2]
+    x, y = min(max(int(u), 0), width - 2), min(max(int(v), 0), height - 2)
+    a, b = u - x, v - y
+    return (1 - b) * ((1 - a) * image[y, x, ch] + a * image[y, x + 1, ch]) + b * (
+        (1 - a) * image[y + 1, x, ch] + a * image[y + 1, x + 1, ch]
+    )
+
+
+@njit(cache=True, fastmath=True, inline="always")
+def _accumulate(jac, e, w, information, vector):  # type: ignore[no-untyped-def]
+    for p in range(6):
+        vector[p] += w * jac[p] * e
+        for q in range(6):
+            information[p, q] += w * jac[p] * jac[q]

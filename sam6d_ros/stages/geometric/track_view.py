@@ -1,0 +1,105 @@
+"""What tracking looks at: the part of a frame around an object, and the object as it appears."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.geometry import se3
+from sam6d_ros.geometry.camera import CameraIntrinsics, project
+from sam6d_ros.stages.geometric.scene import SceneMaps, lab_of, normal_map
+from sam6d_ros.stages.geometric.templates import masked_lab
+from sam6d_ros.types import Frame
+
+MARGIN = 0.2  # of the object's size in the image, on each side
+MARGIN_PX = 10
+MAX_PIXELS = 7000  # of a window: a larger part of the image is reduced by a whole factor
+MIN_SIDE_PX = 4
+BLUR_PX = 1.0  # at the window's size
+BOX = (np.indices((2, 2, 2)).reshape(3, -1).T - 0.5).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Window:
+    """The part of a frame where an object is looked for.
+
+    Attributes:
+        scene: the frame, reduced by a whole factor, with depth, normals and colour in the window
+            only: to prepare whole images would take longer than all the rest.
+        roi_xywh: the window in it, pixels.
+    """
+
+    scene: SceneMaps
+    roi_xywh: tuple[int, int, int, int]
+
+
+def window_around(
+    frame: Frame, model: ObjectModel, cam_from_obj: NDArray[np.float64]
+) -> Window | None:
+    """The part of the frame where the object is expected; None when it is out of the image."""
+    corners = se3.transform(model.obj_from_box, BOX * model.box_size)
+    pixels = project(frame.camera, se3.transform(cam_from_obj, corners))
+    if np.isnan(pixels).any():
+        return None
+    low, high = pixels.min(0), pixels.max(0)
+    margin = MARGIN * (high - low) + MARGIN_PX
+    size = np.array([frame.camera.width, frame.camera.height])
+    low, high = np.clip(low - margin, 0, size), np.clip(high + margin, 0, size)
+    factor = max(1, int(np.ceil(np.sqrt(np.prod(high - low) / MAX_PIXELS))))
+    (x0, y0), (x1, y1) = (low // factor).astype(int), (high // factor).astype(int)
+    if min(x1 - x0, y1 - y0) < MIN_SIDE_PX:
+        return None
+    return _looked_into(frame, (int(x0), int(y0), int(x1 - x0), int(y1 - y0)), factor)
+
+
+def _looked_into(frame: Frame, roi_xywh: tuple[int, int, int, int], factor: int) -> Window:
+    x0, y0, columns, rows = roi_xywh
+    whole, half = frame.camera, (factor - 1) / 2
+    camera = CameraIntrinsics(
+        whole.fx / factor, whole.fy / factor, (whole.cx - half) / factor,
+        (whole.cy - half) / factor, whole.width // factor, whole.height // factor,
+    )  # fmt: skip
+    full = np.s_[factor * y0 : factor * (y0 + rows), factor * x0 : factor * (x0 + columns)]
+    rgb, depth = frame.rgb[full], frame.depth[full]
+    if factor > 1:  # depth must not be averaged across edges; colour must, or it aliases
+        depth = depth[factor // 2 :: factor, factor // 2 :: factor]
+        rgb = cv2.resize(rgb, (columns, rows), interpolation=cv2.INTER_AREA)
+    shape, part = (camera.height, camera.width), np.s_[y0 : y0 + rows, x0 : x0 + columns]
+    scene = SceneMaps(
+        camera, np.zeros(shape, np.float32), np.zeros((*shape, 3), np.float32),
+        np.zeros((*shape, 3), np.float32), 1 / factor,
+    )  # fmt: skip
+    scene.depth[part] = depth
+    scene.lab[part] = lab_of(np.ascontiguousarray(rgb), BLUR_PX)
+    scene.normals[part] = normal_map(np.ascontiguousarray(depth), camera, (x0, y0))
+    return Window(scene, roi_xywh)
+
+
+@dataclass(frozen=True)
+class Surface:
+    """N points of the object that a camera sees.
+
+    Attributes:
+        points, normals: (N, 3) float32, object frame, metres.
+        lab: (N, 3) float32 colours, as blurred as those of the window.
+    """
+
+    points: NDArray[np.float32]
+    normals: NDArray[np.float32]
+    lab: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+def surface_seen(model: ObjectModel, window: Window, cam_from_obj: NDArray[np.float64]) -> Surface:
+    """The surface that a camera sees, a point per pixel, without the rim (its depth is ragged)."""
+    view = model.scene.render(window.scene.camera, cam_from_obj, window.roi_xywh)
+    inner = cv2.erode(view.mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    normals = view.normals_cam[inner] @ cam_from_obj[:3, :3].astype(np.float32)
+    lab = masked_lab(view.rgb, view.mask)[inner]
+    return Surface(view.points_obj[inner], np.ascontiguousarray(normals), lab)
