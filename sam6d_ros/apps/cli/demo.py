@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sam6d_ros.apps.cli.options import add_command
-from sam6d_ros.errors import BackendUnavailable
+from sam6d_ros.apps.cli.options import add_command, ros_modules
 
 DESCRIPTION = """\
 Start replay, segmentation and pose nodes as processes over DDS, wait for the poses, compare them
@@ -31,11 +30,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Hand over to the ROS shell, which needs ROS 2."""
-    try:
+    with ros_modules("demo"):
         from sam6d_ros.apps.ros.demo import run_demo
-    except ModuleNotFoundError as error:
-        raise BackendUnavailable(
-            f"the demo needs ROS 2 and {error.name} is not installed; run `make setup` or source "
-            "your ROS 2 distribution"
-        ) from error
     return int(run_demo(dataset=args.dataset, scene=args.scene, out=args.out, seed=args.seed))

@@ -15,11 +15,11 @@ from sam6d_ros.apps.cli.options import (
     CONSOLE,
     add_backend_options,
     add_command,
+    add_rejection_options,
     build_engine,
     result_console,
 )
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import InvalidMesh
 from sam6d_ros.pipeline import Trace
 from sam6d_ros.runtime.plausibility import size_doubt
@@ -63,18 +63,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     add_backend_options(parser)
     group = parser.add_argument_group("result")
     group.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
-    group.add_argument(
-        "--min-score",
-        type=float,
-        default=PipelineConfig.min_score,
-        help="reject poses that score lower (default: %(default)s)",
-    )
-    group.add_argument(
-        "--max-instances",
-        type=int,
-        default=PipelineConfig.max_instances,
-        help="most instances per object (default: %(default)s)",
-    )
+    add_rejection_options(group)
     group.add_argument("--debug", action="store_true", help="write the debug/ folder too")
     parser.set_defaults(run=run)
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from sam6d_ros import __version__
-from sam6d_ros.apps.cli import demo, estimate, evaluate, onboard, weights
+from sam6d_ros.apps.cli import demo, estimate, evaluate, offline, onboard, record, replay, weights
 from sam6d_ros.apps.threads import share_the_cores
 from sam6d_ros.errors import InvalidInput, Sam6dError
 
@@ -22,6 +22,9 @@ DESCRIPTION = """\
   sam6d onboard    check CAD models: unit, size, symmetries
   sam6d weights    list, verify, fetch the released checkpoints of the networks
   sam6d demo       the whole ROS 2 graph on a made-up scene or on a dataset
+  sam6d offline    find objects in the frames of a ROS 2 bag, without a graph
+  sam6d replay     play a bag into the ROS graph
+  sam6d record     write topics of the ROS graph into a bag
 
 Poses are camera_from_object: they take a point of the CAD model (metres, its own origin) into
 the camera optical frame (x right, y down, z forward, metres)."""
@@ -64,7 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"sam6d_ros {__version__}")
     parser.add_argument("-v", "--verbose", action="store_true", help="say what is being done")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (estimate, evaluate, onboard, weights, demo):
+    for module in (estimate, evaluate, onboard, weights, demo, offline, replay, record):
         module.add_parser(commands)
     return parser
 

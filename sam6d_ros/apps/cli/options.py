@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -12,6 +13,7 @@ from sam6d_ros.cad.cache import default_cache_dir
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import BACKENDS, PipelineConfig
 from sam6d_ros.config_sam6d import Sam6dConfig
+from sam6d_ros.errors import BackendUnavailable
 from sam6d_ros.runtime.engine import Engine
 
 # People read stderr; stdout carries only results.
@@ -41,6 +43,38 @@ def add_command(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     return parser
+
+
+@contextmanager
+def ros_modules(command: str) -> Iterator[None]:
+    """Around imports that need ROS 2, or a package that only some commands need.
+
+    Raises:
+        BackendUnavailable: one of them is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise BackendUnavailable(
+            f"`sam6d {command}` needs ROS 2 and {error.name} is not installed; run `make setup` or "
+            "source your ROS 2 distribution (bags also need `pip install rosbags`)"
+        ) from error
+
+
+def add_rejection_options(parser: argparse._ActionsContainer) -> None:
+    """Which poses are kept."""
+    parser.add_argument(
+        "--min-score",
+        type=float,
+        default=PipelineConfig.min_score,
+        help="reject poses that score lower (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-instances",
+        type=int,
+        default=PipelineConfig.max_instances,
+        help="most instances per object (default: %(default)s)",
+    )
 
 
 def add_backend_options(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,170 @@
+"""`sam6d offline`: the objects in every frame of a bag, without a running graph."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from sam6d_ros.apps.cli.bag_options import (
+    add_storage_option,
+    non_negative,
+    positive_int,
+    topic_name,
+)
+from sam6d_ros.apps.cli.bag_summary import BagSummary
+from sam6d_ros.apps.cli.estimate import NOTHING_FOUND, refuse_doubtful
+from sam6d_ros.apps.cli.objects import add_unit_option, load_models
+from sam6d_ros.apps.cli.options import (
+    CONSOLE,
+    add_backend_options,
+    add_command,
+    add_rejection_options,
+    build_engine,
+    result_console,
+    ros_modules,
+)
+from sam6d_ros.errors import InvalidBag
+
+if TYPE_CHECKING:
+    from sam6d_ros.apps.ros.bags.offline import OfflineRun
+
+REASONS_SHOWN = 5
+
+DESCRIPTION = """\
+Find objects in the frames of a ROS 2 bag (MCAP or SQLite), as fast as the machine can, without a
+running ROS graph. Writes a new bag to --out with what the nodes would publish:
+
+  /pose_node/detections      vision_msgs/Detection3DArray
+  /segmentation_node/masks   sam6d_ros/InstanceMaskArray
+  /tf                        tf2_msgs/TFMessage
+
+and in the same folder poses.json and poses.csv. The camera's topics are found by type, encoding
+and name when that leaves no choice. Frames that cannot be used are counted by their reason.
+
+examples:
+  sam6d offline --bag table --out poses --objects objects.yaml
+  sam6d offline --bag table --out poses --cad mug.ply --every 10 --keep-input
+  sam6d offline --bag table --out poses --objects objects.yaml --rgb-topic /cam/rgb \\
+      --depth-topic /cam/depth --info-topic /cam/info
+
+exit codes: 0 found, 3 nothing found in any frame, 2 bad input, 1 frames broke the engine"""
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Register the subcommand."""
+    parser = add_command(commands, "offline", "find objects in the frames of a bag", DESCRIPTION)
+    group = parser.add_argument_group("input")
+    group.add_argument(
+        "--bag", type=Path, required=True, metavar="BAG", help="folder of the bag, or .mcap, .db3"
+    )
+    for name, what in (("rgb", "colour images"), ("depth", "depth images"), ("info", "CameraInfo")):
+        group.add_argument(
+            f"--{name}-topic", type=topic_name, default="", metavar="TOPIC", help=what
+        )
+    group.add_argument(
+        "--slop-s",
+        type=non_negative,
+        default=0.02,
+        metavar="S",
+        help="largest difference of paired stamps (default: %(default)s); 0 pairs equal ones only",
+    )
+    group.add_argument(
+        "--every", type=positive_int, default=1, metavar="N", help="use every N-th frame"
+    )
+    group = parser.add_argument_group("objects (at least one)")
+    group.add_argument(
+        "--cad", type=Path, action="append", default=[], metavar="FILE", help="PLY, OBJ, STL, GLB"
+    )
+    group.add_argument("--objects", type=Path, metavar="YAML", help="objects file with names")
+    add_unit_option(group)
+    add_backend_options(parser)
+    group = parser.add_argument_group("result")
+    group.add_argument("--out", type=Path, required=True, metavar="BAG", help="folder to make")
+    add_storage_option(group)
+    group.add_argument(
+        "--keep-input", action="store_true", help="copy all topics of the bag into the result"
+    )
+    group.add_argument(
+        "--tf-prefix", default="", metavar="TEXT", help="put before every TF child frame's name"
+    )
+    add_rejection_options(group)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read, estimate, write, tell."""
+    with ros_modules("offline"):
+        from sam6d_ros.apps.ros.bags.offline import OfflineRun
+        from sam6d_ros.apps.ros.bags.reader import BagReader
+        from sam6d_ros.apps.ros.bags.signals import Interruption
+        from sam6d_ros.apps.ros.bags.topics import camera_topics
+        from sam6d_ros.apps.ros.bags.writer import BagWriter
+    with BagReader(args.bag) as bag:
+        camera = camera_topics(bag, args.rgb_topic, args.depth_topic, args.info_topic)
+        CONSOLE.print("camera: " + ", ".join(t.name for t in camera.all()), markup=False)
+        models = load_models(args, args.cad)
+        engine = build_engine(args, models, args.min_score, args.max_instances)
+        with BagWriter(args.out, args.storage) as writer, Interruption() as interruption:
+            work = OfflineRun(
+                *(bag, camera, engine, writer),
+                every=args.every,
+                slop_s=args.slop_s,
+                keep_input=args.keep_input,
+                tf_prefix=args.tf_prefix,
+            )
+            with progress_bar() as bar, BagSummary(args.out, args.bag, models) as summary:
+                task = bar.add_task("messages", total=work.messages)
+                for result in work.results(lambda: interruption.asked, lambda: bar.advance(task)):
+                    if not summary.frames:
+                        refuse_doubtful(models, result.frame)
+                    summary.add(result.frame, result.poses)
+    if interruption.asked:
+        CONSOLE.print(f"interrupted; what was done is in {args.out}", markup=False)
+    tell(args.out, work, summary)
+    return exit_code(args, work, summary)
+
+
+def progress_bar() -> Progress:
+    """Messages read of those in the bag."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    return Progress(*columns, TimeRemainingColumn(), console=CONSOLE)
+
+
+def tell(out: Path, work: OfflineRun, summary: BagSummary) -> None:
+    """What was found, and what could not be used."""
+    show_reasons("messages could not be read", work.source.unreadable)
+    show_reasons("frames could not be used", work.bad)
+    show_reasons("frames broke the engine", work.failed)
+    result_console().print(
+        f"{summary.poses} poses in {summary.frames} of {work.used} frames "
+        f"({work.sets} in the bag); see {out}/poses.csv, {out}/poses.json",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def show_reasons(what: str, reasons: Counter[str]) -> None:
+    """The number of cases, and the most frequent reasons."""
+    if not reasons:
+        return
+    CONSOLE.print(f"{reasons.total()} {what}:", markup=False)
+    for reason, count in reasons.most_common(REASONS_SHOWN):
+        CONSOLE.print(f"  {count} × {reason}", markup=False, soft_wrap=True)
+
+
+def exit_code(args: argparse.Namespace, work: OfflineRun, summary: BagSummary) -> int:
+    """See the help.
+
+    Raises:
+        InvalidBag: not one frame could be used.
+    """
+    if work.failed:
+        return 1
+    if not summary.frames:
+        reasons = work.bad.most_common(1) or [(work.source.problem(), 0)]
+        raise InvalidBag(f"{args.bag}: no frame could be used: {reasons[0][0]}")
+    return 0 if summary.poses else NOTHING_FOUND

@@ -1,0 +1,85 @@
+"""`sam6d record`: topics of the ROS graph into a bag."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from sam6d_ros.apps.cli.bag_options import add_storage_option, positive, topic_name
+from sam6d_ros.apps.cli.options import (
+    CONSOLE,
+    add_command,
+    ros_modules,
+)
+from sam6d_ros.errors import InvalidConfig
+
+NOTHING_RECORDED = 3
+LOOK_AROUND_EVERY_S = 0.2
+
+DESCRIPTION = """\
+Write topics of the ROS graph into a ROS 2 bag, as they come, until Ctrl-C or --duration. Topics
+may appear later. Messages that were sent but did not arrive are counted.
+
+examples:
+  sam6d record --out table /camera/color/image_raw /camera/color/camera_info
+  sam6d record --out results --all --storage sqlite3
+  sam6d record --out results --duration 10 --use-sim-time /pose_node/detections /tf"""
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Register the subcommand."""
+    parser = add_command(commands, "record", "write topics into a bag", DESCRIPTION)
+    parser.add_argument(
+        "topics", type=topic_name, nargs="*", metavar="TOPIC", help="what to record"
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="all topics that are not hidden, as they appear"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="BAG", help="folder to make")
+    add_storage_option(parser)
+    parser.add_argument(
+        "--duration", type=positive, metavar="S", help="end after S seconds (default: at Ctrl-C)"
+    )
+    parser.add_argument(
+        "--use-sim-time", action="store_true", help="note the time of /clock, from when it runs"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Record until told to stop, close the bag, tell."""
+    with ros_modules("record"):
+        from sam6d_ros.apps.ros.bags.recorder import Recorder
+        from sam6d_ros.apps.ros.bags.session import GraphSession
+        from sam6d_ros.apps.ros.bags.signals import Interruption
+        from sam6d_ros.apps.ros.bags.writer import BagWriter
+    if args.all == bool(args.topics):
+        raise InvalidConfig("name the topics to record, or give --all")
+    with (
+        Interruption() as interruption,
+        GraphSession("sam6d_record", args.use_sim_time) as session,
+        BagWriter(args.out, args.storage) as writer,
+    ):
+        recorder = Recorder(session.node, writer, args.topics or None)
+        CONSOLE.print(f"recording into {args.out}; Ctrl-C ends it", markup=False)
+        end_s = time.monotonic() + (args.duration or float("inf"))
+        look_s = 0.0
+        while not interruption.asked and (now_s := time.monotonic()) < end_s:
+            # In simulated time nothing can be dated before the clock runs.
+            if now_s >= look_s and session.node.get_clock().now().nanoseconds:
+                recorder.look_around()
+                look_s = now_s + LOOK_AROUND_EVERY_S
+            session.spin_once()
+    tell(args.out, writer.counts, recorder.lost, recorder.missing())
+    return 0 if any(writer.counts.values()) else NOTHING_RECORDED
+
+
+def tell(out: Path, counts: dict[str, int], lost: dict[str, int], missing: list[str]) -> None:
+    """What was recorded, what was lost, what never came."""
+    for topic, count in sorted(counts.items()):
+        note = f", {lost[topic]} lost" if topic in lost else ""
+        CONSOLE.print(f"{topic}: {count} messages{note}", markup=False)
+    for topic in missing:
+        CONSOLE.print(f"{topic}: nobody published it", markup=False)
+    CONSOLE.print(f"{sum(counts.values())} messages in {out}", markup=False)

@@ -1,0 +1,128 @@
+"""Which topics of a bag are the camera: given by name, or found by type, encoding and name."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sam6d_ros.apps.ros.bags.reader import BagReader, Topic
+from sam6d_ros.apps.ros.conversions.frames import COLOUR_ENCODINGS, DEPTH_ENCODINGS
+from sam6d_ros.errors import InvalidBag, InvalidFrame
+
+IMAGE, CAMERA_INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CameraInfo"
+# Names that drivers give to what we want, tried when the encoding leaves several.
+COLOUR_WORDS = ("color", "colour", "rgb")
+REGISTERED_WORDS = ("aligned_depth", "registered", "depth_to_")
+# Pictures that this package itself publishes are no camera.
+OWN_PICTURES = ("overlay", "label_image")
+
+
+@dataclass(frozen=True)
+class CameraTopics:
+    """The three topics of one registered RGB-D camera."""
+
+    rgb: Topic
+    depth: Topic
+    info: Topic
+
+    def all(self) -> tuple[Topic, Topic, Topic]:
+        """Colour, depth, intrinsics."""
+        return (self.rgb, self.depth, self.info)
+
+
+def camera_topics(bag: BagReader, rgb: str, depth: str, info: str) -> CameraTopics:
+    """The camera of a bag; an empty name is looked for.
+
+    Raises:
+        InvalidBag: a name is not in the bag, or what is looked for is not there or not unique;
+            the message lists the candidates and the option to decide.
+    """
+    images = [_Image(topic, _encoding(bag, topic)) for topic in bag.topics if _is_image(topic)]
+    chosen_rgb = _given(bag, rgb, IMAGE) if rgb else _find_rgb(bag, images)
+    chosen_depth = _given(bag, depth, IMAGE) if depth else _find_depth(bag, images)
+    chosen_info = _given(bag, info, CAMERA_INFO) if info else _find_info(bag, chosen_rgb)
+    if chosen_rgb == chosen_depth:
+        raise InvalidBag(f"{rgb} cannot be the colour and the depth image; give two topics")
+    return CameraTopics(chosen_rgb, chosen_depth, chosen_info)
+
+
+def _given(bag: BagReader, name: str, type_name: str) -> Topic:
+    """The topic of this name, if it is of the right type."""
+    topic = bag.topic(name)
+    if topic.type_name != type_name:
+        raise InvalidBag(f"{bag.path}: {name} is a {topic.type_name}; expected {type_name}")
+    return topic
+
+
+@dataclass(frozen=True)
+class _Image:
+    topic: Topic
+    encoding: str
+
+    def __str__(self) -> str:
+        return f"{self.topic.name} ({self.encoding or 'unreadable'}, {self.topic.count} messages)"
+
+
+def _is_image(topic: Topic) -> bool:
+    own = topic.name.rsplit("/", 1)[-1] in OWN_PICTURES
+    return topic.type_name == IMAGE and topic.count > 0 and not own
+
+
+def _encoding(bag: BagReader, topic: Topic) -> str:
+    """The encoding of the first image; empty when it cannot be read."""
+    for recorded in itertools.islice(bag.messages([topic]), 1):
+        try:
+            return str(recorded.message().encoding)
+        except InvalidFrame:
+            return ""
+    return ""
+
+
+def _find_rgb(bag: BagReader, images: Sequence[_Image]) -> Topic:
+    found = [image for image in images if image.encoding in COLOUR_ENCODINGS]
+    coloured = [image for image in found if image.encoding != "mono8"]
+    return _only(bag, "colour image", "--rgb-topic", coloured or found, _named(COLOUR_WORDS))
+
+
+def _find_depth(bag: BagReader, images: Sequence[_Image]) -> Topic:
+    found = [image for image in images if image.encoding in DEPTH_ENCODINGS]
+    return _only(bag, "depth image", "--depth-topic", found, _named(REGISTERED_WORDS))
+
+
+def _find_info(bag: BagReader, rgb: Topic) -> Topic:
+    found = [_Image(t, "CameraInfo") for t in bag.topics if t.type_name == CAMERA_INFO and t.count]
+    # image_transport's convention: camera_info stands beside the image it belongs to.
+    beside = rgb.name.rsplit("/", 1)[0] + "/"
+    return _only(
+        bag, "CameraInfo", "--info-topic", found, lambda topic: topic.name.startswith(beside)
+    )
+
+
+def _named(words: Sequence[str]) -> Callable[[Topic], bool]:
+    return lambda topic: any(word in topic.name for word in words)
+
+
+def _only(
+    bag: BagReader,
+    what: str,
+    option: str,
+    found: Sequence[_Image],
+    preferred: Callable[[Topic], bool],
+) -> Topic:
+    """The only candidate, or the only preferred one."""
+    best = [image for image in found if preferred(image.topic)]
+    for images in (found, best):
+        if len(images) == 1:
+            return images[0].topic
+    if found:
+        listed = "\n  ".join(str(image) for image in found)
+        raise InvalidBag(
+            f"{bag.path} has {len(found)} topics that may be the {what}; choose one by {option}:"
+            f"\n  {listed}"
+        )
+    listed = ", ".join(f"{t.name} ({t.type_name})" for t in bag.topics) or "none at all"
+    raise InvalidBag(
+        f"{bag.path} has no topic that can be the {what}; its topics are {listed}. Name one by "
+        f"{option} if it is there"
+    )
