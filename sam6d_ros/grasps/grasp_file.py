@@ -1,0 +1,79 @@
+"""The grasp file (``config/grasps.yaml``): stated grasps of objects, in their CAD frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.errors import InvalidGrasps
+from sam6d_ros.grasps.grasp_entry import EntryReader, GraspEntry
+from sam6d_ros.grasps.types import GraspSet
+
+GraspFile = Mapping[str, tuple[GraspEntry, ...]]
+
+
+def read_grasp_file(path: Path | str, max_width: float) -> GraspFile:
+    """The checked grasps of a grasp file, by the name of their object.
+
+    Args:
+        path: the YAML file.
+        max_width: opening of the gripper, metres: none may be wider.
+
+    Raises:
+        InvalidGrasps: the file is unusable; names file, object, entry, key and remedy.
+    """
+    path = Path(path)
+    content = _content(path)
+    unknown = [key for key in content if key != "grasps"]
+    if unknown:
+        raise InvalidGrasps(f"{path} has the unknown keys {unknown}; expected only `grasps`")
+    for name, items in content["grasps"].items():
+        if not isinstance(name, str) or not isinstance(items, list):
+            raise InvalidGrasps(
+                f"{path}, grasps.{name!r:.80}: is {items!r:.80}; expected the name of an object "
+                "and a list of its grasps"
+            )
+    return {
+        name: tuple(_entries(f"{path}, grasps.{name}", items, max_width))
+        for name, items in content["grasps"].items()
+    }
+
+
+def stated_grasps(file: GraspFile, model: ObjectModel) -> GraspSet:
+    """The grasps that the file states for an object, best first; empty when it names none."""
+    grasps = [copy for entry in file.get(model.name, ()) for copy in entry.copies(model.symmetries)]
+    grasps.sort(key=lambda grasp: -grasp.score)
+    return GraspSet(tuple(grasps), "" if grasps else "the grasp file states none")
+
+
+def _content(path: Path) -> Mapping[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidGrasps(f"the grasp file {path} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InvalidGrasps(f"{path} is not YAML: {error}") from error
+    if not isinstance(content, Mapping) or not isinstance(content.get("grasps"), Mapping):
+        raise InvalidGrasps(
+            f"{path} has no map `grasps:`; expected grasps: {{OBJECT: [{{name, pose, width}}, …]}}"
+        )
+    return content
+
+
+def _entries(where: str, items: list[Any], max_width: float) -> list[GraspEntry]:
+    entries: list[GraspEntry] = []
+    for index, item in enumerate(items):
+        reader = EntryReader(f"{where}[{index}]", item)
+        entry = reader.entry()
+        if any(entry.grasp.name == other.grasp.name for other in entries):
+            raise reader.fail("name", "is there twice; name each grasp of an object once")
+        if entry.grasp.width > max_width:
+            raise reader.fail(
+                "width", f"is {entry.grasp.width}; the gripper opens {max_width} (max_width)"
+            )
+        entries.append(entry)
+    return entries
