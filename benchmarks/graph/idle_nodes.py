@@ -1,0 +1,83 @@
+"""The nodes around stages that take no time: what is left is the way of the messages.
+
+python -m benchmarks.graph.idle_nodes segmentation_node|pose_node|pipeline --ros-args …
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sam6d_ros.apps.ros import pipeline, pose_node, segmentation_node, spin
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.config import PipelineConfig
+from sam6d_ros.geometry import se3
+from sam6d_ros.pipeline import PoseEstimation, Segmentation
+from sam6d_ros.runtime.engine import Engine
+from sam6d_ros.runtime.warmup import box_model
+from sam6d_ros.types import Detection, Detections, Frame, PoseEstimate, PoseEstimates, Proposals
+
+POSE = se3.exp([0, 0, 1.0, 0.1, 0.2, 0.3])
+
+
+class IdleStages:
+    """One instance in the middle quarter of every image, at one pose."""
+
+    def prepare(self, model: ObjectModel) -> None:
+        """Nothing to prepare."""
+
+    def propose(self, frame: Frame) -> Proposals:
+        """One region: the whole image."""
+        return Proposals(np.ones((1, *frame.depth.shape), bool), np.ones(1, np.float32))
+
+    def score(
+        self, frame: Frame, proposals: Proposals, objects: Sequence[ObjectModel]
+    ) -> Detections:
+        """The middle quarter shows the first object."""
+        height, width = frame.depth.shape
+        mask = np.zeros((height, width), bool)
+        mask[height // 4 : height * 3 // 4, width // 4 : width * 3 // 4] = True
+        return Detections((Detection(objects[0].name, 1.0, mask),))
+
+    def estimate(
+        self, frame: Frame, detections: Detections, objects: Sequence[ObjectModel]
+    ) -> PoseEstimates:
+        """The pose."""
+        items = tuple(PoseEstimate(d.class_id, 1.0, POSE, None, d.mask) for d in detections.items)
+        return PoseEstimates(items, frame.stamp_ns, frame.frame_id)
+
+    def refine(
+        self, frame: Frame, candidates: PoseEstimates, objects: Sequence[ObjectModel]
+    ) -> PoseEstimates:
+        """The candidates as they are."""
+        return candidates
+
+
+def build(config: PipelineConfig, objects_file: Path, cache_dir: Path, role: str) -> Engine:
+    """An engine with one box, whatever the objects file says."""
+    stages = IdleStages()
+    engine = Engine(
+        config,
+        role=role,
+        segmentation=Segmentation(stages, stages),
+        pose_estimation=PoseEstimation(stages, stages),
+    )
+    engine.add_object(box_model())
+    return engine
+
+
+def main(node: str, args: Sequence[str]) -> int:
+    """Run one of the executables."""
+    factories = {
+        "segmentation_node": [lambda: segmentation_node.SegmentationNode(build)],
+        "pose_node": [lambda: pose_node.PoseNode(build)],
+        "pipeline": pipeline.factories(build),
+    }
+    return spin.run(factories[node], args)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2:]))
