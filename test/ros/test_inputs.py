@@ -1,11 +1,22 @@
 """The camera side of the nodes: what they take, what they refuse, and what they say about it."""
 
-from rclpy.qos import QoSProfile
+import re
 
-from sam6d_ros.apps.ros import camera_input
+import pytest
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from ros.probe import DEPTH, DOUBLE, INPUT_REMAPPINGS, RGB, scene
+from sensor_msgs.msg import CompressedImage, Image
+
+from sam6d_ros.apps.ros import camera_input, conversions
 from sam6d_ros.apps.ros.camera_input import CameraInput
+from sam6d_ros.apps.ros.frame_age import age_problem, too_old
 from sam6d_ros.apps.ros.parameters import declare
 from sam6d_ros.apps.ros.status import NodeStatus, State
+
+POSES, MASKS = "/pose_node/detections", "/segmentation_node/masks"
+BEST_EFFORT = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 def open_input(node, callback):
@@ -32,3 +43,219 @@ def test_a_closed_input_hears_nothing_and_can_be_opened_anew(ros):
         opened.close()
         ros.wait_for(lambda: subscribed() == [0, 0, 0], "no subscription")
         assert len(list(node.timers)) == timers
+
+
+# --- the age of a frame
+
+
+@pytest.mark.parametrize(
+    ("age_s", "said"),
+    [
+        (0.9, ""),
+        (-0.9, ""),
+        (1.5, "images are 1.50 s older than this node's clock (max_age_s is 1): they are skipped"),
+        (1.5, "Synchronise the clocks"),
+        (-200.0, "images are 3.3 min ahead of this node's clock (max_age_s is 1): they are taken"),
+        (54 * 31_557_600.0, "images are 54.0 years older"),
+        (54 * 31_557_600.0, "set use_sim_time to true"),
+    ],
+)
+def test_the_age_of_a_frame_is_judged_with_a_remedy(age_s, said):
+    problem = age_problem(age_s, max_age_s=1.0)
+    assert said in problem if said else problem == ""
+    assert too_old(age_s, 1.0) == (age_s > 1.0)
+
+
+def test_without_a_limit_every_age_is_fine():
+    assert age_problem(1e9, 0.0) == ""
+    assert not too_old(1e9, 0.0)
+
+
+# --- over DDS
+
+
+def start(probe, name, parameters=None, remappings=()):
+    """Start one node around the engine double with its own remappings; the first rule counts."""
+    parameters = {"objects_file": "unused", "pair_timeout_s": 1.0, **(parameters or {})}
+    arguments = [*remappings, *INPUT_REMAPPINGS]
+    node = probe.children.start(name, parameters, arguments, (str(DOUBLE), name))
+    probe.wait_ready(name)
+    return node
+
+
+def problem_of(probe, node="/segmentation_node"):
+    return probe.diagnostics(node).get("input_problem", "")
+
+
+def test_old_frames_are_skipped_until_the_stamps_are_right(probe):
+    probe.listen(MASKS, "/diagnostics")
+    (node,) = probe.start_double("segmentation_node", parameters={"max_age_s": 2.0})
+
+    def send(age_s):
+        probe.send(probe.messages(*scene(), stamp_ns=probe.now_ns() - int(age_s * 1e9)))
+
+    probe.wait_for(lambda: "older" in problem_of(probe), "the warning", every=lambda: send(3600.0))
+    assert re.search(r"images are \d\d\.\d min older than this node's clock", problem_of(probe))
+    probe.wait_for(
+        lambda: "years older" in problem_of(probe), "another", every=lambda: send(10 * 31_557_600)
+    )
+    assert "set use_sim_time to true" in problem_of(probe)
+    assert "set use_sim_time to true" in node.output()
+    assert not probe.received[MASKS]
+    probe.wait_for(
+        lambda: probe.received[MASKS] and not problem_of(probe), "masks", every=lambda: send(0.0)
+    )
+
+
+def test_a_clock_that_does_not_run_makes_no_frame_old(probe):
+    """use_sim_time without /clock: no age is known, which is said, and the frames are taken."""
+    probe.listen(MASKS, "/diagnostics")
+    probe.start_double("segmentation_node", parameters={"max_age_s": 2.0, "use_sim_time": True})
+    probe.wait_for(
+        lambda: probe.received[MASKS] and "nobody publishes /clock" in problem_of(probe),
+        "masks and the warning",
+        every=lambda: probe.send(probe.messages(*scene(), stamp_ns=42_000_000_000)),
+    )
+
+
+def test_depth_of_another_frame_is_refused_until_it_is_allowed(probe):
+    probe.listen(MASKS, "/diagnostics")
+    probe.start_double("segmentation_node")
+
+    def send():
+        messages = probe.messages(*scene())
+        stamp_ns = conversions.stamp_ns_of(messages[0].header)
+        messages[1].header = conversions.header_from(stamp_ns, "depth_optical_frame")
+        probe.send(messages)
+
+    def error():
+        return probe.diagnostics("/segmentation_node").get("last_error", "")
+
+    probe.wait_for(lambda: error(), "the refusal", every=send)
+    assert "depth is in frame 'depth_optical_frame' but rgb in 'test_optical_frame'" in error()
+    assert "use the depth image registered to colour" in error()
+    assert not probe.received[MASKS]
+    set_parameter(probe, "/segmentation_node", "require_same_frame", False)
+    probe.wait_for(lambda: probe.received[MASKS] and not error(), "masks", every=send)
+
+
+def set_parameter(probe, node, name, value):
+    client = probe.node.create_client(SetParameters, f"{node}/set_parameters")
+    probe.wait_for(client.service_is_ready, "the parameter service")
+    parameters = [Parameter(name, value=value).to_parameter_msg()]
+    future = client.call_async(SetParameters.Request(parameters=parameters))
+    probe.wait_for(future.done, "the answer")
+    assert future.result().results[0].successful
+
+
+def test_a_publisher_that_cannot_be_heard_is_named_with_the_policies(probe):
+    """A reliable reader never hears a best-effort publisher; a reliable one takes its place."""
+    probe.listen(MASKS, "/diagnostics")
+    swapped = probe.node.create_publisher(Image, "/swapped/depth", BEST_EFFORT)
+    node = start(
+        probe,
+        "segmentation_node",
+        {"depth.reliability": "reliable"},
+        ["-r", "~/depth:=/swapped/depth"],
+    )
+
+    def send():
+        messages = probe.messages(*scene())
+        swapped.publish(messages[1])
+        probe.send(messages)
+
+    probe.wait_for(lambda: "incompatible QoS" in problem_of(probe), "the report", every=send)
+    problem = problem_of(probe)
+    assert "~/depth (/swapped/depth): node probe offers reliability best_effort" in problem
+    assert "this node requests reliable. Set depth.reliability to best_effort" in problem
+    assert "incompatible QoS" in node.output()
+    assert not probe.received[MASKS]
+    probe.node.destroy_publisher(swapped)
+    swapped = probe.node.create_publisher(Image, "/swapped/depth", 5)
+    probe.wait_for(lambda: probe.received[MASKS] and not problem_of(probe), "masks", every=send)
+
+
+def test_a_topic_that_falls_silent_is_named_and_recovers(probe):
+    probe.listen(MASKS, "/diagnostics")
+    probe.start_double("segmentation_node")
+    probe.wait_for(
+        lambda: probe.received[MASKS],
+        "masks",
+        every=lambda: probe.send(probe.messages(*scene())),
+    )
+
+    def send_without_depth():
+        rgb, _, info = probe.messages(*scene())
+        probe.publishers[0].publish(rgb)
+        probe.publishers[2].publish(info)
+
+    wanted = "no message on ~/depth (/camera/depth, 1 publishers)"
+    probe.wait_for(lambda: wanted in problem_of(probe), "the warning", every=send_without_depth)
+    probe.received[MASKS].clear()
+    probe.wait_for(
+        lambda: probe.received[MASKS] and not problem_of(probe),
+        "masks again",
+        every=lambda: probe.send(probe.messages(*scene())),
+    )
+
+
+def compressed_camera(probe):
+    """Publishers of a camera's compressed topics, and what sends a frame on them."""
+    rgb_out = probe.node.create_publisher(CompressedImage, f"{RGB}/compressed", 5)
+    depth_out = probe.node.create_publisher(CompressedImage, f"{DEPTH}/compressedDepth", 5)
+
+    def send(plain):
+        rgb, depth = scene([(255, 0, 0), (0, 255, 0)])
+        header = plain[0].header
+        rgb_out.publish(conversions.compressed_image_from_rgb(rgb, header, "png"))
+        depth_out.publish(conversions.compressed_depth_from_metres(depth, header, codec="rvl"))
+        probe.publishers[2].publish(plain[2])
+
+    return send
+
+
+def test_compressed_images_give_the_same_poses_as_plain_ones(probe):
+    """One node of the pair takes plain images, the other compressed ones of the same frame."""
+    probe.listen(POSES, "/diagnostics")
+    send = compressed_camera(probe)
+    compressed = {"rgb.image_transport": "compressed", "depth.image_transport": "compressedDepth"}
+    start(probe, "segmentation_node")
+    start(probe, "pose_node", compressed)
+    sent = probe.messages(*scene([(255, 0, 0), (0, 255, 0)]))
+    probe.wait_for(
+        lambda: probe.received[POSES],
+        "poses",
+        every=lambda: (send(sent), probe.send(sent)),
+    )
+    assert [d.id for d in probe.received[POSES][0].detections] == ["red_box_0", "green_box_0"]
+
+
+def test_damaged_compressed_depth_is_reported_and_the_node_recovers(probe):
+    probe.listen(MASKS, "/diagnostics")
+    depth_out = probe.node.create_publisher(CompressedImage, f"{DEPTH}/compressedDepth", 5)
+    start(probe, "segmentation_node", {"depth.image_transport": "compressedDepth"})
+
+    def send(keep=None):
+        rgb, depth = scene()
+        plain = probe.messages(rgb, depth)
+        packed = conversions.compressed_depth_from_metres(depth, plain[0].header, "32FC1")
+        packed.data = packed.data[:keep]
+        depth_out.publish(packed)
+        probe.send(plain)
+
+    def error():
+        return probe.diagnostics("/segmentation_node").get("last_error", "")
+
+    probe.wait_for(lambda: "cannot be decoded" in error(), "the report", every=lambda: send(50))
+    assert error().startswith("InvalidFrame: compressed image with format '32FC1; compressedDepth")
+    probe.wait_for(lambda: probe.received[MASKS] and not error(), "masks", every=send)
+
+
+def test_compressed_topics_beside_a_plain_input_are_pointed_at(probe):
+    probe.listen("/diagnostics")
+    rgb_out = probe.node.create_publisher(CompressedImage, "/packed/rgb/compressed", 5)
+    start(probe, "segmentation_node", remappings=["-r", "~/rgb:=/packed/rgb"])
+    sent = probe.messages(*scene())
+    wanted = "/packed/rgb/compressed is published: set rgb.image_transport to compressed"
+    probe.wait_for(lambda: wanted in problem_of(probe), "the hint", every=lambda: probe.send(sent))
+    assert rgb_out.get_subscription_count() == 0

@@ -9,24 +9,26 @@ from typing import Any, NamedTuple
 from message_filters import ApproximateTimeSynchronizer, Subscriber, TimeSynchronizer
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from sam6d_ros.apps.ros import camera_topics
+from sam6d_ros.apps.ros.camera_topics import INPUTS, CameraTopic
 from sam6d_ros.apps.ros.children import PROFILE
 from sam6d_ros.apps.ros.conversions import distortion_warning, stamp_ns_of
+from sam6d_ros.apps.ros.frame_age import age_problem, too_old
 from sam6d_ros.apps.ros.pairing import PairingWatch
 from sam6d_ros.apps.ros.parameters import Parameter
 from sam6d_ros.apps.ros.status import THROTTLE_S, NodeStatus, State
+from sam6d_ros.errors import InvalidFrame
 
-RELIABILITY = {
-    "best_effort": ReliabilityPolicy.BEST_EFFORT,
-    "reliable": ReliabilityPolicy.RELIABLE,
-}
 # Best-effort messages larger than this are mostly lost on Fast DDS's default transports.
 LARGE_IMAGE_BYTES = 500_000
 NO_CAMERA_EVERY_S = 60.0
+NO_CLOCK = (
+    "use_sim_time is true but nobody publishes /clock: max_age_s cannot be applied. Have it "
+    "published (ros2 bag play --clock), or set use_sim_time to false"
+)
 KIND_CHARACTERS = 24  # how a problem's text begins tells the kinds apart
-INPUTS = {"rgb": Image, "depth": Image, "camera_info": CameraInfo}
 
 PARAMETERS = (
     Parameter(
@@ -43,23 +45,28 @@ PARAMETERS = (
         "seconds without a pair until the node warns",
         limits=(0.1, 3600.0),
     ),
-    *(
-        Parameter(
-            f"{name}.reliability",
-            "best_effort",
-            f"QoS of ~/{name}; best_effort matches every publisher",
-            choices=tuple(RELIABILITY),
-        )
-        for name in INPUTS
+    Parameter(
+        "max_age_s",
+        0.0,
+        "frames older than this by the node's clock are skipped, seconds; 0 takes every frame",
+        read_only=False,
+        limits=(0.0, 3600.0),
     ),
+    Parameter(
+        "require_same_frame",
+        True,
+        "refuse depth with another frame_id than rgb: it is not registered to colour",
+        read_only=False,
+    ),
+    *camera_topics.PARAMETERS,
 )
 
 
 class CameraMessages(NamedTuple):
     """One synchronised set of camera messages."""
 
-    rgb: Image
-    depth: Image
+    rgb: Image | CompressedImage
+    depth: Image | CompressedImage
     camera_info: CameraInfo
 
 
@@ -74,13 +81,14 @@ class CameraInput:
         self._slop_s = 0.0 if self._exact else self._value("slop_s")
         self._watch = PairingWatch(tuple(INPUTS), self._value("pair_timeout_s"))
         self._image_bytes = 0
-        self._subscribers = {name: self._subscribe(name) for name in INPUTS}
+        self._age_problem = ""
+        self._topics = {name: CameraTopic(node, name) for name in INPUTS}
+        self._subscribers = [self._subscribe(topic) for topic in self._topics.values()]
         queue_size = self._value("queue_size")
-        filters = list(self._subscribers.values())
         self._synchronizer = (
-            TimeSynchronizer(filters, queue_size)
+            TimeSynchronizer(self._subscribers, queue_size)
             if self._exact
-            else ApproximateTimeSynchronizer(filters, queue_size, self._slop_s)
+            else ApproximateTimeSynchronizer(self._subscribers, queue_size, self._slop_s)
         )
         self._synchronizer.registerCallback(self._paired)
         # The node's own clock may be a simulation's, which can stand still.
@@ -93,40 +101,81 @@ class CameraInput:
         To be called in the executor's thread, as every other change of a node's subscriptions.
         """
         self._node.destroy_timer(self._timer)
-        for subscriber in self._subscribers.values():
+        for subscriber in self._subscribers:
             self._node.destroy_subscription(subscriber.sub)
-        self._subscribers.clear()
+        self._subscribers = []
         del self._synchronizer  # with the messages that it keeps
         self._status.input_problem = ""
 
     def _value(self, name: str) -> Any:
         return self._node.get_parameter(name).value
 
-    def _subscribe(self, name: str) -> Subscriber:
-        reliability = RELIABILITY[self._value(f"{name}.reliability")]
-        qos = QoSProfile(depth=5, reliability=reliability)
-        subscriber = Subscriber(self._node, INPUTS[name], f"~/{name}", qos_profile=qos)
-        subscriber.registerCallback(self._saw, name)
+    def _subscribe(self, topic: CameraTopic) -> Subscriber:
+        subscriber = Subscriber(
+            self._node,
+            topic.message_type,
+            topic.subscribed,
+            qos_profile=topic.qos,
+            event_callbacks=topic.event_callbacks,
+        )
+        subscriber.registerCallback(self._saw, topic.name)
         return subscriber
 
-    def _saw(self, message: Image | CameraInfo, name: str) -> None:
+    def _saw(self, message: Image | CompressedImage | CameraInfo, name: str) -> None:
         self._watch.saw(name, stamp_ns_of(message.header))
         if name != "camera_info":
             self._image_bytes = max(self._image_bytes, len(message.data))
 
-    def _paired(self, rgb: Image, depth: Image, camera_info: CameraInfo) -> None:
+    def _paired(self, *messages: Image | CompressedImage | CameraInfo) -> None:
+        """Hand a frame on, unless it is too old or cannot be right. Never raises.
+
+        The original's synchronizer would stay locked.
+        """
+        frame = CameraMessages(*messages)
         self._watch.paired()
         self._status.received += 1
-        if warning := distortion_warning(camera_info):
+        if warning := distortion_warning(frame.camera_info):
             self._status.log("warning", warning, key="distortion")
-        self._callback(CameraMessages(rgb, depth, camera_info))
+        if self._too_old(frame):
+            self._status.skipped += 1
+        elif problem := self._frame_problem(frame):
+            self._status.failed(InvalidFrame(problem))
+        else:
+            self._callback(frame)
+
+    def _too_old(self, frame: CameraMessages) -> bool:
+        """Whether a frame is beyond max_age_s; whatever is odd about its age is remembered."""
+        now_ns, max_age_s = self._node.get_clock().now().nanoseconds, self._value("max_age_s")
+        if now_ns == 0:  # simulated time that nobody publishes yet: every age is unknown
+            self._age_problem = max_age_s and NO_CLOCK
+            return False
+        age_s = 1e-9 * (now_ns - stamp_ns_of(frame.rgb.header))
+        self._age_problem = age_problem(age_s, max_age_s)
+        return too_old(age_s, max_age_s)
+
+    def _frame_problem(self, frame: CameraMessages) -> str:
+        """Why depth cannot be registered to colour, as far as the headers say."""
+        here, there = frame.rgb.header.frame_id, frame.depth.header.frame_id
+        if here == there or not self._value("require_same_frame"):
+            return ""
+        return (
+            f"depth is in frame {there!r} but rgb in {here!r}: use the depth image registered to "
+            "colour (aligned_depth_to_color). If it is registered and only named otherwise, set "
+            "require_same_frame to false"
+        )
 
     def _check(self) -> None:
         """Once per second: say what is wrong with the inputs, if anything is."""
         if self._status.state is State.LOADING:
             self._watch.restart()  # the camera may well wait until the node is ready
             return
-        problem = self._missing() or self._watch.never_pairs(self._slop_s) or self._lossy()
+        problem = (
+            self._incompatible()
+            or self._missing()
+            or self._watch.never_pairs(self._slop_s)
+            or self._lossy()
+            or self._age_problem
+        )
         self._status.input_problem = problem
         if problem:
             # no camera at all is often meant, so it is said rarely
@@ -134,20 +183,23 @@ class CameraInput:
             kind = problem[:KIND_CHARACTERS]
             self._status.log("warning", problem, f"inputs: {kind}", every_s)
 
+    def _incompatible(self) -> str:
+        """The first input whose QoS keeps a publisher away."""
+        return next(filter(None, (topic.qos_problem() for topic in self._topics.values())), "")
+
     def _missing(self) -> str:
         """Inputs that nothing comes from, with the number of publishers."""
-        silent = self._watch.silent()
+        silent = [self._topics[name] for name in self._watch.silent()]
         if not silent:
             return ""
-        topics = {name: self._node.resolve_topic_name(f"~/{name}") for name in silent}
         listed = ", ".join(
-            f"~/{name} ({topic}, {self._node.count_publishers(topic)} publishers)"
-            for name, topic in topics.items()
+            f"~/{topic.name} ({topic.topic}, {topic.publishers()} publishers)" for topic in silent
         )
-        hint = "" if "camera_info" in silent else self._profile_hint()
+        transports = "".join(topic.transport_hint() for topic in silent)
+        camera_is_silent = any(topic.name == "camera_info" for topic in silent)
         return (
-            f"no message on {listed}. Remap them to the camera's topics; a publisher that is there "
-            f"but not heard may offer another QoS (see the reliability parameters). {hint}"
+            f"no message on {listed}. {transports}Remap them to the camera's topics. "
+            f"{'' if camera_is_silent else self._profile_hint()}"
         ).strip()
 
     def _lossy(self) -> str:

@@ -13,7 +13,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Bool
 
 from sam6d_ros.apps.ros import conversions, spin
-from sam6d_ros.apps.ros.camera_input import RELIABILITY
+from sam6d_ros.apps.ros.camera_topics import RELIABILITY
 from sam6d_ros.apps.ros.conversions.images import DEPTH_ENCODINGS
 from sam6d_ros.apps.ros.parameters import Parameter, declare
 from sam6d_ros.apps.ros.recording import Recording

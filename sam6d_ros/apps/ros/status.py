@@ -69,7 +69,7 @@ class NodeStatus:
         self.name, self.logger = name, logger
         self.state = State.LOADING
         self.backend = ""
-        self.received = 0
+        self.received = self.skipped = 0
         self.working = False
         self.last_error = ""
         self.input_problem = ""
