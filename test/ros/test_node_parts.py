@@ -41,7 +41,8 @@ def work_with():
 
     yield make
     for worker in made:
-        worker.stop(PATIENCE_S)
+        worker.stop()
+        worker.join(PATIENCE_S)
 
 
 def test_the_worker_takes_the_newest_item_and_counts_what_it_drops(work_with):
@@ -120,7 +121,7 @@ def test_given_up_jobs_fail_at_once_even_the_one_in_work(work_with, way):
     jobs = [worker.call(lambda: (entered.set(), stuck.wait(PATIENCE_S))), worker.call(list)]
     assert entered.wait(PATIENCE_S)
     if way == "stop":
-        worker.stop(0.01)
+        worker.stop()
         assert worker.stopping
         jobs.append(worker.call(list))
     else:

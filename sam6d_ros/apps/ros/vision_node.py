@@ -296,12 +296,13 @@ class VisionNode(LifecycleNodeMixin, Node, ABC, Generic[Item]):
         self._diagnostics.publish(message)
 
     def stop(self) -> None:
-        """End the worker, and with it every callback that waits for it."""
-        self._worker.stop(STOP_TIMEOUT_S)
+        """Have the worker end, and every callback that waits for it."""
+        self._worker.stop()
 
     def destroy_node(self) -> None:
         """Stop the worker, then the node."""
         self.stop()
+        self._worker.join(STOP_TIMEOUT_S)
         super().destroy_node()
 
 

@@ -91,12 +91,15 @@ class Worker(Generic[Item]):
             with suppress(InvalidStateError):
                 future.set_exception(Interrupted(why))
 
-    def stop(self, timeout_s: float) -> None:
-        """Fail all jobs, ask the thread to end after what is in work, and wait for it."""
+    def stop(self) -> None:
+        """Fail all jobs and ask the thread to end after what is in work."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
         self.interrupt("the node is shutting down")
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the thread to end."""
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
