@@ -1,13 +1,17 @@
 """The camera side of the nodes: what they take, what they refuse, and what they say about it."""
 
+import functools
+import json
 import re
 
+import cv2
+import numpy as np
 import pytest
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from ros.probe import DEPTH, DOUBLE, INPUT_REMAPPINGS, RGB, scene
-from sensor_msgs.msg import CompressedImage, Image
+from ros.probe import CAMERA, DEPTH, DOUBLE, INPUT_REMAPPINGS, RGB, scene
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from sam6d_ros.apps.ros import camera_input, conversions
 from sam6d_ros.apps.ros.camera_input import CameraInput
@@ -259,3 +263,28 @@ def test_compressed_topics_beside_a_plain_input_are_pointed_at(probe):
     wanted = "/packed/rgb/compressed is published: set rgb.image_transport to compressed"
     probe.wait_for(lambda: wanted in problem_of(probe), "the hint", every=lambda: probe.send(sent))
     assert rgb_out.get_subscription_count() == 0
+
+
+def test_the_replay_node_sends_compressed_images(probe, tmp_path):
+    rgb, depth = scene([(255, 0, 0), (0, 255, 0)])
+    for name in ("rgb", "depth"):
+        (tmp_path / name).mkdir()
+    cv2.imwrite(str(tmp_path / "rgb/000001.png"), rgb[..., ::-1])
+    cv2.imwrite(str(tmp_path / "depth/000001.png"), (1000 * depth).astype(np.uint16))
+    camera = {"cam_K": CAMERA.matrix.ravel().tolist(), "depth_scale": 1.0}
+    (tmp_path / "scene_camera.json").write_text(json.dumps({"1": camera}))
+    topics = {
+        "/color/image_raw/compressed": CompressedImage,
+        "/aligned_depth_to_color/image_raw/compressedDepth": CompressedImage,
+        "/color/camera_info": CameraInfo,
+    }
+    received = {}
+    for topic, kind in topics.items():
+        note = functools.partial(received.__setitem__, topic)
+        probe.node.create_subscription(kind, topic, note, 5)
+    compression = {"rgb_compression": "png", "depth_compression": "rvl"}
+    probe.children.start("replay_node", {"path": tmp_path, **compression})
+    probe.wait_for(lambda: len(received) == 3, "the three messages")
+    frame = conversions.frame_from_messages(*(received[topic] for topic in topics))
+    np.testing.assert_array_equal(frame.rgb, rgb)
+    np.testing.assert_allclose(frame.depth, depth, atol=1e-6)

@@ -8,21 +8,25 @@ from typing import Any
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import Bool
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Bool, Header
 
 from sam6d_ros.apps.ros import conversions, spin
-from sam6d_ros.apps.ros.camera_topics import RELIABILITY
+from sam6d_ros.apps.ros.camera_topics import RELIABILITY, TRANSPORTS
+from sam6d_ros.apps.ros.conversions.compressed import CODECS
 from sam6d_ros.apps.ros.conversions.images import DEPTH_ENCODINGS
 from sam6d_ros.apps.ros.parameters import Parameter, declare
 from sam6d_ros.apps.ros.recording import Recording
 from sam6d_ros.apps.ros.vision_node import LATCHED
+from sam6d_ros.types import Frame
 
 # Relative names, as the RealSense driver has them: the namespace is the camera's.
 RGB_TOPIC = "color/image_raw"
 DEPTH_TOPIC = "aligned_depth_to_color/image_raw"
 INFO_TOPIC = "color/camera_info"
+PLAIN = "none"
 
 PARAMETERS = (
     Parameter("path", "", "folder with rgb/, depth/ and a camera file; one BOP scene is such"),
@@ -31,6 +35,18 @@ PARAMETERS = (
     Parameter("loop", True, "start again after the last frame"),
     Parameter("frame_id", "camera_optical_frame", "frame_id of every message"),
     Parameter("depth_encoding", "16UC1", "encoding of the depth images", choices=DEPTH_ENCODINGS),
+    Parameter(
+        "rgb_compression",
+        PLAIN,
+        "none, or what is sent on …/compressed instead",
+        choices=(PLAIN, "jpeg", "png"),
+    ),
+    Parameter(
+        "depth_compression",
+        PLAIN,
+        "none, or what is sent on …/compressedDepth instead",
+        choices=(PLAIN, *CODECS),
+    ),
     Parameter(
         "reliability",
         "reliable",
@@ -58,8 +74,8 @@ class ReplayNode(Node):
         self._recording = Recording(Path(self._value("path")).expanduser(), self._value("image"))
         self._next = 0
         qos = QoSProfile(depth=5, reliability=RELIABILITY[self._value("reliability")])
-        self._rgb = self.create_publisher(Image, RGB_TOPIC, qos)
-        self._depth = self.create_publisher(Image, DEPTH_TOPIC, qos)
+        self._rgb = self._image_publisher("rgb", RGB_TOPIC, qos)
+        self._depth = self._image_publisher("depth", DEPTH_TOPIC, qos)
         self._info = self.create_publisher(CameraInfo, INFO_TOPIC, qos)
         self._waiting_for = {topic for topic in self._value("wait_for") if topic}
         for topic in sorted(self._waiting_for):
@@ -67,6 +83,11 @@ class ReplayNode(Node):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = self.create_timer(1.0 / self._value("rate_hz"), self._tick, clock=steady)
         self.get_logger().info(f"{len(self._recording)} frames in {self._recording.folder}")
+
+    def _image_publisher(self, name: str, topic: str, qos: QoSProfile) -> Publisher:
+        if self._value(f"{name}_compression") == PLAIN:
+            return self.create_publisher(Image, topic, qos)
+        return self.create_publisher(CompressedImage, f"{topic}/{TRANSPORTS[name][1]}", qos)
 
     def _value(self, name: str) -> Any:
         return self.get_parameter(name).value
@@ -97,10 +118,21 @@ class ReplayNode(Node):
         frame = self._recording.frame(index)
         now_ns = self.get_clock().now().nanoseconds
         header = conversions.header_from(now_ns, self._value("frame_id"))
-        encoding = self._value("depth_encoding")
         self._info.publish(conversions.camera_info_from_intrinsics(frame.camera, header))
-        self._depth.publish(conversions.depth_image_from_metres(frame.depth, header, encoding))
-        self._rgb.publish(conversions.image_from_rgb(frame.rgb, header))
+        self._depth.publish(self._depth_message(frame, header))
+        self._rgb.publish(self._rgb_message(frame, header))
+
+    def _depth_message(self, frame: Frame, header: Header) -> Image | CompressedImage:
+        encoding, codec = self._value("depth_encoding"), self._value("depth_compression")
+        if codec == PLAIN:
+            return conversions.depth_image_from_metres(frame.depth, header, encoding)
+        return conversions.compressed_depth_from_metres(frame.depth, header, encoding, codec)
+
+    def _rgb_message(self, frame: Frame, header: Header) -> Image | CompressedImage:
+        codec = self._value("rgb_compression")
+        if codec == PLAIN:
+            return conversions.image_from_rgb(frame.rgb, header)
+        return conversions.compressed_image_from_rgb(frame.rgb, header, codec)
 
 
 def main(args: Sequence[str] | None = None) -> int:
