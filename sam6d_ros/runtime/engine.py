@@ -30,7 +30,7 @@ from sam6d_ros.runtime.warmup import warm_up_input, warm_up_poses
 from sam6d_ros.stages.protocols import Tracker
 from sam6d_ros.types import Detections, Frame, PoseEstimates
 
-ROLES = ("full", "segmentation", "pose", "tracking")
+ROLES = ("full", "segmentation", "pose", "tracking", "objects")
 
 
 class State(Enum):
@@ -48,7 +48,7 @@ class Engine:
         config: settings of the pipeline.
         cache_dir: where onboarded objects are kept; handed to those who onboard.
         role: "full", or one part ("segmentation", "pose", "tracking") so that a process loads
-            only that; "full" does not track.
+            only that; "full" does not track, "objects" has no stages at all.
         segmentation, pose_estimation, tracker: use these instead of building them.
 
     Raises:

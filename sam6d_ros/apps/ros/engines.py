@@ -20,9 +20,11 @@ from sam6d_ros.stages.sam6d.availability import choose_backend
 # (config, objects file, cache folder, role) → an engine with its objects, warmed up.
 EngineBuilder = Callable[[PipelineConfig, Path, Path, str], Engine]
 
-PARAMETERS = (
+OBJECT_PARAMETERS = (
     Parameter("objects_file", "", "YAML list of the objects to look for (docs/objects.md)"),
     Parameter("cache_dir", "", "where onboarded objects are kept; empty: ~/.cache/sam6d_ros"),
+)
+STAGE_PARAMETERS = (
     Parameter("backend", "auto", "implementation of the stages", choices=BACKENDS),
     Parameter("device", "auto", "auto, cpu or cuda[:N]; used by the sam6d backend"),
     Parameter("weights_dir", "", "sam6d checkpoints; empty: ~/.cache/sam6d_ros/weights"),
@@ -40,6 +42,7 @@ PARAMETERS = (
         limits=(1, 100),
     ),
 )
+PARAMETERS = (*OBJECT_PARAMETERS, *STAGE_PARAMETERS)
 
 
 def config_of(node: Node) -> PipelineConfig:
@@ -48,7 +51,7 @@ def config_of(node: Node) -> PipelineConfig:
     Raises:
         InvalidConfig: a value is out of range.
     """
-    value = {row.name: node.get_parameter(row.name).value for row in PARAMETERS}
+    value = {row.name: node.get_parameter(row.name).value for row in STAGE_PARAMETERS}
     return PipelineConfig(
         backend=value["backend"],
         device=value["device"],
@@ -80,8 +83,11 @@ def cache_dir_of(node: Node) -> Path:
     return Path(path).expanduser() if path else default_cache_dir()
 
 
-def backend_of(config: PipelineConfig) -> str:
-    """The backend that "auto" stands for on this machine."""
+def backend_of(engine: Engine) -> str:
+    """The backend that "auto" stands for on this machine; "none" for an engine without stages."""
+    if engine.role == "objects":
+        return "none"
+    config = engine.config
     return choose_backend(config.backend, config.weights_dir, config.sam6d)[0]
 
 

@@ -22,6 +22,7 @@ from sam6d_ros.apps.ros import engines
 from sam6d_ros.apps.ros.parameters import Parameter, declare
 from sam6d_ros.apps.ros.status import NodeStatus, State
 from sam6d_ros.apps.ros.worker import Interrupted, Worker
+from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import Sam6dError
 from sam6d_ros.pipeline import Trace
 from sam6d_ros.runtime.engine import Engine
@@ -135,6 +136,10 @@ class VisionNode(LifecycleNodeMixin, Node, ABC, Generic[Item]):
     def lifecycle(self) -> str:
         """The lifecycle state: unconfigured, configuring, inactive, activating, active, …"""
         return str(self._state_machine.current_state[1])
+
+    def pipeline_config(self) -> PipelineConfig:
+        """The settings of the stages; a node without stages has no parameters for them."""
+        return engines.config_of(self)
 
     def objects_changed(self) -> None:
         """Called in the worker when the engine is loaded, and when its objects have changed."""
@@ -257,13 +262,13 @@ class VisionNode(LifecycleNodeMixin, Node, ABC, Generic[Item]):
 
     def _load(self) -> None:
         self._engine = self._build_engine(
-            engines.config_of(self),
+            self.pipeline_config(),
             engines.objects_file_of(self),
             engines.cache_dir_of(self),
             self._role,
         )
         self.objects_changed()
-        self.status.backend = engines.backend_of(self._engine.config)
+        self.status.backend = engines.backend_of(self._engine)
         names = ", ".join(self._engine.objects)
         self.get_logger().info(f"loaded: backend {self.status.backend}, objects: {names}")
 
