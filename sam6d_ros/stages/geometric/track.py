@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,7 +30,9 @@ Array = NDArray[np.float64]
 
 MAX_POINTS = 1500  # of the surface that are fitted
 GATES = (3.0, 3.0, 2.5, 2.0, 2.0, 1.5, 1.5, 1.5)  # per iteration, in depth tolerances
-COLOR_WEIGHT = 0.5
+COLOR_WEIGHT = 0.05
+RIM_WEIGHT = 0.5
+MAX_RIM = 120
 TIE_SHIFT, TIE_ANGLE = 0.05, np.radians(8)  # standard deviation of the prediction: diameters, rad
 LOOK_AGAIN_SHIFT, LOOK_AGAIN_ANGLE = 0.06, np.radians(4)  # moved so far, it shows other points
 JUDGE_RAYS = 800
@@ -49,10 +53,24 @@ class ModelTracker:
     ) -> PoseEstimates:
         """Bring predicted poses onto this frame; what the frame does not show is absent."""
         models = {model.name: model for model in objects}
-        tracked = [followed(frame, models[pose.class_id], pose) for pose in poses.items]
+        with _one_thread():
+            tracked = [followed(frame, models[pose.class_id], pose) for pose in poses.items]
         found = tuple(pose for pose in tracked if pose is not None)
         reason = "" if found else "no followed instance is in the image"
         return PoseEstimates(found, frame.stamp_ns, frame.frame_id, reason)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep the compiled loops on this thread: for a few thousand pixels, calling others in takes
+    longer than the work, and many times longer when the processor is busy.
+    """
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(threads)
 
 
 def followed(frame: Frame, model: ObjectModel, predicted: PoseEstimate) -> PoseEstimate | None:
@@ -87,9 +105,9 @@ def aligned(
     information = align(
         frame.depth, (camera.fx, camera.fy, camera.cx, camera.cy), window.scene.lab,
         (small.fx, small.fy, small.cx, small.cy), surface.points, surface.normals, surface.lab,
-        centre, rotation, translation, np.array(GATES) * depth_tolerance(model.diameter, z),
+        surface.rim, surface.outward, 0.5 / window.scene.scale, centre, rotation, translation, np.array(GATES) * depth_tolerance(model.diameter, z),
         SENSOR_BASE_M + SENSOR_PER_M2 * z * z, COLOR_WEIGHT if model.colors is not None else 0.0,
-        tie,
+        RIM_WEIGHT, tie,
     )  # fmt: skip
     if not information.any():
         return cam_from_obj, None
@@ -129,12 +147,17 @@ def _covariance(model: ObjectModel, cam_from_obj: Array, information: Array) -> 
 
 
 def _thinned(surface: Surface) -> Surface:
-    """At most MAX_POINTS, evenly."""
-    step = len(surface) / MAX_POINTS
-    if step <= 1:
-        return surface
-    keep = (np.arange(MAX_POINTS) * step).astype(np.int64)
-    return Surface(surface.points[keep], surface.normals[keep], surface.lab[keep])
+    """At most MAX_POINTS and MAX_RIM, evenly."""
+    keep, rim = _every(len(surface), MAX_POINTS), _every(len(surface.rim), MAX_RIM)
+    return Surface(
+        surface.points[keep], surface.normals[keep], surface.lab[keep],
+        surface.rim[rim], surface.outward[rim],
+    )  # fmt: skip
+
+
+def _every(count: int, most: int) -> NDArray[np.int64]:
+    """Indices of at most so many of ``count``, by equal steps."""
+    return (np.arange(min(count, most)) * max(1.0, count / most)).astype(np.int64)
 
 
 def _moved_far(model: ObjectModel, before: Array, after: Array) -> bool:

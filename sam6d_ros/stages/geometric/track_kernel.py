@@ -13,22 +13,31 @@ MIN_POINTS = 12.0  # weight of the matches below which a step proves nothing
 COLOR_SIGMA = (9.0, 6.0, 6.0)  # L*a*b* units: what lamp, paint and blur leave of a right match
 COLOR_CUT = 3.0  # sigmas beyond which a colour says nothing
 GAIN_VARIANCE = 40.0  # (L*a*b* units)²: a channel that varies less has no gain to estimate
+RIM_SIGMA = 1.0  # pixels: how well a depth image shows where a surface ends
+RIM_REACH = 7.0  # pixels to each side of the border that are searched
+RIM_GAP = 5.0  # pixels without depth that may lie beside the border: the shadow of the projector
+NOWHERE = 1e6  # pixels
+RIM_INNER = 3  # pixels of the surface that must be seen
 GAIN_LIMITS = (0.4, 1.6)
 
 
 @njit(cache=True, fastmath=True)
 def align(  # type: ignore[no-untyped-def]
-    depth, depth_camera, lab, lab_camera, points, normals, colors, centre, rotation, translation,
-    gates, sigma, color_weight, prior
+    depth, depth_camera, lab, lab_camera, points, normals, colors, rim, outward, rim_offset, centre,
+    rotation, translation, gates, sigma, color_weight, rim_weight, prior
 ):  # fmt: skip
     """Move ``rotation`` (3, 3) and ``translation`` (3,) in place onto the frame.
 
     Args:
         depth: (H, W) metres with its (fx, fy, cx, cy); likewise the colours ``lab`` (h, w, 3).
         points, normals, colors: (N, 3) float32 of the rendered surface, object frame.
+        rim, outward: (M, 3), (M, 2) float32 points of the silhouette's border, object frame, and
+            their outward normals in the image.
+        rim_offset: pixels from these points to the border itself.
         gates: metres by which a match may be off, one per iteration.
         sigma: standard deviation of the depth, metres.
         color_weight: of one colour match against one depth match; 0 leaves colour out.
+        rim_weight: likewise of one place where the silhouette ends.
         prior: (6,) information that ties the pose to where it started.
 
     Returns:
@@ -58,6 +67,11 @@ def align(  # type: ignore[no-untyped-def]
             _color_terms(
                 lab, lab_camera, at, matched, colors, centre, rotation, translation, color_weight,
                 color_at, information, vector,
+            )  # fmt: skip
+        if rim_weight > 0.0:
+            _rim_terms(
+                depth, depth_camera, rim, outward, rim_offset, centre, rotation, translation,
+                gates[-1], rim_weight, information, vector,
             )  # fmt: skip
         damped = information.copy()
         for p in range(6):
@@ -168,6 +182,70 @@ def _color_terms(  # type: ignore[no-untyped-def]
             jac[4] = rz * mx - rx * mz
             jac[5] = rx * my - ry * mx
             _accumulate(jac, e, scale * (1.0 - (e / cut) ** 2) ** 2, information, vector)
+
+
+@njit(cache=True, fastmath=True)
+def _rim_terms(  # type: ignore[no-untyped-def]
+    depth, camera, rim, outward, offset, centre, rot, trans, tolerance, weight, information, vector
+):  # fmt: skip
+    """Draw the silhouette's border to where the scene falls off behind it."""
+    fx, fy, cx, cy = camera
+    c = np.empty(3)
+    for i in range(3):
+        c[i] = trans[i] + rot[i, 0] * centre[0] + rot[i, 1] * centre[1] + rot[i, 2] * centre[2]
+    jac = np.empty(6)
+    for i in range(len(rim)):
+        px, py, pz = rim[i, 0], rim[i, 1], rim[i, 2]
+        x = rot[0, 0] * px + rot[0, 1] * py + rot[0, 2] * pz + trans[0]
+        y = rot[1, 0] * px + rot[1, 1] * py + rot[1, 2] * pz + trans[1]
+        z = rot[2, 0] * px + rot[2, 1] * py + rot[2, 2] * pz + trans[2]
+        if z <= 0:
+            continue
+        du, dv = outward[i, 0], outward[i, 1]
+        end = _end_of_surface(depth, fx * x / z + cx, fy * y / z + cy, du, dv, z, tolerance)
+        e = end - offset
+        if abs(e) >= RIM_REACH:
+            continue
+        mx, my = du * fx / z, dv * fy / z
+        mz = -(mx * x + my * y) / z
+        rx, ry, rz = x - c[0], y - c[1], z - c[2]
+        jac[0], jac[1], jac[2] = mx, my, mz
+        jac[3] = ry * mz - rz * my
+        jac[4] = rz * mx - rx * mz
+        jac[5] = rx * my - ry * mx
+        w = weight / (RIM_SIGMA * RIM_SIGMA) * (1.0 - (e / RIM_REACH) ** 2) ** 2
+        _accumulate(jac, e, w, information, vector)
+
+
+@njit(cache=True, fastmath=True)
+def _end_of_surface(depth, u, v, du, dv, z, tolerance):  # type: ignore[no-untyped-def]
+    """Pixels from (u, v) along (du, dv) to where a surface at depth z ends; NOWHERE: not to be seen.
+
+    It ends where the scene lies behind, or has no depth and then lies behind. An occluder, or a
+    scene that goes on (the table at an object's foot), tells nothing.
+    """
+    height, width = depth.shape
+    last = NOWHERE
+    inner = 0
+    r = -RIM_REACH
+    while r <= RIM_REACH + RIM_GAP:
+        x, y = math.floor(u + r * du + 0.5), math.floor(v + r * dv + 0.5)
+        if x < 0 or y < 0 or x >= width or y >= height:
+            return NOWHERE
+        zo = depth[int(y), int(x)]
+        if zo > 0:
+            if zo < z - tolerance:
+                return NOWHERE
+            if zo > z + tolerance:
+                if inner >= RIM_INNER:
+                    return last + 0.5 if r - last <= RIM_GAP else NOWHERE
+                if r > 0:
+                    return NOWHERE
+            else:
+                last = r
+                inner += 1
+        r += 1.0
+    return NOWHERE
 
 
 @njit(cache=True, fastmath=True)

@@ -19,6 +19,7 @@ MARGIN = 0.2  # of the object's size in the image, on each side
 MARGIN_PX = 10
 MAX_PIXELS = 7000  # of a window: a larger part of the image is reduced by a whole factor
 MIN_SIDE_PX = 4
+RIM_BLUR_PX = 1.5
 BLUR_PX = 1.0  # at the window's size
 BOX = (np.indices((2, 2, 2)).reshape(3, -1).T - 0.5).astype(np.float64)
 
@@ -86,11 +87,15 @@ class Surface:
     Attributes:
         points, normals: (N, 3) float32, object frame, metres.
         lab: (N, 3) float32 colours, as blurred as those of the window.
+        rim, outward: (M, 3) float32 points on the last pixels of the silhouette, object frame, and
+            (M, 2) unit normals out of it, in the image.
     """
 
     points: NDArray[np.float32]
     normals: NDArray[np.float32]
     lab: NDArray[np.float32]
+    rim: NDArray[np.float32]
+    outward: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.points)
@@ -102,4 +107,16 @@ def surface_seen(model: ObjectModel, window: Window, cam_from_obj: NDArray[np.fl
     inner = cv2.erode(view.mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     normals = view.normals_cam[inner] @ cam_from_obj[:3, :3].astype(np.float32)
     lab = masked_lab(view.rgb, view.mask)[inner]
-    return Surface(view.points_obj[inner], np.ascontiguousarray(normals), lab)
+    rows, columns = np.nonzero(view.mask & ~inner)
+    # only where the image goes on beside it: where the window cuts it off there is no border
+    keep = (rows > 0) & (columns > 0) & (rows < view.mask.shape[0] - 1)
+    keep &= columns < view.mask.shape[1] - 1
+    rows, columns = rows[keep], columns[keep]
+    soft = cv2.GaussianBlur(view.mask.astype(np.float32), (0, 0), RIM_BLUR_PX)
+    slope = np.stack([cv2.Sobel(soft, -1, 1, 0), cv2.Sobel(soft, -1, 0, 1)], -1)[rows, columns]
+    length = np.linalg.norm(slope, axis=1, keepdims=True)
+    outward = -slope / np.maximum(length, 1e-6)
+    return Surface(
+        view.points_obj[inner], np.ascontiguousarray(normals), lab,
+        view.points_obj[rows, columns], outward,
+    )  # fmt: skip
