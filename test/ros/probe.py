@@ -21,7 +21,7 @@ from sam6d_ros.apps.ros import conversions
 from sam6d_ros.apps.ros.children import Children
 from sam6d_ros.apps.ros.vision_node import LATCHED
 from sam6d_ros.geometry.camera import CameraIntrinsics
-from sam6d_ros.msg import InstanceMaskArray
+from sam6d_ros.msg import InstanceMaskArray, NodeStats
 
 DOUBLE = Path(__file__).with_name("engine_double.py")
 CAMERA = CameraIntrinsics(100.0, 100.0, 39.5, 29.5, 80, 60)
@@ -42,6 +42,8 @@ RESULTS = {
     "/pose_node/overlay": Image,
     "/tf": TFMessage,
     "/diagnostics": DiagnosticArray,
+    "/segmentation_node/stats": NodeStats,
+    "/pose_node/stats": NodeStats,
 }
 
 

@@ -19,6 +19,7 @@ from sam6d_ros.apps.ros.frame_store import FrameStore
 from sam6d_ros.apps.ros.pairing import PairingWatch
 from sam6d_ros.apps.ros.parameters import Parameter, declare
 from sam6d_ros.apps.ros.recording import Recording
+from sam6d_ros.apps.ros.reports import diagnostic_status
 from sam6d_ros.apps.ros.status import NodeStatus, State
 from sam6d_ros.apps.ros.worker import Interrupted, Worker
 from sam6d_ros.errors import InvalidConfig, InvalidDataset, InvalidFrame, ResourceExhausted
@@ -253,13 +254,13 @@ def status():
 )
 def test_every_error_reaches_the_diagnostics_and_success_clears_it(status, error, state):
     status.failed(error)
-    message = status.message(dropped=3)
+    message = diagnostic_status(status, dropped=3)
     values = {v.key: v.value for v in message.values}
     assert (message.level, values["state"]) == (DiagnosticStatus.ERROR, state.value)
     assert values["last_error"] == f"{type(error).__name__}: {error}"
     assert values["frames_dropped"] == "3"
     status.processed({"score": 0.0123}, "nothing there")
-    message = status.message(dropped=3)
+    message = diagnostic_status(status, dropped=3)
     values = {v.key: v.value for v in message.values}
     assert (message.level, values["state"]) == (DiagnosticStatus.OK, State.RUNNING.value)
     assert (values["last_error"], values["score_ms"]) == ("", "12.3")
@@ -268,10 +269,12 @@ def test_every_error_reaches_the_diagnostics_and_success_clears_it(status, error
 
 def test_a_ready_node_without_frames_says_that_it_waits(status):
     status.state = State.RUNNING
-    message = status.message(dropped=0)
+    message = diagnostic_status(status, dropped=0)
     assert (message.level, message.message) == (DiagnosticStatus.WARN, "waiting for input")
     status.input_problem = "no message on ~/depth"
-    assert status.message(dropped=0).message == "waiting for input: no message on ~/depth"
+    assert (
+        diagnostic_status(status, dropped=0).message == "waiting for input: no message on ~/depth"
+    )
 
 
 # --- parameters

@@ -133,11 +133,11 @@ class CameraInput:
         """
         frame = CameraMessages(*messages)
         self._watch.paired()
-        self._status.received += 1
+        self._status.stats.receive()
         if warning := distortion_warning(frame.camera_info):
             self._status.log("warning", warning, key="distortion")
         if self._too_old(frame):
-            self._status.skipped += 1
+            self._status.stats.skip()
         elif problem := self._frame_problem(frame):
             self._status.failed(InvalidFrame(problem))
         else:

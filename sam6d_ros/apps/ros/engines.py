@@ -91,6 +91,15 @@ def backend_of(engine: Engine) -> str:
     return choose_backend(config.backend, config.weights_dir, config.sam6d)[0]
 
 
+def device_of(engine: Engine) -> str:
+    """Where the networks run, as torch names it; without networks the CPU."""
+    if backend_of(engine) != "sam6d":
+        return "cpu"
+    from sam6d_ros.models.device import resolve_device  # imports torch, which is then there
+
+    return str(resolve_device(engine.config.device))
+
+
 def share_folder(package: str) -> Path:
     """Where ``package://`` addresses of a ROS package lead."""
     return Path(get_package_share_directory(package))

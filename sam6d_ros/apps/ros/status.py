@@ -1,21 +1,19 @@
-"""What a node says about itself: state, last error, rates; and the one table of error handling."""
+"""What is known of a node: state, last error, figures; and the one table of error handling."""
 
 from __future__ import annotations
 
 import time
 import traceback
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
+from sam6d_ros.apps.ros.stats import FrameStats
 from sam6d_ros.errors import InvalidInput, ResourceExhausted, Sam6dError
 
 THROTTLE_S = 5.0
-RATE_WINDOW_S = 10.0
 STALE_AFTER_S = 5.0
 
 
@@ -30,18 +28,6 @@ class State(Enum):
     RUNNING = "running"
     BAD_INPUT = "bad input"
     FAILED = "failed on the last frame"
-
-
-LEVELS = {
-    State.UNCONFIGURED: DiagnosticStatus.WARN,
-    State.INACTIVE: DiagnosticStatus.OK,
-    State.LOADING: DiagnosticStatus.WARN,
-    State.LOAD_FAILED: DiagnosticStatus.ERROR,
-    State.WAITING: DiagnosticStatus.WARN,
-    State.RUNNING: DiagnosticStatus.OK,
-    State.BAD_INPUT: DiagnosticStatus.ERROR,
-    State.FAILED: DiagnosticStatus.ERROR,
-}
 
 
 @dataclass(frozen=True)
@@ -63,26 +49,32 @@ ERROR_TABLE: tuple[tuple[type[Exception], Handling], ...] = (
 
 
 class NodeStatus:
-    """Collects what happens in a node; every method may be called from any thread."""
+    """Collects what happens in a node; every method may be called from any thread.
 
-    def __init__(self, name: str, logger: RcutilsLogger) -> None:
-        self.name, self.logger = name, logger
+    Args:
+        name: full name of the node.
+        logger: its logger.
+        clock: seconds that never jump.
+    """
+
+    def __init__(
+        self, name: str, logger: RcutilsLogger, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.name, self.logger, self._clock = name, logger, clock
+        self.stats = FrameStats(clock)
         self.state = State.LOADING
-        self.backend = ""
-        self.received = self.skipped = 0
+        self.backend = self.device = ""
+        self.tracked_objects = 0
         self.working = False
         self.last_error = ""
         self.input_problem = ""
-        self._reason = ""
-        self._timings_s: Mapping[str, float] = {}
-        self._done: deque[float] = deque(maxlen=1000)
+        self.empty_reason = ""
         self._logged: dict[str, float] = {}
 
     def processed(self, timings_s: Mapping[str, float], reason: str) -> None:
         """Note a frame that went through; ``reason`` says why its result is empty."""
-        self.state, self.last_error = State.RUNNING, ""
-        self._timings_s, self._reason = dict(timings_s), reason
-        self._done.append(time.monotonic())
+        self.state, self.last_error, self.empty_reason = State.RUNNING, "", reason
+        self.stats.process(timings_s)
         if reason:
             self.log("info", f"nothing found: {reason}", key="empty")
 
@@ -90,6 +82,8 @@ class NodeStatus:
         """Handle an error by the table: log it (throttled), show it; the node keeps running."""
         handling = next(row for kind, row in ERROR_TABLE if isinstance(error, kind))
         self.state = State.LOAD_FAILED if loading else handling.state
+        if not loading:
+            self.stats.fail()
         self.last_error = f"{type(error).__name__}: {error}"
         text = self.last_error
         if handling.with_traceback:
@@ -103,7 +97,7 @@ class NodeStatus:
 
         rclpy's own throttle goes by the calling line, which here is one for all errors.
         """
-        now = time.monotonic()
+        now = self._clock()
         if key in self._logged and now - self._logged[key] < every_s:
             return
         self._logged[key] = now
@@ -115,36 +109,7 @@ class NodeStatus:
         else:
             self.logger.info(text)
 
-    def rate_hz(self) -> float:
-        """Frames that went through per second, over the last seconds."""
-        now = time.monotonic()
-        recent = [t for t in tuple(self._done) if now - t < RATE_WINDOW_S]
-        return len(recent) / RATE_WINDOW_S
-
-    def message(self, dropped: int) -> DiagnosticStatus:
-        """The row of this node for ``/diagnostics``."""
-        state = self._current_state()
-        level = LEVELS[state]
-        summary = f"{state.value}: {self.last_error}" if self.last_error else state.value
-        if self.input_problem:
-            level = max(level, DiagnosticStatus.WARN)
-            summary = f"{state.value}: {self.input_problem}"
-        values = {
-            "state": state.value,
-            "last_error": self.last_error,
-            "input_problem": self.input_problem,
-            "backend": self.backend,
-            "rate_hz": f"{self.rate_hz():.2f}",
-            "frames_received": str(self.received),
-            "frames_dropped": str(dropped),
-            "empty_result_reason": self._reason,
-            **{f"{stage}_ms": f"{1e3 * s:.1f}" for stage, s in self._timings_s.items()},
-        }
-        rows = [KeyValue(key=key, value=value) for key, value in values.items()]
-        return DiagnosticStatus(level=level, name=self.name, message=summary, values=rows)
-
-    def _current_state(self) -> State:
+    def current_state(self, idle_s: float) -> State:
         """Running means that frames go through now, not that they once did."""
-        recent = bool(self._done) and time.monotonic() - self._done[-1] < STALE_AFTER_S
-        idle = self.state is State.RUNNING and not (self.working or recent)
-        return State.WAITING if idle else self.state
+        idle = not self.working and idle_s >= STALE_AFTER_S
+        return State.WAITING if self.state is State.RUNNING and idle else self.state

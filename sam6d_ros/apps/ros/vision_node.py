@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
-from diagnostic_msgs.msg import DiagnosticArray, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidHandle
@@ -16,14 +16,16 @@ from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallba
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, Header
 
-from sam6d_ros.apps.ros import engines
+from sam6d_ros.apps.ros import engines, reports
+from sam6d_ros.apps.ros.conversions import stamp_ns_of
 from sam6d_ros.apps.ros.parameters import Parameter, declare
 from sam6d_ros.apps.ros.status import NodeStatus, State
 from sam6d_ros.apps.ros.worker import Interrupted, Worker
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import Sam6dError
+from sam6d_ros.msg import NodeStats
 from sam6d_ros.pipeline import Trace
 from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.memory import free_memory
@@ -104,6 +106,7 @@ class VisionNode(LifecycleNodeMixin, Node, ABC, Generic[Item]):
         self._ready = self.create_publisher(Bool, "~/ready", LATCHED)
         self._ready.publish(Bool(data=False))
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", RESULTS)
+        self._stats = self.create_publisher(NodeStats, "~/stats", RESULTS)
         # Not the node's clock: a paused simulation must not silence the diagnostics.
         self._timer = self.create_timer(
             DIAGNOSTICS_PERIOD_S,
@@ -163,6 +166,12 @@ class VisionNode(LifecycleNodeMixin, Node, ABC, Generic[Item]):
         """Leave the newest item for the worker."""
         self._worker.submit(item)
 
+    def published(self, header: Header) -> None:
+        """Note that the result of the image with this header has just been published."""
+        now_ns = self.get_clock().now().nanoseconds
+        if now_ns > 0:  # a simulation's clock may not run yet
+            self.status.stats.publish(1e-9 * (now_ns - stamp_ns_of(header)))
+
     def in_worker(self, job: Callable[[], Result]) -> Future:
         """Have a job done in the worker before its next item; await it in an ``async`` callback.
 
@@ -206,6 +215,7 @@ class VisionNode(LifecycleNodeMixin, Node, ABC, Generic[Item]):
         """Open the topics and start working."""
         outcome = super().on_activate(state)
         self.active = True
+        self.status.stats.restart()
         self._worker.open()
         self.open_inputs()
         self.status.state, self.status.last_error = State.RUNNING, ""
@@ -269,6 +279,7 @@ class VisionNode(LifecycleNodeMixin, Node, ABC, Generic[Item]):
         )
         self.objects_changed()
         self.status.backend = engines.backend_of(self._engine)
+        self.status.device = engines.device_of(self._engine)
         names = ", ".join(self._engine.objects)
         self.get_logger().info(f"loaded: backend {self.status.backend}, objects: {names}")
 
@@ -294,11 +305,10 @@ class VisionNode(LifecycleNodeMixin, Node, ABC, Generic[Item]):
     # --- always
 
     def _publish_status(self) -> None:
-        row = self.status.message(self._worker.dropped)
-        row.values = [*row.values, KeyValue(key="lifecycle", value=self.lifecycle)]
-        message = DiagnosticArray(status=[row])
-        message.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(message)
+        row = reports.diagnostic_status(self.status, self._worker.dropped, self.lifecycle)
+        header = Header(stamp=self.get_clock().now().to_msg())
+        self._diagnostics.publish(DiagnosticArray(header=header, status=[row]))
+        self._stats.publish(reports.node_stats(self.status, header, self._worker.dropped))
 
     def stop(self) -> None:
         """Have the worker end, and every callback that waits for it."""

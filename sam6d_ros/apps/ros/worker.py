@@ -73,9 +73,9 @@ class Worker(Generic[Item]):
         return future
 
     def open(self) -> None:
-        """Take items from now on."""
+        """Take items from now on, and count anew."""
         with self._changed:
-            self._open = True
+            self._open, self.dropped = True, 0
 
     def close(self) -> None:
         """Take no items any more and forget the one that waits."""

@@ -1,0 +1,192 @@
+"""What the nodes measure of their own work, and how they say it."""
+
+import math
+
+import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
+from ros.probe import scene
+
+from sam6d_ros.apps.ros import conversions
+from sam6d_ros.apps.ros.reports import diagnostic_status, node_stats
+from sam6d_ros.apps.ros.stats import WINDOW_S, FrameStats
+from sam6d_ros.apps.ros.status import NodeStatus, State
+from sam6d_ros.errors import InvalidFrame
+from sam6d_ros.runtime.memory import device_bytes, resident_bytes
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def stats(clock):
+    return FrameStats(clock)
+
+
+def test_rates_are_of_the_last_seconds(stats, clock):
+    for _ in range(300):  # 15 Hz in, 5 Hz out, for 20 s
+        clock.now += 1 / 15
+        stats.receive()
+        if _ % 3 == 0:
+            stats.process({})
+    figures = stats.snapshot()
+    assert figures.input_rate_hz == pytest.approx(15, rel=0.02)
+    assert figures.output_rate_hz == pytest.approx(5, rel=0.03)
+    assert (figures.received, figures.processed) == (300, 100)
+    clock.now += WINDOW_S + 1
+    figures = stats.snapshot()
+    assert (figures.input_rate_hz, figures.output_rate_hz) == (0, 0)
+    assert (figures.received, figures.processed) == (300, 100)
+
+
+def test_a_rate_is_right_before_the_window_is_full(stats, clock):
+    for _ in range(40):
+        clock.now += 0.1
+        stats.receive()
+    assert stats.snapshot().input_rate_hz == pytest.approx(10, rel=0.03)
+
+
+def test_ages_and_stage_times_have_median_and_95th_percentile(stats, clock):
+    for number in range(101):
+        clock.now += 0.01
+        stats.publish(age_s=number / 100)
+        stats.process({"score": number / 1000, **({"refine": 0.5} if number == 7 else {})})
+    figures = stats.snapshot()
+    assert (figures.age.median, figures.age.p95) == pytest.approx((0.5, 0.95))
+    score, refine = figures.stages["score"], figures.stages["refine"]
+    assert (score.median, score.p95, score.count) == pytest.approx((0.05, 0.095, 101))
+    assert (refine.median, refine.p95, refine.count) == (0.5, 0.5, 1)
+
+
+def test_what_is_old_is_forgotten_and_no_value_is_nan(stats, clock):
+    stats.publish(3.0)
+    stats.process({"score": 1.0})
+    clock.now += WINDOW_S + 1
+    figures = stats.snapshot()
+    assert math.isnan(figures.age.median)
+    assert figures.age.count == 0
+    assert figures.stages == {}
+    assert figures.idle_s == WINDOW_S + 1
+
+
+def test_counts_begin_anew_with_an_activation(stats, clock):
+    stats.receive()
+    stats.skip()
+    stats.fail()
+    stats.process({"score": 1.0})
+    figures = stats.snapshot()
+    assert (figures.received, figures.skipped, figures.failed, figures.processed) == (1, 1, 1, 1)
+    stats.restart()
+    figures = stats.snapshot()
+    assert (figures.received, figures.skipped, figures.failed, figures.processed) == (0, 0, 0, 0)
+    assert figures.idle_s == math.inf
+
+
+def test_memory_is_that_of_this_process():
+    before = resident_bytes()
+    held = bytearray(60_000_000)
+    assert 50_000_000 < resident_bytes() - before < 90_000_000
+    assert len(held) == 60_000_000
+    assert device_bytes() >= 0
+
+
+# --- as messages
+
+
+@pytest.fixture
+def status(clock):
+    status = NodeStatus("/node", rclpy.logging.get_logger("test_stats"), clock)
+    status.state = State.RUNNING
+    status.backend, status.device, status.tracked_objects = "geometric", "cpu", 2
+    status.stats.receive()
+    status.stats.skip()
+    status.stats.publish(0.25)
+    status.processed({"score": 0.1, "total": 0.2}, "")
+    return status
+
+
+def test_the_message_carries_what_was_measured(status):
+    header = conversions.header_from(42, "")
+    message = node_stats(status, header, dropped=4)
+    assert (message.header, message.node, message.state) == (header, "/node", "running")
+    assert (message.backend, message.device, message.tracked_objects) == ("geometric", "cpu", 2)
+    counts = (message.received, message.processed, message.dropped, message.skipped, message.failed)
+    assert counts == (1, 1, 4, 1, 0)
+    assert (message.age_median_ms, message.age_p95_ms) == (250, 250)
+    assert [(s.stage, s.median_ms, s.count) for s in message.stages] == [
+        ("score", 100, 1),
+        ("total", 200, 1),
+    ]
+    assert message.memory_bytes > 10_000_000
+    assert message.last_error == ""
+
+
+def test_the_diagnostics_carry_the_same(status):
+    row = diagnostic_status(status, dropped=4, lifecycle="active")
+    values = {v.key: v.value for v in row.values}
+    wanted = {
+        "lifecycle": "active",
+        "device": "cpu",
+        "age_ms": "250.0",
+        "age_p95_ms": "250.0",
+        "score_ms": "100.0",
+        "total_p95_ms": "200.0",
+        "frames_dropped": "4",
+        "frames_skipped": "1",
+        "tracked_objects": "2",
+    }
+    assert {key: values[key] for key in wanted} == wanted
+    assert float(values["memory_mb"]) > 10
+    assert row.level == DiagnosticStatus.OK
+
+
+def test_a_failed_frame_is_counted_and_a_failed_load_is_none(status):
+    status.failed(InvalidFrame("odd"))
+    assert status.stats.snapshot().failed == 1
+    status.failed(InvalidFrame("odd"), loading=True)
+    assert status.stats.snapshot().failed == 1
+
+
+def test_a_node_is_idle_only_when_no_frame_is_in_work(status, clock):
+    clock.now += 60
+    assert status.current_state(idle_s=60) is State.WAITING
+    status.working = True
+    assert status.current_state(idle_s=60) is State.RUNNING
+
+
+# --- over DDS
+
+
+def test_both_nodes_publish_their_figures(probe):
+    topics = ("/segmentation_node/stats", "/pose_node/stats")
+    probe.listen(*topics, "/diagnostics")
+    probe.start_double("segmentation_node", "pose_node")
+
+    def newest(topic):
+        return probe.received[topic][-1]
+
+    def measured():
+        return all(probe.received[t] and newest(t).processed > 3 for t in topics)
+
+    probe.wait_for(measured, "figures", every=lambda: probe.send(probe.messages(*scene())))
+    segmentation, pose = (newest(topic) for topic in topics)
+    assert (segmentation.node, pose.node) == ("/segmentation_node", "/pose_node")
+    assert (segmentation.state, segmentation.backend) == ("running", "geometric")
+    assert {"propose", "score", "total"} <= {stage.stage for stage in segmentation.stages}
+    assert {"estimate", "refine", "total"} <= {stage.stage for stage in pose.stages}
+    # the poses of an image come after its masks, and both after the image
+    assert 0 < segmentation.age_median_ms < pose.age_median_ms < 20_000
+    assert segmentation.age_median_ms <= segmentation.age_p95_ms
+    assert segmentation.received >= segmentation.processed
+    assert segmentation.input_rate_hz > 0
+    assert segmentation.memory_bytes > 30_000_000
+    assert float(probe.diagnostics("/pose_node")["age_ms"]) > 0
