@@ -51,7 +51,8 @@ def test_no_parameter_is_documented_that_is_not():
 def test_the_parameter_file_states_the_defaults():
     content = yaml.safe_load((REPO / "config/pipeline.yaml").read_text())
     given = {k: v for node in content.values() for k, v in node["ros__parameters"].items()}
-    defaults = {row.name: row.default for row in pose_node.PARAMETERS}
+    rows = (*segmentation_node.PARAMETERS, *pose_node.PARAMETERS)
+    defaults = {row.name: row.default for row in rows}
     assert given == {k: v for k, v in defaults.items() if k != "objects_file"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 
 from sam6d_ros.apps.ros.camera_input import CameraMessages
@@ -27,32 +28,45 @@ class FrameStore:
         self._frames: OrderedDict[int, CameraMessages] = OrderedDict()
         self._bytes = 0
         self._waiting: InstanceMaskArray | None = None
+        self._matched: CameraMessages | None = None
+        self._lock = threading.Lock()
         self.unmatched = 0
 
     def add_frame(self, frame: CameraMessages) -> Match | None:
         """Keep a frame; returns the match when its masks were waiting for it."""
         stamp = stamp_ns_of(frame.rgb.header)
-        if self._waiting is not None and stamp_ns_of(self._waiting.header) == stamp:
-            masks, self._waiting = self._waiting, None
-            return frame, masks
-        self._frames[stamp] = frame
-        self._bytes += _size(frame)
-        while self._bytes > self._max_bytes and len(self._frames) > 1:
-            self._drop_oldest()
+        with self._lock:
+            if self._waiting is not None and stamp_ns_of(self._waiting.header) == stamp:
+                masks, self._waiting = self._waiting, None
+                self._matched = frame
+                return frame, masks
+            self._frames[stamp] = frame
+            self._bytes += _size(frame)
+            while self._bytes > self._max_bytes and len(self._frames) > 1:
+                self._drop_oldest()
         return None
 
     def add_masks(self, masks: InstanceMaskArray) -> Match | None:
         """The match when the masks' frame is here; else keep the masks until it comes."""
         stamp = stamp_ns_of(masks.header)
-        if stamp not in self._frames:
-            self.unmatched += self._waiting is not None
-            self._waiting = masks
-            return None
-        while next(iter(self._frames)) != stamp:
+        with self._lock:
+            if stamp not in self._frames:
+                self.unmatched += self._waiting is not None
+                self._waiting = masks
+                return None
+            while next(iter(self._frames)) != stamp:
+                self._drop_oldest()
+            frame = self._matched = self._frames[stamp]
             self._drop_oldest()
-        frame = self._frames[stamp]
-        self._drop_oldest()
         return frame, masks
+
+    def find(self, stamp_ns: int) -> CameraMessages | None:
+        """The frame of a stamp if it is here, or was the last to be matched; it stays."""
+        with self._lock:
+            last = self._matched
+            if last is not None and stamp_ns_of(last.rgb.header) == stamp_ns:
+                return last
+            return self._frames.get(stamp_ns)
 
     def _drop_oldest(self) -> None:
         _, frame = self._frames.popitem(last=False)

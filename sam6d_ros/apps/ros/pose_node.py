@@ -13,6 +13,8 @@ from visualization_msgs.msg import MarkerArray
 from sam6d_ros.apps.ros import camera_input, conversions, engines, spin, vision_node
 from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
 from sam6d_ros.apps.ros.frame_store import FrameStore, Match
+from sam6d_ros.apps.ros.on_demand_action import OnDemandServers
+from sam6d_ros.apps.ros.on_demand_masks import SegmentationClient
 from sam6d_ros.apps.ros.parameters import Parameter
 from sam6d_ros.apps.ros.vision_node import RESULTS, VisionNode
 from sam6d_ros.msg import InstanceMaskArray
@@ -52,12 +54,14 @@ class PoseNode(VisionNode[Match]):
         self._overlay = self.create_lifecycle_publisher(Image, "~/overlay", RESULTS)
         self._tf = TransformBroadcaster(self)
         self._forget_frames()
+        self.segmentation = SegmentationClient(self, self.service_group, self._on_masks)
+        self._on_demand = OnDemandServers(self)
 
     def open_inputs(self) -> None:
         """Listen to the camera and to the masks."""
         self._input = CameraInput(self, self.status, self._on_frame)
         self._masks = self.create_subscription(
-            InstanceMaskArray, "~/masks", self._on_masks, RESULTS
+            InstanceMaskArray, "~/masks", self.segmentation.on_masks, RESULTS
         )
 
     def close_inputs(self) -> None:
@@ -65,6 +69,7 @@ class PoseNode(VisionNode[Match]):
         self._input.close()
         self.destroy_subscription(self._masks)
         self._forget_frames()
+        self._on_demand.notify()
 
     def objects_changed(self) -> None:
         """Make what is made once per object."""
@@ -80,6 +85,7 @@ class PoseNode(VisionNode[Match]):
     def _on_frame(self, frame: CameraMessages) -> None:
         if match := self._store.add_frame(frame):
             self.submit(match)
+        self._on_demand.notify()
 
     def _on_masks(self, masks: InstanceMaskArray) -> None:
         if match := self._store.add_masks(masks):
@@ -93,17 +99,30 @@ class PoseNode(VisionNode[Match]):
                 key="unmatched",
             )
 
+    def frame_of(self, stamp_ns: int) -> CameraMessages | None:
+        """The frame of a stamp, if it is here."""
+        return self._store.find(stamp_ns)
+
     def process(self, item: Match, trace: Trace) -> str:
         """Estimate the poses of one frame and publish them with the colour image's header."""
+        frame, poses = self.estimate(item, trace)
+        self.publish(frame, poses, item[0].rgb.header)
+        return poses.reason
+
+    def estimate(self, item: Match, trace: Trace) -> tuple[Frame, PoseEstimates]:
+        """The frame, and the poses of what the masks show in it."""
         camera, masks = item
-        header = camera.rgb.header
         frame = conversions.frame_from_messages(*camera)
         detections = conversions.detections_from_masks(masks)
-        poses = self.engine.estimate(frame, detections, trace)
-        models = self.engine.objects
-        self._detections.publish(conversions.detection_3d_array(poses, header, models))
+        return frame, self.engine.estimate(frame, detections, trace)
+
+    def publish(self, frame: Frame, poses: PoseEstimates, header: Header) -> Detection3DArray:
+        """Publish poses with their colour image's header; returns the detections."""
+        message = conversions.detection_3d_array(poses, header, self.engine.objects)
+        self._detections.publish(message)
+        self.published(header)
         self._publish_views(frame, poses, header)
-        return poses.reason
+        return message
 
     def _publish_views(self, frame: Frame, poses: PoseEstimates, header: Header) -> None:
         """TF, and what is only made when somebody looks."""
@@ -115,6 +134,12 @@ class PoseNode(VisionNode[Match]):
         if self._overlay.get_subscription_count():
             image = draw_poses(frame.rgb, frame.camera, poses.items, self.engine.objects)
             self._overlay.publish(conversions.image_from_rgb(image, header))
+
+    def destroy_node(self) -> None:
+        """The action server too, which is no part of a node to rclpy."""
+        self.stop()
+        self._on_demand.destroy()
+        super().destroy_node()
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -7,9 +7,18 @@ from collections.abc import Sequence
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
-from sam6d_ros.apps.ros import camera_input, conversions, engines, spin, vision_node
+from sam6d_ros.apps.ros import (
+    camera_input,
+    conversions,
+    engines,
+    on_demand_segment,
+    spin,
+    vision_node,
+)
 from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
+from sam6d_ros.apps.ros.on_demand_segment import OnDemandSegmentation
 from sam6d_ros.apps.ros.vision_node import RESULTS, VisionNode
+from sam6d_ros.geometry.region import Region
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.pipeline import Trace
 from sam6d_ros.runtime.plausibility import size_doubt
@@ -17,7 +26,11 @@ from sam6d_ros.types import Frame
 
 SIZE_DOUBT_EVERY_S = 60.0
 
-PARAMETERS = (*vision_node.PARAMETERS, *camera_input.PARAMETERS)
+PARAMETERS = (
+    *vision_node.PARAMETERS,
+    *camera_input.PARAMETERS,
+    *on_demand_segment.PARAMETERS,
+)
 
 
 class SegmentationNode(VisionNode[CameraMessages]):
@@ -32,26 +45,40 @@ class SegmentationNode(VisionNode[CameraMessages]):
         self._masks = self.create_lifecycle_publisher(InstanceMaskArray, "~/masks", RESULTS)
         self._boxes = self.create_lifecycle_publisher(Detection2DArray, "~/detections", RESULTS)
         self._labels = self.create_lifecycle_publisher(Image, "~/label_image", RESULTS)
+        self._on_demand = OnDemandSegmentation(self, self.segment)
 
     def open_inputs(self) -> None:
         """Listen to the camera."""
-        self._input = CameraInput(self, self.status, self.submit)
+        self._input = CameraInput(self, self.status, self._on_demand.on_frame)
 
     def close_inputs(self) -> None:
         """Listen no more."""
         self._input.close()
+        self._on_demand.forget()
 
     def process(self, item: CameraMessages, trace: Trace) -> str:
         """Segment one frame and publish the result with the colour image's header."""
-        frame = conversions.frame_from_messages(*item)
-        header, shape = item.rgb.header, frame.depth.shape
-        detections = self.engine.segment(frame, trace=trace)
+        return self.segment(item, trace).reason
+
+    def segment(
+        self,
+        camera: CameraMessages,
+        trace: Trace,
+        names: Sequence[str] | None = None,
+        region: Region | None = None,
+    ) -> InstanceMaskArray:
+        """Segment one frame, publish and return the masks; of all objects, everywhere, if None."""
+        frame = conversions.frame_from_messages(*camera)
+        header, shape = camera.rgb.header, frame.depth.shape
+        detections = self.engine.segment(frame, names, trace, region)
         self._doubt_sizes(frame)
-        self._masks.publish(conversions.masks_from_detections(detections, header, shape))
+        masks = conversions.masks_from_detections(detections, header, shape)
+        self._masks.publish(masks)
         self._boxes.publish(conversions.detection_2d_array(detections, header))
+        self.published(header)
         if self._labels.get_subscription_count():
             self._labels.publish(conversions.label_image(detections, header, shape))
-        return detections.reason
+        return masks
 
     def _doubt_sizes(self, frame: Frame) -> None:
         """Warn about objects whose size cannot belong to this scene: mostly a wrong unit."""

@@ -1,0 +1,154 @@
+"""What the on-demand services and the action share: requests, and waiting in coroutines."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from builtin_interfaces.msg import Duration
+from rclpy.callback_groups import CallbackGroup
+from rclpy.exceptions import InvalidHandle
+from rclpy.node import Node
+from rclpy.task import Future
+from sensor_msgs.msg import RegionOfInterest
+
+from sam6d_ros.apps.ros.status import NodeStatus
+from sam6d_ros.apps.ros.vision_node import VisionNode
+from sam6d_ros.errors import InvalidConfig, InvalidObjects, Sam6dError
+from sam6d_ros.geometry.region import Region
+from sam6d_ros.pipeline import Trace
+
+Result = TypeVar("Result")
+
+NEVER = float("inf")
+
+
+class Unavailable(Sam6dError):
+    """What was asked for cannot be had now; the message says why, and the remedy."""
+
+
+class Waiting:
+    """Lets coroutine callbacks of a node wait until something holds that other threads bring about.
+
+    ``notify`` after every change, as with a ``threading.Condition``.
+    """
+
+    def __init__(self, node: Node, group: CallbackGroup) -> None:
+        self._node = node
+        self._sleeping: set[Future] = set()
+        self._lock = threading.Lock()
+        # An executor resumes coroutines only when something wakes it.
+        self._wake = node.create_guard_condition(_nothing, callback_group=group)
+
+    def notify(self, _: object = None) -> None:
+        """Let everybody look again; from any thread."""
+        with self._lock:
+            sleeping, self._sleeping = self._sleeping, set()
+        for future in sleeping:
+            future.set_result(None)
+        with suppress(InvalidHandle):  # the node is gone
+            self._wake.trigger()
+
+    async def until(
+        self, condition: Callable[[], Result], deadline: float = NEVER, every_s: float = NEVER
+    ) -> Result:
+        """The condition's value, once it is true or the deadline has passed.
+
+        Args:
+            condition: looked at after each ``notify``, and ``every_s`` for what nobody notifies of.
+            deadline: by ``time.monotonic``.
+        """
+        while True:
+            future = Future(executor=self._node.executor)
+            with self._lock:
+                self._sleeping.add(future)
+            left = deadline - time.monotonic()
+            if (value := condition()) or left <= 0:
+                with self._lock:
+                    self._sleeping.discard(future)
+                return value
+            alarm = threading.Timer(min(left, every_s, threading.TIMEOUT_MAX), self.notify)
+            alarm.daemon = True
+            alarm.start()
+            try:
+                await future
+            finally:
+                alarm.cancel()
+
+
+def measured(
+    status: NodeStatus, work: Callable[[Trace], Result], reason: Callable[[Result], str]
+) -> Result:
+    """Do work in the worker as ``VisionNode`` does a frame: timed, and shown in the diagnostics.
+
+    Args:
+        reason: of a result: why it is empty, or nothing.
+    """
+    trace = Trace()
+    status.working = True
+    try:
+        with trace.timed("total"):
+            result = work(trace)
+    except Exception as error:
+        status.failed(error)
+        raise
+    finally:
+        status.working = False
+    status.processed(trace.timings_s, reason(result))
+    return result
+
+
+def region_from(message: RegionOfInterest) -> Region | None:
+    """The region of a request; None for the whole image, which is a width of 0.
+
+    Raises:
+        InvalidInput: a width without a height.
+    """
+    if message.width == 0:
+        return None
+    return Region(message.x_offset, message.y_offset, message.width, message.height)
+
+
+def names_from(class_ids: Sequence[str], loaded: Sequence[str]) -> list[str] | None:
+    """The objects of a request; None for all.
+
+    Raises:
+        InvalidObjects: one of them is not loaded.
+    """
+    names = list(dict.fromkeys(class_ids))
+    if unknown := [name for name in names if name not in loaded]:
+        raise InvalidObjects(
+            f"no object is named {', '.join(map(repr, unknown))}; this node looks for "
+            f"{', '.join(loaded) or 'none'}. Add it to the objects file"
+        )
+    return names or None
+
+
+def seconds_from(message: Duration, when_zero: float) -> float:
+    """Seconds of a duration.
+
+    Raises:
+        InvalidConfig: it is negative.
+    """
+    seconds = message.sec + 1e-9 * message.nanosec
+    if seconds < 0:
+        raise InvalidConfig(f"timeout is {seconds:g} s; it must not be negative")
+    return seconds or when_zero
+
+
+def duration_message(seconds: float) -> Duration:
+    """A duration; at least a nanosecond, because zero means something else."""
+    whole, part = divmod(max(1, int(1e9 * seconds)), 10**9)
+    return Duration(sec=whole, nanosec=part)
+
+
+def inactive(node: VisionNode[Any]) -> str:
+    """What to tell whoever asks a node that does not work now."""
+    return f"{node.status.name} is {node.lifecycle}: activate it first (ros2 lifecycle set)"
+
+
+def _nothing() -> None:
+    """What the waking guard condition does beside waking."""
