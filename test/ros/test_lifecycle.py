@@ -11,7 +11,7 @@ import rclpy
 import trimesh
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from rclpy.executors import MultiThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from ros import engine_double
 from ros.probe import DOUBLE, INPUT_REMAPPINGS, scene
@@ -278,7 +278,7 @@ def parrot():
     """A parrot that an executor spins in a thread of its own."""
     rclpy.init()
     node = Parrot(engine_double.build)
-    executor = MultiThreadedExecutor(3)
+    executor = SingleThreadedExecutor()
     executor.add_node(node)
     spinning = threading.Thread(target=executor.spin)
     spinning.start()

@@ -12,7 +12,7 @@ def _executor_that_loses_its_wait_set(monkeypatch: pytest.MonkeyPatch, *, stoppe
             rclpy.shutdown()
         raise spin.RCLError("failed to initialize wait set: the given context is not valid")
 
-    monkeypatch.setattr(spin.MultiThreadedExecutor, "spin", lose)
+    monkeypatch.setattr(spin.SingleThreadedExecutor, "spin", lose)
 
 
 def test_a_signal_in_the_middle_of_a_wait_is_a_clean_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 
@@ -17,17 +16,6 @@ from sam6d_ros.errors import Sam6dError
 
 RCLError = rclpy_implementation.RCLError
 
-# One for messages and one for services, beside one per node for a transition that loads.
-SHARED_THREADS = 2
-
-
-@runtime_checkable
-class Stoppable(Protocol):
-    """A node with callbacks that may wait for its own threads."""
-
-    def stop(self) -> None:
-        """Let those callbacks end."""
-
 
 def run(factories: Sequence[Callable[[], Node]], args: Sequence[str] | None = None) -> int:
     """Spin the nodes that the factories make; the exit status is 1 when one refuses to start."""
@@ -35,7 +23,8 @@ def run(factories: Sequence[Callable[[], Node]], args: Sequence[str] | None = No
     rclpy.init(args=None if args is None else list(args))
     log_bridge.install()
     nodes: list[Node] = []
-    executor = MultiThreadedExecutor(len(factories) + SHARED_THREADS)
+    # One thread suffices: slow work has threads of its own (slow_calls.py, worker.py).
+    executor = SingleThreadedExecutor()
     try:
         for factory in factories:
             nodes.append(factory())
@@ -51,10 +40,6 @@ def run(factories: Sequence[Callable[[], Node]], args: Sequence[str] | None = No
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     finally:
-        for node in nodes:
-            if isinstance(node, Stoppable):
-                node.stop()
-        executor.shutdown()
         for node in nodes:
             node.destroy_node()
         rclpy.try_shutdown()
