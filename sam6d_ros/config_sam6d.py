@@ -33,7 +33,9 @@ class Sam6dConfig:
             Geometry and matching always stay in float32.
         memory_budget_mb: bounds what is processed at once (weights not counted).
         points_per_side: SAM prompts on a side of the grid.
-        points_per_batch: prompts at once, 0 = by the memory budget.
+        points_per_batch: prompts at once, 0 = by the memory budget (a few on the CPU).
+        detections_per_batch: detections for which poses are found at once, 0 = by the memory
+            budget on a GPU, one by one on the CPU (as fast there, with a sixth of the memory).
         min_predicted_iou: SAM's own estimate of a mask's quality.
         min_stability: IoU of a mask cut at a higher and a lower level; the original's script
             for own data, its benchmark code uses 0.85.
@@ -55,6 +57,7 @@ class Sam6dConfig:
     memory_budget_mb: int = 4096
     points_per_side: int = 32
     points_per_batch: int = 0
+    detections_per_batch: int = 0
     min_predicted_iou: float = 0.88
     min_stability: float = 0.97
     box_nms_iou: float = 0.7
@@ -73,6 +76,7 @@ class Sam6dConfig:
         _check_range("memory_budget_mb", self.memory_budget_mb, 64, 1_000_000)
         _check_range("points_per_side", self.points_per_side, 1, 256)
         _check_range("points_per_batch", self.points_per_batch, 0, 65536)
+        _check_range("detections_per_batch", self.detections_per_batch, 0, 4096)
         _check_range("segment_width", self.segment_width, 0, 8192)
         _check_range("views", self.views, 1, MAX_VIEWS)
         for name in _SHARES:

@@ -13,6 +13,9 @@ from sam6d_ros.errors import BackendUnavailable, ResourceExhausted
 
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
+CPU_BATCH = 4  # measured, with benchmarks.networks
+CPU_PIECE_ROWS = 4096  # vectors of some hundred numbers: 4 MB
+CUDA_PIECE_ROWS = 1 << 17
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -56,9 +59,32 @@ def encoding(dtype: torch.dtype | None, device: torch.device) -> Iterator[None]:
         yield
 
 
-def chunk_size(budget_mb: int, item_mb: float, most: int = 4096) -> int:
-    """How many items of this size fit in the budget; at least one."""
-    return max(1, min(most, int(budget_mb / item_mb)))
+def batch_size(wanted: int, budget_mb: int, item_mb: float, device: torch.device) -> int:
+    """How many items go through a network at once.
+
+    As configured; by default (0) as many as fit in the budget on a GPU, and on the CPU at most
+    ``CPU_BATCH``: more at once gain nothing there and cost memory (see :func:`piece_length`).
+    """
+    if wanted:
+        return wanted
+    fitting = max(1, int(budget_mb / item_mb))
+    return min(fitting, CPU_BATCH) if device.type == "cpu" else fitting
+
+
+def piece_length(item_rows: int, device: torch.device) -> int:
+    """How many items with ``item_rows`` vectors of activations each are handled at once.
+
+    On the CPU, few enough for the cache: an array of more than 32 MB is fresh memory from the
+    system each time, and its first touch costs as much as the arithmetic.
+    """
+    rows = CPU_PIECE_ROWS if device.type == "cpu" else CUDA_PIECE_ROWS
+    return max(1, rows // item_rows)
+
+
+def pieces(count: int, item_rows: int, device: torch.device) -> list[slice]:
+    """Consecutive slices of ``count`` items, each of a :func:`piece_length`."""
+    step = piece_length(item_rows, device)
+    return [slice(start, min(start + step, count)) for start in range(0, count, step)]
 
 
 def in_chunks(work: Callable[[slice], _T], count: int, chunk: int, what: str) -> list[_T]:

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from sam6d_ros.models.device import pieces
+
 SIGMA_D = 0.2  # length unit of the distance code
 SIGMA_A_DEG = 15.0  # angle unit of the angle code
 NEIGHBOURS = 3
@@ -73,11 +75,12 @@ class GeometricEmbedding(nn.Module):
     def forward(self, points: Tensor) -> Tensor:
         """(B, N, N, 256) embedding of (B, N, 3) points, the background point first."""
         _, distance, angle = self.indices(points)
-        # one neighbour after the other: a third of the memory of all at once
-        strongest = self.proj_a(self.embedding(angle[..., 0]))
-        for k in range(1, NEIGHBOURS):
-            torch.maximum(strongest, self.proj_a(self.embedding(angle[..., k])), out=strongest)
-        return strongest.add_(self.proj_d(self.embedding(distance)))
+        distance, angle = distance.flatten(0, 1), angle.flatten(0, 1)
+        out = distance.new_empty((*distance.shape, self.proj_d.out_features))
+        for part in pieces(len(out), distance.shape[1] * NEIGHBOURS, out.device):
+            strongest = self.proj_a(self.embedding(angle[part])).amax(-2)
+            out[part] = strongest.add_(self.proj_d(self.embedding(distance[part])))
+        return out.unflatten(0, points.shape[:2])
 
 
 def with_background(points: Tensor) -> Tensor:

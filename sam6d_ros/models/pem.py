@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from sam6d_ros.models.device import piece_length
 from sam6d_ros.models.geometric_embedding import GeometricEmbedding, with_background
 from sam6d_ros.models.image_features import TAPS, VIT_BASE, FeatureExtraction
 from sam6d_ros.models.matching import CoarseMatching, FineMatching
@@ -40,7 +41,6 @@ class PemConfig:
         sparse_points: points of the coarse stage.
         hypotheses: poses drawn from three matches each.
         kept_hypotheses: those that are scored against the model.
-        hypothesis_chunk: hypotheses scored at once (memory only).
         vit: shape of the image encoder.
         taps: encoder blocks that are read.
     """
@@ -49,7 +49,6 @@ class PemConfig:
     sparse_points: int = 196
     hypotheses: int = 6000
     kept_hypotheses: int = 300
-    hypothesis_chunk: int = 20
     vit: VitConfig = VIT_BASE
     taps: tuple[int, ...] = TAPS
 
@@ -200,9 +199,8 @@ class PoseEstimationModel(nn.Module):
         points = gather_rows(obs.points, obs.sparse)
         drawn = hypothesise(matches, points, gather_rows(obj.points, obj.sparse))
         kept, numbers = keep_best(drawn, min(self.config.kept_hypotheses, matches.shape[1] // 3))
-        scores = score_hypotheses(
-            kept, points, assignment.foreground_obs, obj.model, self.config.hypothesis_chunk
-        )
+        chunk = piece_length(points.shape[0] * points.shape[1], points.device)
+        scores = score_hypotheses(kept, points, assignment.foreground_obs, obj.model, chunk)
         best = scores.argmax(1)
         item = torch.arange(len(best), device=best.device)
         return CoarsePose(

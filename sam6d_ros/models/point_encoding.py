@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sam6d_ros.models.device import pieces
 from sam6d_ros.models.point_ops import ball_queries, group
 
 RADII = (0.1, 0.2)  # of the object's radius
@@ -74,7 +75,14 @@ class PointEncoding(nn.Module):
     def forward(self, points: Tensor) -> Tensor:
         neighbours = ball_queries(points, points, RADII, SAMPLES)
         scales = [
-            mlp(group(points, points, index)).amax(-2)
+            self._strongest(mlp, points, index)
             for mlp, index in zip((self.mlp1, self.mlp2), neighbours, strict=True)
         ]
         return self.mlp3(torch.cat(scales, dim=-1))
+
+    @staticmethod
+    def _strongest(mlp: PointMlp, points: Tensor, index: Tensor) -> Tensor:
+        """(B, N, 128) largest answers among the (B, N, S) neighbours of each point."""
+        parts = pieces(points.shape[1], len(points) * index.shape[-1], points.device)
+        found = [mlp(group(points, points[:, p], index[:, p])).amax(-2) for p in parts]
+        return torch.cat(found, dim=1)

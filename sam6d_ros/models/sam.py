@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from sam6d_ros.config_sam6d import Sam6dConfig
 from sam6d_ros.errors import BackendUnavailable
-from sam6d_ros.models.device import chunk_size, encoding, in_chunks
+from sam6d_ros.models.device import batch_size, encoding, in_chunks
 from sam6d_ros.models.ism_scores import suppress
 
 STABILITY_OFFSET = 1.0  # of the logits
@@ -210,7 +210,8 @@ class SamSegmenter:
         prompts = (grid * torch.tensor([input_hw[1], input_hw[0]])).to(features.device)
         side = self.sam.image_encoder.img_size
         item_mb = MASKS_PER_PROMPT * (side**2 + image_hw[0] * image_hw[1]) * 4 / 2**20
-        chunk = self.config.points_per_batch or chunk_size(self.config.memory_budget_mb, item_mb)
+        wanted, budget_mb = self.config.points_per_batch, self.config.memory_budget_mb
+        chunk = batch_size(wanted, budget_mb, item_mb, features.device)
         parts = in_chunks(
             lambda part: self._prompt(features, prompts[part], input_hw, image_hw),
             len(prompts),

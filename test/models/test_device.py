@@ -8,9 +8,11 @@ torch = pytest.importorskip("torch", reason="the networks need torch: make setup
 
 from sam6d_ros.errors import BackendUnavailable, ResourceExhausted  # noqa: E402
 from sam6d_ros.models.device import (  # noqa: E402
-    chunk_size,
+    CPU_BATCH,
+    batch_size,
     encoder_dtype,
     in_chunks,
+    pieces,
     resolve_device,
 )
 
@@ -58,10 +60,19 @@ def test_nothing_to_do() -> None:
     assert in_chunks(Memory(0, ERRORS[0]), 0, 4, "things") == []
 
 
-def test_chunk_size() -> None:
-    assert chunk_size(1000, 300) == 3
-    assert chunk_size(100, 300) == 1
-    assert chunk_size(10**6, 0.1, most=64) == 64
+def test_batch_size() -> None:
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    assert batch_size(7, 1000, 300, cpu) == 7  # as configured
+    assert batch_size(0, 1000, 300, gpu) == 3
+    assert batch_size(0, 100, 300, gpu) == 1
+    assert batch_size(0, 10**6, 1, cpu) == CPU_BATCH
+    assert batch_size(0, 100, 300, cpu) == 1
+
+
+def test_pieces_cover_everything_once() -> None:
+    for count, item_rows in ((0, 5), (10, 10**9), (9001, 7), (5, 1)):
+        parts = pieces(count, item_rows, torch.device("cpu"))
+        assert [i for part in parts for i in range(part.start, part.stop)] == list(range(count))
 
 
 def test_devices() -> None:

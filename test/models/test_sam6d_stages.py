@@ -66,7 +66,7 @@ def test_results_do_not_depend_on_chunks(tiny: Any, scene: tuple[Frame, Detectio
     frame, detections = scene
     several = Detections(detections.items * 3)
     whole = PemEstimator(tiny, None).estimate(frame, several, [MODEL])
-    parts = PemEstimator(tiny.with_config(memory_budget_mb=64), None)
+    parts = PemEstimator(tiny.with_config(detections_per_batch=2), None)
     for a, b in zip(whole.items, parts.estimate(frame, several, [MODEL]).items, strict=True):
         assert np.allclose(a.cam_from_obj, b.cam_from_obj, atol=1e-3)
 

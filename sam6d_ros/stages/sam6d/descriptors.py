@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sam6d_ros.models import crop
-from sam6d_ros.models.device import chunk_size, encoding, in_chunks
+from sam6d_ros.models.device import batch_size, encoding, in_chunks
 from sam6d_ros.models.dinov2 import DinoV2
 from sam6d_ros.models.image_features import PIXEL_MEAN, PIXEL_STD, normalise
 from sam6d_ros.stages.sam6d.views import TemplateView
@@ -51,7 +51,7 @@ class Describer:
         memory_budget_mb: int = 4096,
     ) -> None:
         self.network, self.device, self.dtype = network, device, dtype
-        self.chunk = chunk_size(memory_budget_mb, ITEM_MB)
+        self.chunk = batch_size(0, memory_budget_mb, ITEM_MB, device)
 
     @torch.inference_mode()
     def proposals(self, rgb: NDArray[np.uint8], masks: Tensor, boxes: Tensor) -> Descriptors:

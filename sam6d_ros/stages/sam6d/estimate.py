@@ -14,7 +14,7 @@ from torch import Tensor
 from sam6d_ros.cad.cache import load_or_build
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.geometry import se3
-from sam6d_ros.models.device import chunk_size, encoding, in_chunks
+from sam6d_ros.models.device import batch_size, encoding, in_chunks
 from sam6d_ros.models.pem import ObjectCode, PosePrediction
 from sam6d_ros.stages.sam6d import pem_inputs
 from sam6d_ros.stages.sam6d.networks import Networks
@@ -81,7 +81,7 @@ class PemEstimator:
             with encoding(self.networks.dtype, device):
                 return pem.feature_extraction(bgr, flat).float().flatten(0, 1)
 
-        chunk = chunk_size(self.config.memory_budget_mb, VIEW_MB)
+        chunk = batch_size(0, self.config.memory_budget_mb, VIEW_MB, device)
         found = torch.cat(in_chunks(features, len(inputs), chunk, "template views"))
         points = torch.from_numpy(np.concatenate([i.points for i in inputs])).to(device)
         with torch.inference_mode():
@@ -154,7 +154,8 @@ class PemEstimator:
             with torch.inference_mode():
                 return pem.predict(features, cloud, code, uniforms[part].to(device))
 
-        chunk = chunk_size(config.memory_budget_mb, DETECTION_MB)
+        wanted = config.detections_per_batch or (1 if device.type == "cpu" else 0)
+        chunk = batch_size(wanted, config.memory_budget_mb, DETECTION_MB, device)
         out = []
         for part in in_chunks(run, len(inputs), chunk, "detections"):
             arrays = (t.double().cpu().numpy() for t in (part.rotation, part.translation))
