@@ -17,6 +17,7 @@ from sam6d_ros.types import PoseEstimate
 Array = NDArray[np.float64]
 
 VELOCITY_GAIN = 0.6  # of the newest motion in the velocity: the rest is what was known before
+PREDICTION_GAIN = 0.8  # below 1: what no frame binds must not run away
 MAX_EXTRAPOLATION_S = 0.2  # a velocity says nothing of the time beyond
 DECAY_S = 0.3  # of the velocity of an instance that is not seen
 HELD_SPEED, HELD_TURN = 0.05, 0.5  # m/s, rad/s: how fast the pose of an unseen one grows uncertain
@@ -79,7 +80,8 @@ class Track:
     def predicted(self, stamp_ns: int) -> Array:
         """Where it is expected at a later stamp, moving on as before."""
         ahead = min((stamp_ns - self.stamp_ns) * 1e-9, MAX_EXTRAPOLATION_S)
-        return moved(self.pose.cam_from_obj, self.centre_obj, ahead * self.velocity)
+        twist = PREDICTION_GAIN * ahead * self.velocity
+        return moved(self.pose.cam_from_obj, self.centre_obj, twist)
 
     def confirm(self, pose: PoseEstimate, stamp_ns: int) -> None:
         """A frame shows it at this pose."""

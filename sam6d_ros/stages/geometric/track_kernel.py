@@ -10,7 +10,7 @@ from numba import njit
 from sam6d_ros.stages.geometric.kernels import rotate_by_vector, solve_spd6
 
 MIN_POINTS = 12.0  # weight of the matches below which a step proves nothing
-COLOR_SIGMA = (9.0, 6.0, 6.0)  # L*a*b* units: what lamp, paint and blur leave of a right match
+COLOR_SIGMA = (5.0, 4.0, 4.0)  # L*a*b* units: noise, and light that changes with the view
 COLOR_CUT = 3.0  # sigmas beyond which a colour says nothing
 GAIN_VARIANCE = 40.0  # (L*a*b* units)²: a channel that varies less has no gain to estimate
 RIM_SIGMA = 1.0  # pixels: how well a depth image shows where a surface ends
@@ -23,31 +23,31 @@ GAIN_LIMITS = (0.4, 1.6)
 
 @njit(cache=True, fastmath=True)
 def align(  # type: ignore[no-untyped-def]
-    depth, depth_camera, lab, lab_camera, points, normals, colors, rim, outward, rim_offset, centre,
-    rotation, translation, gates, sigma, color_weight, rim_weight, prior
+    depth, depth_camera, lab, lab_camera, points, normals, rim, outward, rim_offset, spots, colors,
+    centre, rotation, translation, gates, sigma, rim_weight, color_weight, prior
 ):  # fmt: skip
     """Move ``rotation`` (3, 3) and ``translation`` (3,) in place onto the frame.
 
     Args:
         depth: (H, W) metres with its (fx, fy, cx, cy); likewise the colours ``lab`` (h, w, 3).
-        points, normals, colors: (N, 3) float32 of the rendered surface, object frame.
+        points, normals: (N, 3) float32 of the rendered surface, object frame.
         rim, outward: (M, 3), (M, 2) float32 points of the silhouette's border, object frame, and
             their outward normals in the image.
         rim_offset: pixels from these points to the border itself.
+        spots, colors: (K, 3) float32 surface points whose colours are known; K may be 0.
         gates: metres by which a match may be off, one per iteration.
         sigma: standard deviation of the depth, metres.
-        color_weight: of one colour match against one depth match; 0 leaves colour out.
-        rim_weight: likewise of one place where the silhouette ends.
+        rim_weight: of one place where the silhouette ends against one depth match.
+        color_weight: likewise of one colour.
         prior: (6,) information that ties the pose to where it started.
 
     Returns:
         The (6, 6) information of the last iteration about the centre (shift, turn; camera axes),
         all zero when too little matched.
     """
-    count = len(points)
-    at = np.empty((count, 3))
-    color_at = np.empty((count, 3))
-    matched = np.empty(count, np.bool_)
+    at = np.empty((len(spots), 3))
+    seen = np.empty((len(spots), 3))
+    matched = np.empty(len(spots), np.bool_)
     information = np.zeros((6, 6))
     vector = np.zeros(6)
     step = np.zeros(6)
@@ -57,22 +57,21 @@ def align(  # type: ignore[no-untyped-def]
         information[:] = 0.0
         vector[:] = 0.0
         used = _depth_terms(
-            depth, depth_camera, points, normals, centre, rotation, translation, gate, sigma, at,
-            matched, information, vector,
+            depth, depth_camera, points, normals, centre, rotation, translation, gate, sigma,
+            information, vector,
         )  # fmt: skip
         if used < MIN_POINTS:
             information[:] = 0.0
             return information
-        if color_weight > 0.0:
-            _color_terms(
-                lab, lab_camera, at, matched, colors, centre, rotation, translation, color_weight,
-                color_at, information, vector,
-            )  # fmt: skip
-        if rim_weight > 0.0:
-            _rim_terms(
-                depth, depth_camera, rim, outward, rim_offset, centre, rotation, translation,
-                gates[-1], rim_weight, information, vector,
-            )  # fmt: skip
+        _rim_terms(
+            depth, depth_camera, rim, outward, rim_offset, centre, rotation, translation,
+            gates[-1], rim_weight, information, vector,
+        )  # fmt: skip
+        _place_spots(depth, depth_camera, spots, rotation, translation, gate, at, matched)
+        _color_terms(
+            lab, lab_camera, at, matched, colors, centre, rotation, translation, color_weight,
+            seen, information, vector,
+        )  # fmt: skip
         damped = information.copy()
         for p in range(6):
             damped[p, p] += prior[p]
@@ -93,10 +92,9 @@ def align(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, fastmath=True)
 def _depth_terms(  # type: ignore[no-untyped-def]
-    depth, camera, points, normals, centre, rot, trans, gate, sigma, at, matched, information,
-    vector
+    depth, camera, points, normals, centre, rot, trans, gate, sigma, information, vector
 ):  # fmt: skip
-    """Point to plane, with the model's normals; remembers where each point lies."""
+    """Point to plane, with the model's normals."""
     height, width = depth.shape
     fx, fy, cx, cy = camera
     scale = 1.0 / (sigma * sigma)
@@ -106,12 +104,10 @@ def _depth_terms(  # type: ignore[no-untyped-def]
     jac = np.empty(6)
     used = 0.0
     for i in range(len(points)):
-        matched[i] = False
         px, py, pz = points[i, 0], points[i, 1], points[i, 2]
         x = rot[0, 0] * px + rot[0, 1] * py + rot[0, 2] * pz + trans[0]
         y = rot[1, 0] * px + rot[1, 1] * py + rot[1, 2] * pz + trans[1]
         z = rot[2, 0] * px + rot[2, 1] * py + rot[2, 2] * pz + trans[2]
-        at[i, 0], at[i, 1], at[i, 2] = x, y, z
         if z <= 0:
             continue
         u, v = math.floor(fx * x / z + cx + 0.5), math.floor(fy * y / z + cy + 0.5)
@@ -126,7 +122,6 @@ def _depth_terms(  # type: ignore[no-untyped-def]
         mz = rot[2, 0] * nx + rot[2, 1] * ny + rot[2, 2] * nz
         e = mx * ((u - cx) / fx * zo - x) + my * ((v - cy) / fy * zo - y) + mz * (zo - z)
         w = (1.0 - ((zo - z) / gate) ** 2) ** 2  # Tukey
-        matched[i] = True
         used += w
         w *= scale
         rx, ry, rz = x - c[0], y - c[1], z - c[2]
@@ -136,6 +131,27 @@ def _depth_terms(  # type: ignore[no-untyped-def]
         jac[5] = rx * my - ry * mx
         _accumulate(jac, e, w, information, vector)
     return used
+
+
+@njit(cache=True, fastmath=True)
+def _place_spots(depth, camera, spots, rot, trans, gate, at, matched):  # type: ignore[no-untyped-def]
+    """Where the spots lie, camera frame, and which of them the depth shows there."""
+    height, width = depth.shape
+    fx, fy, cx, cy = camera
+    for i in range(len(spots)):
+        matched[i] = False
+        for j in range(3):
+            at[i, j] = trans[j]
+            for k in range(3):
+                at[i, j] += rot[j, k] * spots[i, k]
+        z = at[i, 2]
+        if z <= 0:
+            continue
+        u, v = math.floor(fx * at[i, 0] / z + cx + 0.5), math.floor(fy * at[i, 1] / z + cy + 0.5)
+        if u < 0 or v < 0 or u >= width or v >= height:
+            continue
+        zo = depth[int(v), int(u)]
+        matched[i] = zo > 0 and abs(zo - z) < gate
 
 
 @njit(cache=True, fastmath=True)

@@ -12,13 +12,13 @@ from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import CameraIntrinsics, project
 from sam6d_ros.stages.geometric.scene import SceneMaps, lab_of, normal_map
-from sam6d_ros.stages.geometric.templates import masked_lab
 from sam6d_ros.types import Frame
 
 MARGIN = 0.2  # of the object's size in the image, on each side
 MARGIN_PX = 10
 MAX_PIXELS = 7000  # of a window: a larger part of the image is reduced by a whole factor
 MIN_SIDE_PX = 4
+MAX_POINTS, MAX_RIM = 1500, 150  # of the surface and of its border
 RIM_BLUR_PX = 1.5
 BLUR_PX = 1.0  # at the window's size
 BOX = (np.indices((2, 2, 2)).reshape(3, -1).T - 0.5).astype(np.float64)
@@ -82,41 +82,44 @@ def _looked_into(frame: Frame, roi_xywh: tuple[int, int, int, int], factor: int)
 
 @dataclass(frozen=True)
 class Surface:
-    """N points of the object that a camera sees.
+    """What of the object a camera sees.
 
     Attributes:
-        points, normals: (N, 3) float32, object frame, metres.
-        lab: (N, 3) float32 colours, as blurred as those of the window.
+        points, normals: (N, 3) float32, object frame, metres, without the rim: its depth is ragged.
         rim, outward: (M, 3) float32 points on the last pixels of the silhouette, object frame, and
             (M, 2) unit normals out of it, in the image.
     """
 
     points: NDArray[np.float32]
     normals: NDArray[np.float32]
-    lab: NDArray[np.float32]
     rim: NDArray[np.float32]
     outward: NDArray[np.float32]
 
-    def __len__(self) -> int:
-        return len(self.points)
 
-
-def surface_seen(model: ObjectModel, window: Window, cam_from_obj: NDArray[np.float64]) -> Surface:
-    """The surface that a camera sees, a point per pixel, without the rim (its depth is ragged)."""
+def surface_seen(
+    model: ObjectModel, window: Window, cam_from_obj: NDArray[np.float64]
+) -> Surface:
+    """The surface that the window's camera sees at this pose, thinned out evenly."""
     view = model.scene.render(window.scene.camera, cam_from_obj, window.roi_xywh)
     inner = cv2.erode(view.mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    normals = view.normals_cam[inner] @ cam_from_obj[:3, :3].astype(np.float32)
-    lab = masked_lab(view.rgb, view.mask)[inner]
-    rows, columns = np.nonzero(view.mask & ~inner)
-    # only where the image goes on beside it: where the window cuts it off there is no border
-    keep = (rows > 0) & (columns > 0) & (rows < view.mask.shape[0] - 1)
-    keep &= columns < view.mask.shape[1] - 1
-    rows, columns = rows[keep], columns[keep]
+    at = _every(np.argwhere(inner), MAX_POINTS)
+    rim = _every(_border(view.mask & ~inner), MAX_RIM)
     soft = cv2.GaussianBlur(view.mask.astype(np.float32), (0, 0), RIM_BLUR_PX)
-    slope = np.stack([cv2.Sobel(soft, -1, 1, 0), cv2.Sobel(soft, -1, 0, 1)], -1)[rows, columns]
-    length = np.linalg.norm(slope, axis=1, keepdims=True)
-    outward = -slope / np.maximum(length, 1e-6)
-    return Surface(
-        view.points_obj[inner], np.ascontiguousarray(normals), lab,
-        view.points_obj[rows, columns], outward,
-    )  # fmt: skip
+    slope = np.stack([cv2.Sobel(soft, -1, 1, 0)[rim], cv2.Sobel(soft, -1, 0, 1)[rim]], -1)
+    outward = -slope / np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-6)
+    normals = view.normals_cam[at] @ cam_from_obj[:3, :3].astype(np.float32)
+    return Surface(view.points_obj[at], np.ascontiguousarray(normals), view.points_obj[rim], outward)
+
+
+def _every(pixels_rc: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """At most so many of the (N, 2) pixels, by equal steps, as rows and columns."""
+    index = np.arange(min(len(pixels_rc), most)) * max(1.0, len(pixels_rc) / most)
+    rows, columns = pixels_rc[index.astype(np.int64)].T
+    return rows, columns
+
+
+def _border(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Pixels (N, 2) of the mask off the edge of the window: where that cuts, nothing ends."""
+    inside = mask.copy()
+    inside[[0, -1]] = inside[:, [0, -1]] = False
+    return np.argwhere(inside)
