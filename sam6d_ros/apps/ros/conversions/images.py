@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import cv2
-import cv2
 import numpy as np
 from cv_bridge import CvBridge
 from numpy.typing import NDArray
@@ -41,7 +40,9 @@ def rgb_from_image(message: Image) -> NDArray[np.uint8]:
         )
     channels, to_rgb = COLOUR_CHANNELS[message.encoding]
     pixels = _pixels(message, "rgb", np.dtype(np.uint8), channels)
-    return pixels if to_rgb is None else cv2.cvtColor(pixels, to_rgb)
+    # A copy, not the message's read-only memory: compiled kernels take that for another type, and
+    # would be compiled again when the first frame comes.
+    return pixels.copy() if to_rgb is None else cv2.cvtColor(pixels, to_rgb)
 
 
 def metres_from_image(message: Image) -> NDArray[np.float32]:
