@@ -143,20 +143,51 @@ def test_boxes_2d_have_centre_and_size_in_pixels(detections):
     assert entry.results[0].pose.covariance[0] == -1  # a 2D detection knows no pose
 
 
-def test_labels_number_the_detections_best_on_top(detections):
-    message = conversions.label_image(detections, HEADER, SHAPE)
-    labels = np.frombuffer(message.data, np.uint8).reshape(SHAPE)
+IDS = {"table": 7, "mug": 3, "screw": 4}
+
+
+def pixels(message):
+    dtype = {"mono8": np.uint8, "16UC1": np.uint16}[message.encoding]
+    return np.frombuffer(message.data, dtype).reshape(message.height, message.width)
+
+
+def test_labels_name_the_class_of_a_pixel_best_on_top(detections):
+    message = conversions.label_image(detections, HEADER, SHAPE, IDS)
+    assert (message.encoding, message.header) == ("mono8", HEADER)
+    best, second = detections.items[:2]
+    assert (pixels(message)[best.mask] == IDS[best.class_id]).all()
+    assert (pixels(message)[second.mask & ~best.mask] == IDS[second.class_id]).all()
+    nothing = conversions.label_image(Detections.empty("none"), HEADER, SHAPE, IDS)
+    assert not pixels(nothing).any()
+
+
+def test_the_label_info_names_every_number():
+    info = conversions.label_info(IDS, HEADER)
+    assert {c.class_name: c.class_id for c in info.class_map} == IDS
+    assert (info.header, info.threshold) == (HEADER, 0)
+
+
+def test_a_class_number_above_255_needs_sixteen_bits(detections):
+    """Whether it is in the image or not: the encoding stays the same from image to image."""
+    message = conversions.label_image(detections, HEADER, SHAPE, {**IDS, "absent": 300})
+    assert message.encoding == "16UC1"
+    assert pixels(message).max() == 7
+
+
+def test_instances_are_numbered_best_on_top(detections):
+    message = conversions.instance_image(detections, HEADER, SHAPE)
+    labels = pixels(message)
     assert message.encoding == "mono8"
     assert labels[3, 31] == 1
     assert set(np.unique(labels)) <= {1, 2, 3}  # the whole image lies over the fourth
     assert (labels[detections.items[1].mask & ~detections.items[0].mask] == 2).all()
 
 
-def test_many_labels_need_sixteen_bits():
+def test_many_instances_need_sixteen_bits():
     many = Detections(tuple(detection("a", i // 32, i % 32) for i in range(300)))
-    message = conversions.label_image(many, HEADER, SHAPE)
+    message = conversions.instance_image(many, HEADER, SHAPE)
     assert message.encoding == "16UC1"
-    assert np.frombuffer(message.data, np.uint16)[:300].tolist() == list(range(1, 301))
+    assert pixels(message).ravel()[:300].tolist() == list(range(1, 301))
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -13,6 +13,7 @@ from visualization_msgs.msg import MarkerArray
 from sam6d_ros.apps.ros import camera_input, conversions, engines, spin, vision_node
 from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
 from sam6d_ros.apps.ros.frame_store import FrameStore, Match
+from sam6d_ros.apps.ros.object_topics import ClassPoses, DatabaseInfo
 from sam6d_ros.apps.ros.on_demand_action import OnDemandServers
 from sam6d_ros.apps.ros.on_demand_masks import SegmentationClient
 from sam6d_ros.apps.ros.parameters import Parameter
@@ -53,6 +54,7 @@ class PoseNode(VisionNode[Match]):
         self._markers = self.create_lifecycle_publisher(MarkerArray, "~/markers", RESULTS)
         self._overlay = self.create_lifecycle_publisher(Image, "~/overlay", RESULTS)
         self._tf = TransformBroadcaster(self)
+        self._class_poses, self._database = ClassPoses(self), DatabaseInfo(self)
         self._forget_frames()
         self.segmentation = SegmentationClient(self, self.service_group, self._on_masks)
         self._on_demand = OnDemandServers(self)
@@ -73,7 +75,11 @@ class PoseNode(VisionNode[Match]):
 
     def objects_changed(self) -> None:
         """Make what is made once per object."""
-        self._mesh_markers = conversions.MeshMarkers(self.engine.objects)
+        models = self.engine.objects
+        self._mesh_markers = conversions.MeshMarkers(models)
+        self._class_poses.update(models)
+        location = self.get_parameter("objects_file").value
+        self._database.update(models, engines.backend_of(self.engine), location)
 
     def released(self) -> None:
         """Forget it."""
@@ -125,7 +131,9 @@ class PoseNode(VisionNode[Match]):
         return message
 
     def _publish_views(self, frame: Frame, poses: PoseEstimates, header: Header) -> None:
-        """TF, and what is only made when somebody looks."""
+        """Poses per class, TF, and what is only made when somebody looks."""
+        if self.active:
+            self._class_poses.publish(poses, header)
         if self.active and self.get_parameter("publish_tf").value and len(poses):
             prefix = self.get_parameter("tf_prefix").value
             self._tf.sendTransform(conversions.transforms_from_poses(poses, header, prefix))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 from sam6d_ros.apps.ros import (
@@ -16,13 +17,14 @@ from sam6d_ros.apps.ros import (
     vision_node,
 )
 from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
+from sam6d_ros.apps.ros.object_topics import ClassIds
 from sam6d_ros.apps.ros.on_demand_segment import OnDemandSegmentation
 from sam6d_ros.apps.ros.vision_node import RESULTS, VisionNode
 from sam6d_ros.geometry.region import Region
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.pipeline import Trace
 from sam6d_ros.runtime.plausibility import size_doubt
-from sam6d_ros.types import Frame
+from sam6d_ros.types import Detections, Frame
 
 SIZE_DOUBT_EVERY_S = 60.0
 
@@ -45,7 +47,13 @@ class SegmentationNode(VisionNode[CameraMessages]):
         self._masks = self.create_lifecycle_publisher(InstanceMaskArray, "~/masks", RESULTS)
         self._boxes = self.create_lifecycle_publisher(Detection2DArray, "~/detections", RESULTS)
         self._labels = self.create_lifecycle_publisher(Image, "~/label_image", RESULTS)
+        self._instances = self.create_lifecycle_publisher(Image, "~/instance_image", RESULTS)
+        self._class_ids = ClassIds(self)
         self._on_demand = OnDemandSegmentation(self, self.segment)
+
+    def objects_changed(self) -> None:
+        """Number the classes."""
+        self._class_ids.update(self.engine.objects)
 
     def open_inputs(self) -> None:
         """Listen to the camera."""
@@ -76,9 +84,18 @@ class SegmentationNode(VisionNode[CameraMessages]):
         self._masks.publish(masks)
         self._boxes.publish(conversions.detection_2d_array(detections, header))
         self.published(header)
-        if self._labels.get_subscription_count():
-            self._labels.publish(conversions.label_image(detections, header, shape))
+        self._publish_views(detections, header, shape)
         return masks
+
+    def _publish_views(
+        self, detections: Detections, header: Header, shape: tuple[int, int]
+    ) -> None:
+        """What is only made when somebody looks."""
+        if self._labels.get_subscription_count():
+            ids = self._class_ids.numbers
+            self._labels.publish(conversions.label_image(detections, header, shape, ids))
+        if self._instances.get_subscription_count():
+            self._instances.publish(conversions.instance_image(detections, header, shape))
 
     def _doubt_sizes(self, frame: Frame) -> None:
         """Warn about objects whose size cannot belong to this scene: mostly a wrong unit."""

@@ -1,7 +1,7 @@
 """Message ↔ type, as pure functions: no node, no clock, no state.
 
 ``frames`` camera messages ↔ Frame; ``images``, ``compressed``, ``rvl`` pixels ↔ plain and
-compressed messages; ``masks`` Detections ↔ instance masks, 2D boxes, label image;
+compressed messages; ``masks`` Detections ↔ instance masks, 2D boxes; ``labels`` → label images;
 ``poses`` PoseEstimates ↔ 3D detections and transforms; ``rigid`` 4×4 matrices ↔ Pose;
 ``markers`` meshes for RViz.
 """
@@ -19,16 +19,17 @@ from sam6d_ros.apps.ros.conversions.frames import (
     stamp_ns_of,
 )
 from sam6d_ros.apps.ros.conversions.images import depth_image_from_metres, image_from_rgb
+from sam6d_ros.apps.ros.conversions.labels import instance_image, label_image, label_info
 from sam6d_ros.apps.ros.conversions.markers import MeshMarkers
 from sam6d_ros.apps.ros.conversions.masks import (
     detection_2d_array,
     detections_from_masks,
-    label_image,
     masks_from_detections,
     with_ids,
 )
 from sam6d_ros.apps.ros.conversions.poses import (
     detection_3d_array,
+    pose_array,
     poses_from_detection_3d_array,
     transforms_from_poses,
 )
@@ -46,9 +47,12 @@ __all__ = [
     "frame_from_messages",
     "header_from",
     "image_from_rgb",
+    "instance_image",
     "intrinsics_from_camera_info",
     "label_image",
+    "label_info",
     "masks_from_detections",
+    "pose_array",
     "poses_from_detection_3d_array",
     "stamp_ns_of",
     "transforms_from_poses",

@@ -1,4 +1,4 @@
-"""``Detections`` ↔ instance masks; → 2D boxes and a label image."""
+"""``Detections`` ↔ instance masks; → 2D boxes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
-from cv_bridge import CvBridge
 from numpy.typing import NDArray
-from sensor_msgs.msg import Image, RegionOfInterest
+from sensor_msgs.msg import RegionOfInterest
 from std_msgs.msg import Header
 from vision_msgs.msg import (
     BoundingBox2D,
@@ -28,8 +27,6 @@ Item = TypeVar("Item", Detection, PoseEstimate)
 # In element 0 of a covariance: nothing is known about it. sensor_msgs/Imu marks it so; zeros
 # would read as certainty.
 UNKNOWN_COVARIANCE = -1.0
-
-_bridge = CvBridge()
 
 
 def with_ids(items: tuple[Item, ...]) -> tuple[Item, ...]:
@@ -140,17 +137,3 @@ def _box_message(detection: Detection) -> BoundingBox2D:
         box.center.position.x = x + (width - 1) / 2
         box.center.position.y = y + (height - 1) / 2
     return box
-
-
-def label_image(detections: Detections, header: Header, image_shape: tuple[int, int]) -> Image:
-    """An image for viewing: 0 is background, n the n-th detection (best first, best on top).
-
-    mono8, or 16UC1 for more than 255 instances.
-    """
-    few = len(detections) <= np.iinfo(np.uint8).max
-    labels = np.zeros(image_shape, np.uint8 if few else np.uint16)
-    for number, detection in reversed(list(enumerate(detections.items, start=1))):
-        labels[detection.mask] = number
-    message = _bridge.cv2_to_imgmsg(labels, encoding="mono8" if few else "16UC1")
-    message.header = header
-    return message

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from geometry_msgs.msg import TransformStamped
+from geometry_msgs.msg import PoseArray, TransformStamped
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose
 
@@ -64,6 +64,12 @@ def poses_from_detection_3d_array(message: Detection3DArray) -> PoseEstimates:
             )
         )
     return PoseEstimates(tuple(items), stamp_ns_of(message.header), message.header.frame_id)
+
+
+def pose_array(poses: PoseEstimates, header: Header, class_id: str) -> PoseArray:
+    """The CAD origins of one class's instances, best first."""
+    found = [pose_message(p.cam_from_obj) for p in poses.items if p.class_id == class_id]
+    return PoseArray(header=header, poses=found)
 
 
 def transforms_from_poses(

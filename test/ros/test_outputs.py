@@ -1,0 +1,139 @@
+"""What the nodes publish beside their detections: poses per class, labels, the object database."""
+
+import functools
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from geometry_msgs.msg import PoseArray
+from ros.engine_double import TURNS, models
+from ros.probe import scene
+from sensor_msgs.msg import Image
+from vision_msgs.msg import LabelInfo, VisionInfo
+
+from sam6d_ros.apps.ros import conversions
+from sam6d_ros.apps.ros.conversions.rigid import transform_from_pose
+from sam6d_ros.apps.ros.object_topics import ClassIds, ClassPoses, DatabaseInfo, topic_names
+from sam6d_ros.apps.ros.vision_node import LATCHED
+from sam6d_ros.geometry import se3
+from sam6d_ros.types import PoseEstimate, PoseEstimates
+
+GREEN = (0, 255, 0)
+
+
+# --- names
+
+
+def test_every_class_has_a_topic_of_its_own_whatever_its_name():
+    names = topic_names(["mug", "021_bleach", "a b", "a-b", "_a__b_", "Tür", "", "日本"])
+    assert list(names.values()) == [
+        *("mug", "object_021_bleach", "a_b", "a_b_2", "a_b_3", "T_r", "object", "object_2"),
+    ]
+
+
+# --- one node in the test's process
+
+
+@pytest.fixture
+def node(ros):
+    return ros.node("maker")
+
+
+@pytest.fixture
+def hear(ros):
+    """Subscribe a topic; returns the list of what came."""
+    ears = ros.node("ears")
+
+    def subscribe(kind, topic, qos=5):
+        received = []
+        ears.create_subscription(kind, topic, received.append, qos)
+        return received
+
+    return subscribe
+
+
+def poses_of(*classes):
+    items = (PoseEstimate(name, 0.5, se3.exp([0.1, 0, 1, 0, 0, 0])) for name in classes)
+    return PoseEstimates(tuple(items), 42, "cam")
+
+
+def test_topics_of_poses_come_and_go_with_the_classes(ros, node, hear):
+    poses = ClassPoses(node)
+    poses.update(["mug", "021 can"])
+    mugs = hear(PoseArray, "/maker/poses/mug")
+    cans = hear(PoseArray, "/maker/poses/object_021_can")
+    header = conversions.header_from(42, "cam")
+
+    def heard():
+        poses.publish(poses_of("mug", "mug"), header)
+        return mugs and cans
+
+    ros.wait_for(heard, "both topics")
+    assert [len(m.poses) for m in (mugs[0], cans[0])] == [2, 0]
+    assert mugs[0].header == cans[0].header == header
+    poses.update(["021 can", "new"])
+    topics = {t.topic_name for t in node.publishers}
+    assert {"/maker/poses/object_021_can", "/maker/poses/new"} <= topics
+    assert "/maker/poses/mug" not in topics
+    cans.clear()
+    ros.wait_for(
+        lambda: poses.publish(poses_of("021 can"), header) or cans, "the class that stayed"
+    )
+
+
+def test_a_class_keeps_its_number_while_others_come_and_go(ros, node, hear):
+    ids, received = ClassIds(node), hear(LabelInfo, "/maker/label_info", LATCHED)
+    ids.update(["mug", "can"])
+    ids.update(["can"])
+    ids.update(["can"])  # no change, not told again
+    ids.update(["box", "mug", "can"])
+    assert ids.numbers == {"box": 3, "mug": 1, "can": 2}
+    ros.wait_for(lambda: received and len(received[-1].class_map) == 3, "the newest numbers")
+    assert {c.class_name: c.class_id for c in received[-1].class_map} == ids.numbers
+    assert len(received) <= 3
+
+
+def test_the_version_counts_changes_of_the_objects(ros, node, hear):
+    info = DatabaseInfo(node)
+    red, green = models()
+    changed = replace(red, content_hash="other")
+    for objects in ([red], [red], [red, green], [changed, green], [green]):
+        info.update({m.name: m for m in objects}, "geometric", "/data/objects.yaml")
+    received = hear(VisionInfo, "/maker/vision_info", LATCHED)  # late, and told nevertheless
+    ros.wait_for(lambda: received, "the latched message")
+    assert received[0].database_version == 4
+    assert received[0].database_location == "/data/objects.yaml"
+    assert received[0].method.endswith("backend geometric")
+
+
+# --- over DDS
+
+
+def test_poses_labels_and_information_go_through_the_graph(probe):
+    kinds = {
+        "/pose_node/poses/red_box": PoseArray,
+        "/pose_node/poses/green_box": PoseArray,
+        "/segmentation_node/label_image": Image,
+        "/segmentation_node/instance_image": Image,
+        "/segmentation_node/label_info": LabelInfo,
+        "/pose_node/vision_info": VisionInfo,
+    }
+    received = {}
+    for topic, kind in kinds.items():
+        qos = LATCHED if topic.endswith("_info") else 5
+        note = functools.partial(received.__setitem__, topic)
+        probe.node.create_subscription(kind, topic, note, qos)
+    probe.start_double("segmentation_node", "pose_node")
+    sent = probe.messages(*scene([GREEN]))
+    probe.wait_for(lambda: kinds.keys() <= received.keys(), "all", every=lambda: probe.send(sent))
+    reds, greens, labels, instances, label_info, vision_info = (received[t] for t in kinds)
+    assert (reds.poses, reds.header) == ([], sent[0].header)
+    (pose,) = greens.poses
+    turn = se3.exp([0, 0, 0, *TURNS["green_box"]])[:3, :3]
+    np.testing.assert_allclose(transform_from_pose(pose)[:3, :3], turn, atol=1e-6)
+    ids = {c.class_name: c.class_id for c in label_info.class_map}
+    assert ids == {"red_box": 1, "green_box": 2}
+    assert (labels.encoding, labels.header) == ("mono8", sent[0].header)
+    assert set(labels.data) == {0, ids["green_box"]}
+    assert set(instances.data) == {0, 1}
+    assert (vision_info.database_location, vision_info.database_version) == ("unused", 1)
