@@ -1,9 +1,9 @@
-"""Rigid transforms ↔ Pose messages."""
+"""Rigid transforms ↔ Pose and Transform messages."""
 
 from __future__ import annotations
 
 import numpy as np
-from geometry_msgs.msg import Pose
+from geometry_msgs.msg import Pose, Transform
 from numpy.typing import NDArray
 
 from sam6d_ros.errors import InvalidInput
@@ -37,3 +37,9 @@ def transform_from_pose(pose: Pose) -> NDArray[np.float64]:
             "finite numbers and a quaternion of length 1 (no turn is 0, 0, 0, 1)"
         )
     return se3.from_quat_xyzw_translation(quat_xyzw, position)
+
+
+def matrix_from_transform(transform: Transform) -> NDArray[np.float64]:
+    """The (4, 4) rigid transform of a Transform, whose quaternion tf2 has checked."""
+    q, t = transform.rotation, transform.translation
+    return se3.from_quat_xyzw_translation([q.x, q.y, q.z, q.w], [t.x, t.y, t.z])

@@ -1,0 +1,32 @@
+"""3D detections as they come from a pose or a tracking node → poses of objects that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from vision_msgs.msg import Detection3DArray
+
+from sam6d_ros.apps.ros import conversions
+from sam6d_ros.errors import InvalidInput
+from sam6d_ros.types import PoseEstimate
+
+
+def known_poses(message: Detection3DArray, names: Container[str]) -> tuple[list[PoseEstimate], str]:
+    """The poses of detections of the named objects, and what is wrong with the others.
+
+    Raises:
+        InvalidInput: a detection has no result, or a pose is none.
+    """
+    for detection in message.detections:
+        if not detection.results:
+            raise InvalidInput(
+                f"detection {detection.id!r} has no results; expected one with the object's pose"
+            )
+    items = conversions.with_ids(conversions.poses_from_detection_3d_array(message).items)
+    unknown = sorted({pose.class_id for pose in items if pose.class_id not in names})
+    problem = (
+        f"detections of {unknown}, which are no objects here; give this node the same objects_file"
+        if unknown
+        else ""
+    )
+    return [pose for pose in items if pose.class_id in names], problem

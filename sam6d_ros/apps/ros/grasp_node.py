@@ -1,0 +1,185 @@
+"""``grasp_node``: 3D detections → grasps in the camera's, the objects' and the base frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from geometry_msgs.msg import PoseArray
+from numpy.typing import NDArray
+from rclpy.publisher import Publisher
+from std_msgs.msg import Header
+from vision_msgs.msg import Detection3DArray
+from visualization_msgs.msg import MarkerArray
+
+from sam6d_ros.apps.ros import base_frame, engines, grasp_planning, spin, vision_node
+from sam6d_ros.apps.ros.base_frame import BaseFrame
+from sam6d_ros.apps.ros.conversions import grasps as grasp_conversions
+from sam6d_ros.apps.ros.conversions.grasps import PlacedGrasp
+from sam6d_ros.apps.ros.detections import known_poses
+from sam6d_ros.apps.ros.parameters import Parameter
+from sam6d_ros.apps.ros.vision_node import RESULTS, VisionNode
+from sam6d_ros.config import PipelineConfig
+from sam6d_ros.errors import InvalidConfig
+from sam6d_ros.grasps.types import GraspSet
+from sam6d_ros.msg import GraspArray
+from sam6d_ros.pipeline import Trace
+from sam6d_ros.types import PoseEstimate
+
+Array = NDArray[np.float64]
+
+ANY_ANGLE = 3.1416  # half a turn: every approach is allowed
+DIRECTIONS = {f"{sign}{axis}": index for index, axis in enumerate("xyz") for sign in "+-"}
+
+PARAMETERS = (
+    *(row for row in vision_node.PARAMETERS if row not in engines.STAGE_PARAMETERS),
+    *base_frame.PARAMETERS,
+    *grasp_planning.PARAMETERS,
+    Parameter("max_grasps", 10, "most grasps per object", read_only=False, limits=(1, 1000)),
+    Parameter(
+        "approach_direction",
+        "-z",
+        "axis of base_frame along which grippers shall approach",
+        read_only=False,
+        choices=tuple(DIRECTIONS),
+    ),
+    Parameter(
+        "max_approach_angle",
+        ANY_ANGLE,
+        "largest angle between a grasp's approach and approach_direction, radians",
+        read_only=False,
+        limits=(0.0, ANY_ANGLE),
+    ),
+    Parameter("tf_prefix", "", "as the pose node's", read_only=False),
+)
+
+
+class GraspNode(VisionNode[Detection3DArray]):
+    """Knows the grasps of every object and places them at the detections."""
+
+    def __init__(
+        self,
+        build_engine: engines.EngineBuilder = engines.build,
+        cli_args: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__("grasp_node", "objects", PARAMETERS, build_engine, cli_args)
+        create = self.create_lifecycle_publisher
+        self._grasps = create(GraspArray, "~/grasps", RESULTS)
+        self._poses = create(PoseArray, "~/grasp_poses", RESULTS)
+        self._base_grasps = create(GraspArray, "~/base/grasps", RESULTS)
+        self._base_poses = create(PoseArray, "~/base/grasp_poses", RESULTS)
+        self._markers = create(MarkerArray, "~/markers", RESULTS)
+        self._planned: Mapping[str, GraspSet] = {}
+        self._of_object: dict[str, Publisher] = {}
+
+    def pipeline_config(self) -> PipelineConfig:
+        """There are no stages to set."""
+        return PipelineConfig()
+
+    def open_inputs(self) -> None:
+        """Listen to detections and to TF."""
+        self._base = BaseFrame(self, self.status)
+        self._detections = self.create_subscription(
+            Detection3DArray, "~/detections", self._on_detections, RESULTS
+        )
+
+    def close_inputs(self) -> None:
+        """Listen no more."""
+        self.destroy_subscription(self._detections)
+        self._base.close()
+
+    def objects_changed(self) -> None:
+        """Plan the grasps of every object; those of unchanged ones come from the cache."""
+        self._check_filter()
+        self._planned = grasp_planning.plan(self, self.engine.objects)
+        for name in self._planned:
+            topic = f"~/grasps/{grasp_conversions.topic_token(name)}"
+            if name not in self._of_object:
+                self._of_object[name] = self.create_publisher(PoseArray, topic, RESULTS)
+
+    def released(self) -> None:
+        """Forget the grasps."""
+        self._planned = {}
+
+    def process(self, item: Detection3DArray, trace: Trace) -> str:
+        """Place the grasps at the detections of one image and publish them with its stamp."""
+        poses, unknown = known_poses(item, self._planned)
+        if unknown:
+            self.status.log("warning", unknown, key="unknown class")
+        base_from_cam = self._base.from_camera(item.header)
+        wanted = self._filter(base_from_cam)
+        with trace.timed("place"):
+            most = self.get_parameter("max_grasps").value
+            placed = grasp_conversions.place_grasps(poses, self._planned, most, wanted)
+        self._publish(placed, item.header, base_from_cam)
+        self.published(item.header)
+        if placed:
+            return ""
+        return self._why_none(poses, base_from_cam) or unknown or "no object was detected"
+
+    def _on_detections(self, message: Detection3DArray) -> None:
+        self.status.stats.receive()
+        self.submit(message)
+
+    def _publish(
+        self, placed: list[PlacedGrasp], header: Header, base_from_cam: Array | None
+    ) -> None:
+        """In the camera's frame, in the objects', in that of the base, and for viewers."""
+        in_camera = grasp_conversions.grasp_array(placed, header)
+        self._grasps.publish(in_camera)
+        self._poses.publish(grasp_conversions.poses_of(in_camera))
+        prefix = self.get_parameter("tf_prefix").value
+        for name, poses in grasp_conversions.object_frame_poses(placed, header, prefix):
+            if self.active:
+                self._of_object[name].publish(poses)
+        if base_from_cam is not None:
+            base_header = Header(stamp=header.stamp, frame_id=self._base.name)
+            in_base = grasp_conversions.grasp_array(placed, base_header, base_from_cam)
+            self._base_grasps.publish(in_base)
+            self._base_poses.publish(grasp_conversions.poses_of(in_base))
+        if self._markers.get_subscription_count():
+            self._markers.publish(grasp_conversions.grasp_markers(placed, header))
+
+    def _check_filter(self) -> None:
+        if self._filters and not self.get_parameter("base_frame").value:
+            raise InvalidConfig(
+                "parameter max_approach_angle is set, but base_frame is not; name the TF frame in "
+                "which approach_direction is meant"
+            )
+
+    @property
+    def _filters(self) -> bool:
+        return bool(self.get_parameter("max_approach_angle").value < ANY_ANGLE)
+
+    def _filter(self, base_from_cam: Array | None) -> Callable[[Array], bool]:
+        """Whether a grasp approaches as it shall; nothing passes when that cannot be known."""
+        if not self._filters:
+            return lambda cam_from_grip: True
+        if base_from_cam is None:
+            return lambda cam_from_grip: False
+        direction = self.get_parameter("approach_direction").value
+        along = base_from_cam[DIRECTIONS[direction], :3] * (1 if direction[0] == "+" else -1)
+        least = np.cos(self.get_parameter("max_approach_angle").value)
+        return lambda cam_from_grip: bool(along @ cam_from_grip[:3, 2] >= least)
+
+    def _why_none(self, poses: Sequence[PoseEstimate], base_from_cam: Array | None) -> str:
+        """Why detected objects have no grasp, each once."""
+        reasons = []
+        for name in dict.fromkeys(pose.class_id for pose in poses):
+            found = self._planned[name]
+            if not found.grasps:
+                reasons.append(f"{name}: {found.reason}")
+            elif base_from_cam is None:
+                reasons.append(f"{name}: max_approach_angle is set, but base_frame is not known")
+            else:
+                reasons.append(f"{name}: no grasp approaches within max_approach_angle")
+        return "; ".join(reasons)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Entry point of the executable."""
+    return spin.run([GraspNode], args)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
