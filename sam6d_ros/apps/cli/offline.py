@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sam6d_ros.apps.ros.bags.offline import OfflineRun
 
 REASONS_SHOWN = 5
+INTERRUPTED = 130  # as of a process that the signal ended
 
 DESCRIPTION = """\
 Find objects in the frames of a ROS 2 bag (MCAP or SQLite), as fast as the machine can, without a
@@ -62,9 +63,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--bag", type=Path, required=True, metavar="BAG", help="folder of the bag, or .mcap, .db3"
     )
     for name, what in (("rgb", "colour images"), ("depth", "depth images"), ("info", "CameraInfo")):
-        group.add_argument(
-            f"--{name}-topic", type=topic_name, default="", metavar="TOPIC", help=what
-        )
+        group.add_argument(f"--{name}-topic", type=topic_name, metavar="TOPIC", help=what)
     group.add_argument(
         "--slop-s",
         type=non_negative,
@@ -102,7 +101,8 @@ def run(args: argparse.Namespace) -> int:
         from sam6d_ros.apps.ros.bags.reader import BagReader
         from sam6d_ros.apps.ros.bags.signals import Interruption
         from sam6d_ros.apps.ros.bags.topics import camera_topics
-        from sam6d_ros.apps.ros.bags.writer import BagWriter
+        from sam6d_ros.apps.ros.bags.writer import BagWriter, refuse_existing
+    refuse_existing(args.out)  # before the backend is loaded
     with BagReader(args.bag) as bag:
         camera = camera_topics(bag, args.rgb_topic, args.depth_topic, args.info_topic)
         CONSOLE.print("camera: " + ", ".join(t.name for t in camera.all()), markup=False)
@@ -125,6 +125,8 @@ def run(args: argparse.Namespace) -> int:
     if interruption.asked:
         CONSOLE.print(f"interrupted; what was done is in {args.out}", markup=False)
     tell(args.out, work, summary)
+    if interruption.asked:
+        return INTERRUPTED
     return exit_code(args, work, summary)
 
 

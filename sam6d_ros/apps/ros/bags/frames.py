@@ -10,7 +10,8 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from sam6d_ros.apps.ros.bags.reader import Recorded
 from sam6d_ros.apps.ros.bags.topics import CameraTopics
-from sam6d_ros.apps.ros.camera_input import INPUTS, CameraMessages
+from sam6d_ros.apps.ros.camera_input import CameraMessages
+from sam6d_ros.apps.ros.camera_topics import INPUTS
 from sam6d_ros.apps.ros.conversions import stamp_ns_of
 from sam6d_ros.apps.ros.pairing import PairingWatch
 from sam6d_ros.errors import InvalidFrame

@@ -146,10 +146,26 @@ class BagReader:
         if not wanted:
             return
         topic_of = {(t.name, t.type_name): t for t in topics}
+        read = 0
         with _readable(self.path):
             for connection, time_ns, data in self._reader.messages(wanted, start_ns, stop_ns):
+                read += 1
                 topic = topic_of[connection.topic, connection.msgtype]
                 yield Recorded(topic, time_ns, bytes(data))
+        if (start_ns is None or start_ns <= self.start_ns) and stop_ns is None:
+            self._check_count(read, sum(topic.count for topic in topics))
+
+    def _check_count(self, read: int, listed: int) -> None:
+        """Notice what rosbags leaves out without a word: topics whose QoS differs in both files."""
+        if read >= listed:
+            return
+        problem = (
+            f"{self.path}: {read} of {listed} messages were found; {METADATA} lists topics, QoS or "
+            "counts that the storage files do not have. Give the .mcap or .db3 file itself"
+        )
+        if not read:
+            raise InvalidBag(problem)
+        log.warning("%s", problem)
 
     def __enter__(self) -> BagReader:
         return self

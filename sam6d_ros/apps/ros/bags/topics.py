@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sam6d_ros.apps.ros.bags.reader import BagReader, Topic
-from sam6d_ros.apps.ros.conversions.frames import COLOUR_ENCODINGS, DEPTH_ENCODINGS
+from sam6d_ros.apps.ros.conversions.images import COLOUR_ENCODINGS, DEPTH_ENCODINGS
 from sam6d_ros.errors import InvalidBag, InvalidFrame
 
 IMAGE, CAMERA_INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CameraInfo"
@@ -15,7 +15,7 @@ IMAGE, CAMERA_INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CameraInfo"
 COLOUR_WORDS = ("color", "colour", "rgb")
 REGISTERED_WORDS = ("aligned_depth", "registered", "depth_to_")
 # Pictures that this package itself publishes are no camera.
-OWN_PICTURES = ("overlay", "label_image")
+OWN_PICTURES = ("overlay", "label_image", "instance_image")
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,10 @@ class CameraTopics:
         return (self.rgb, self.depth, self.info)
 
 
-def camera_topics(bag: BagReader, rgb: str, depth: str, info: str) -> CameraTopics:
-    """The camera of a bag; an empty name is looked for.
+def camera_topics(
+    bag: BagReader, rgb: str | None, depth: str | None, info: str | None
+) -> CameraTopics:
+    """The camera of a bag; what has no name is looked for.
 
     Raises:
         InvalidBag: a name is not in the bag, or what is looked for is not there or not unique;

@@ -35,6 +35,7 @@ class BagWriter:
     """
 
     def __init__(self, path: Path, storage: str) -> None:
+        refuse_existing(path)
         self.path = path
         self.counts: dict[str, int] = {}
         self._connections: dict[str, Connection] = {}
@@ -42,7 +43,7 @@ class BagWriter:
             self._writer = Writer(path, version=METADATA_VERSION, storage_plugin=STORAGES[storage])
             self._writer.open()
         except (OSError, WriterError) as error:
-            raise InvalidBag(f"{path} cannot be made: {error}; name a new folder") from error
+            raise InvalidBag(f"{path} cannot be made: {error}") from error
 
     def add_topic(self, name: str, type_name: str, offers: Sequence[Qos | QoSProfile]) -> None:
         """Begin a topic of an installed type.
@@ -98,6 +99,16 @@ class BagWriter:
     ) -> None:
         """Close, whatever happened: what was written is worth keeping."""
         self._writer.close()
+
+
+def refuse_existing(path: Path) -> None:
+    """Bags are not overwritten.
+
+    Raises:
+        InvalidBag: there is something at the path.
+    """
+    if path.exists():
+        raise InvalidBag(f"{path} exists; name a new folder, bags are not overwritten")
 
 
 def definition_in(topic: Topic) -> Definition:

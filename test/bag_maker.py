@@ -1,0 +1,47 @@
+"""Bags of a made-up camera, for tests: coloured squares before a wall, as in `ros.probe`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from ros.probe import CAMERA, DEPTH, FRAME_ID, INFO, RGB, scene
+from sensor_msgs.msg import CameraInfo, Image
+
+from sam6d_ros.apps.ros import conversions
+from sam6d_ros.apps.ros.bags.definitions import type_name_of
+from sam6d_ros.apps.ros.bags.writer import BagWriter
+
+START_NS = 1_700_000_000_000_000_000
+PERIOD_NS = 200_000_000
+DELAY_NS = 5_000_000  # from a frame's stamp to its receipt
+KINDS = {RGB: Image, DEPTH: Image, INFO: CameraInfo}
+BEST_EFFORT = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+RED, GREEN = (255, 0, 0), (0, 255, 0)
+
+
+def stamp_ns(index):
+    return START_NS + index * PERIOD_NS
+
+
+def camera_messages(index, colours=(RED, GREEN), depth_m=1.0, encoding="16UC1"):
+    """(rgb, depth, camera_info) of the index-th frame."""
+    rgb, depth = scene(colours, depth_m)
+    header = conversions.header_from(stamp_ns(index), FRAME_ID)
+    return [
+        conversions.image_from_rgb(rgb, header),
+        conversions.depth_image_from_metres(depth, header, encoding),
+        conversions.camera_info_from_intrinsics(CAMERA, header),
+    ]
+
+
+def write_bag(path: Path, frames, storage="mcap", offers=(BEST_EFFORT,), names=None) -> Path:
+    """A bag of camera frames; ``names`` replaces topic names."""
+    names = names or {}
+    with BagWriter(path, storage) as writer:
+        for topic, kind in KINDS.items():
+            writer.add_topic(names.get(topic, topic), type_name_of(kind), list(offers))
+        for index, messages in enumerate(frames):
+            for topic, message in zip(KINDS, messages, strict=True):
+                writer.write(names.get(topic, topic), stamp_ns(index) + DELAY_NS, message)
+    return path
