@@ -30,6 +30,7 @@ from sam6d_ros.models.ism_scores import suppress
 
 STABILITY_OFFSET = 1.0  # of the logits
 MASKS_PER_PROMPT = 3
+RESIZED_AT_ONCE = 16  # masks
 _ALIAS = "sam6d_ros_segment_anything"
 
 
@@ -256,5 +257,9 @@ def _to_size(masks: Tensor, size_hw: tuple[int, int]) -> Tensor:
     """
     if masks.shape[-2:] == tuple(size_hw) or not len(masks):
         return masks.reshape(len(masks), *size_hw)
-    shares = F.interpolate(masks[:, None].float(), tuple(size_hw), mode="bilinear")
-    return shares[:, 0] > 0.5
+
+    def resize(part: slice) -> Tensor:
+        shares = F.interpolate(masks[part, None].float(), tuple(size_hw), mode="bilinear")
+        return shares[:, 0] > 0.5
+
+    return torch.cat(in_chunks(resize, len(masks), RESIZED_AT_ONCE, "masks"))

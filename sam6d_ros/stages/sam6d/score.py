@@ -13,6 +13,7 @@ from torch import Tensor
 from sam6d_ros.cad.cache import load_or_build
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.models import ism_scores
+from sam6d_ros.models.device import batch_size, in_chunks
 from sam6d_ros.models.sam import mask_boxes
 from sam6d_ros.stages.sam6d.descriptors import Describer, Descriptors
 from sam6d_ros.stages.sam6d.networks import Networks
@@ -20,6 +21,8 @@ from sam6d_ros.stages.sam6d.views import SCORE_POINTS, render_views, surface_poi
 from sam6d_ros.types import Detection, Detections, Frame, Proposals
 
 CACHE_VERSION = 1
+COMPARE_MB = 3.0  # patch descriptors of a proposal and of its template, and their product
+MASK_BYTES = 9  # per pixel of a mask whose depth is averaged: one flag, one double
 
 
 @dataclass(frozen=True)
@@ -137,28 +140,49 @@ class DescriptorScorer:
         if not len(masks):
             return Scored(masks, boxes, match.object_index, match.score)
         pairs = list(zip(match.object_index.tolist(), match.template.tolist(), strict=True))
-        patches = torch.stack([known[o].descriptors.patches[t] for o, t in pairs])
-        appearance, visible = ism_scores.appearance_scores(query.patches[match.selected], patches)
-        geometric = self._geometric(frame, masks, boxes, known, pairs)
+        patches = query.patches[match.selected]
+        appearance, visible, position = self._compare(frame, masks, patches, known, pairs)
+        geometric = self._geometric(frame, position, boxes, known, pairs)
         final = ism_scores.final_scores(match.score, appearance, geometric, visible)
         return Scored(masks, boxes, match.object_index, final)
+
+    def _compare(
+        self,
+        frame: Frame,
+        masks: Tensor,
+        patches: Tensor,
+        known: Sequence[ObjectTemplates],
+        pairs: Sequence[tuple[int, int]],
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Appearance score, visible ratio and mean position (S, 3) of S masks and patches."""
+        device = self.networks.device
+        camera = torch.from_numpy(frame.camera.matrix).to(device)
+        depth = torch.from_numpy(frame.depth).to(device)
+
+        def compare(part: slice) -> tuple[Tensor, Tensor, Tensor]:
+            best = torch.stack([known[o].descriptors.patches[t] for o, t in pairs[part]])
+            position = ism_scores.mean_positions(masks[part], depth, camera).float()
+            return *ism_scores.appearance_scores(patches[part], best), position
+
+        item_mb = COMPARE_MB + MASK_BYTES * depth.numel() / 2**20
+        chunk = batch_size(0, self.config.memory_budget_mb, item_mb, device)
+        parts = in_chunks(compare, len(masks), chunk, "proposals")
+        appearance, visible, position = (torch.cat(column) for column in zip(*parts, strict=True))
+        return appearance, visible, position
 
     def _geometric(
         self,
         frame: Frame,
-        masks: Tensor,
+        position: Tensor,
         boxes: Tensor,
         known: Sequence[ObjectTemplates],
         pairs: Sequence[tuple[int, int]],
     ) -> Tensor:
-        device = self.networks.device
-        camera = torch.from_numpy(frame.camera.matrix).to(device)
-        depth = torch.from_numpy(frame.depth).to(device)
-        position = ism_scores.mean_positions(masks, depth, camera).float()
+        camera = torch.from_numpy(frame.camera.matrix).to(position)
         rotations = torch.stack([known[o].rotations[t] for o, t in pairs])
         points = torch.stack([known[o].points for o, _ in pairs])
         size = (frame.camera.height, frame.camera.width)
-        pixels = ism_scores.project_to_pixels(points, rotations, position, camera.float(), size)
+        pixels = ism_scores.project_to_pixels(points, rotations, position, camera, size)
         return ism_scores.geometric_scores(pixels, boxes, self.config.legacy)
 
     def _detections(self, scored: Scored, objects: Sequence[ObjectModel]) -> list[Detection]:
