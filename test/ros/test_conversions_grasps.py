@@ -12,7 +12,6 @@ from sam6d_ros.apps.ros.conversions.grasps import (
     object_frame_poses,
     place_grasps,
     poses_of,
-    topic_token,
 )
 from sam6d_ros.apps.ros.conversions.rigid import transform_from_pose
 from sam6d_ros.apps.ros.conversions.scene import collision_mesh, grasp_subframes
@@ -83,21 +82,6 @@ def test_the_drawn_fingers_are_as_far_apart_as_the_grasp_is_wide():
     assert np.linalg.norm(points[0] - points[5]) == pytest.approx(RIM.width)
     assert marker.colors[0].g == pytest.approx(RIM.score)
     assert cleared.action == cleared.DELETEALL
-
-
-@pytest.mark.parametrize(
-    ("name", "token"),
-    [
-        ("mug", "mug"),
-        ("part 1", "part_1"),
-        ("002_master__chef-can", "object_002_master_chef_can"),
-        ("größe", "gr_e"),
-        ("__x__", "x"),
-        ("…", "object_"),
-    ],
-)
-def test_names_become_parts_of_topics(name, token):
-    assert topic_token(name) == token
 
 
 def test_an_object_is_added_moved_and_removed_when_it_was_not_seen_for_long():

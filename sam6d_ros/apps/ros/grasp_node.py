@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from geometry_msgs.msg import PoseArray
 from numpy.typing import NDArray
-from rclpy.publisher import Publisher
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import MarkerArray
@@ -17,6 +16,7 @@ from sam6d_ros.apps.ros.base_frame import BaseFrame
 from sam6d_ros.apps.ros.conversions import grasps as grasp_conversions
 from sam6d_ros.apps.ros.conversions.grasps import PlacedGrasp
 from sam6d_ros.apps.ros.detections import known_poses
+from sam6d_ros.apps.ros.object_topics import ClassPoses
 from sam6d_ros.apps.ros.parameters import Parameter
 from sam6d_ros.apps.ros.vision_node import RESULTS, VisionNode
 from sam6d_ros.config import PipelineConfig
@@ -70,7 +70,7 @@ class GraspNode(VisionNode[Detection3DArray]):
         self._base_poses = create(PoseArray, "~/base/grasp_poses", RESULTS)
         self._markers = create(MarkerArray, "~/markers", RESULTS)
         self._planned: Mapping[str, GraspSet] = {}
-        self._of_object: dict[str, Publisher] = {}
+        self._in_object = ClassPoses(self, "~/grasps")
 
     def pipeline_config(self) -> PipelineConfig:
         """There are no stages to set."""
@@ -92,14 +92,12 @@ class GraspNode(VisionNode[Detection3DArray]):
         """Plan the grasps of every object; those of unchanged ones come from the cache."""
         self._check_filter()
         self._planned = grasp_planning.plan(self, self.engine.objects)
-        for name in self._planned:
-            topic = f"~/grasps/{grasp_conversions.topic_token(name)}"
-            if name not in self._of_object:
-                self._of_object[name] = self.create_publisher(PoseArray, topic, RESULTS)
+        self._in_object.update(self._planned)
 
     def released(self) -> None:
         """Forget the grasps."""
         self._planned = {}
+        self._in_object.update(())
 
     def process(self, item: Detection3DArray, trace: Trace) -> str:
         """Place the grasps at the detections of one image and publish them with its stamp."""
@@ -131,7 +129,7 @@ class GraspNode(VisionNode[Detection3DArray]):
         prefix = self.get_parameter("tf_prefix").value
         for name, poses in grasp_conversions.object_frame_poses(placed, header, prefix):
             if self.active:
-                self._of_object[name].publish(poses)
+                self._in_object.publish_one(name, poses)
         if base_from_cam is not None:
             base_header = Header(stamp=header.stamp, frame_id=self._base.name)
             in_base = grasp_conversions.grasp_array(placed, base_header, base_from_cam)

@@ -37,20 +37,23 @@ def topic_names(classes: Iterable[str]) -> dict[str, str]:
 
 
 class ClassPoses:
-    """``~/poses/<class>``: the poses of one class as a PoseArray, for tools that know no other.
+    """``<folder>/<class>``: poses of one class as a PoseArray, for tools that know no other.
 
     They are plain publishers, which come and go while the node is active: the caller sends nothing
     through them while it is not.
     """
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, node: Node, folder: str = "~/poses") -> None:
+        self._node, self._folder = node, folder
         self._publishers: dict[str, Publisher] = {}
 
     def update(self, classes: Iterable[str]) -> None:
         """Have one topic for each of these classes, and no other."""
         wanted = topic_names(classes)
-        topics = {self._node.resolve_topic_name(f"~/poses/{t}"): name for name, t in wanted.items()}
+        topics = {
+            self._node.resolve_topic_name(f"{self._folder}/{token}"): name
+            for name, token in wanted.items()
+        }
         kept = {p.topic_name: p for p in self._publishers.values() if p.topic_name in topics}
         for publisher in self._publishers.values():
             if publisher.topic_name not in kept:
@@ -64,6 +67,10 @@ class ClassPoses:
         """One message per class, empty for a class that was not found."""
         for name, publisher in self._publishers.items():
             publisher.publish(conversions.pose_array(poses, header, name))
+
+    def publish_one(self, class_id: str, message: PoseArray) -> None:
+        """One message of one class."""
+        self._publishers[class_id].publish(message)
 
 
 class ClassIds:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -98,12 +97,6 @@ def object_frame_poses(
         _, array = arrays.setdefault(one.object_id, (one.class_id, PoseArray(header=own)))
         array.poses.append(pose_message(one.grasp.obj_from_grip))
     return list(arrays.values())
-
-
-def topic_token(name: str) -> str:
-    """An object's name as a part of a topic's: letters, digits and single underscores."""
-    token = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")
-    return f"object_{token}" if not token or token[0].isdigit() else token
 
 
 def grasp_markers(placed: Sequence[PlacedGrasp], header: Header) -> MarkerArray:
