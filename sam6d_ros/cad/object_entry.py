@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
 import numpy as np
+import yaml
 
 from sam6d_ros.cad.model import Symmetries
 from sam6d_ros.cad.symmetry import complete, from_bop, turn
@@ -17,6 +18,7 @@ from sam6d_ros.cad.units import UNITS
 from sam6d_ros.errors import InvalidInput, InvalidObjects
 
 KEYS = ("name", "mesh", "unit", "symmetries", "min_score")
+REQUEST_KEYS = ("name", "mesh", "unit")
 SYMMETRY_KEYS = ("continuous", "discrete", "rotations")
 MAX_ORDER = 60
 
@@ -33,6 +35,7 @@ class ObjectEntry:
         unit: "m", "mm" or "auto".
         symmetries: "auto", "none" or the motions (metres).
         min_score: threshold in [0, 1], or None for the pipeline's.
+        options: the keys beside name, mesh and unit as they were stated, YAML; to be handed on.
     """
 
     name: str
@@ -40,15 +43,49 @@ class ObjectEntry:
     unit: str = "auto"
     symmetries: Symmetries | str = "auto"
     min_score: float | None = None
+    options: str = field(default="", compare=False)
+
+
+def read_entry(
+    name: str, mesh: str, unit: str, options: str, resolve_package: PackageResolver | None = None
+) -> ObjectEntry:
+    """The checked entry of one object that is stated in words, not in a file.
+
+    Args:
+        name, mesh, unit: as in an objects file, but a path must be absolute; no unit is "auto".
+        options: a YAML map of the further keys, or nothing.
+
+    Raises:
+        InvalidObjects: something of it is unusable; names the key and the remedy.
+    """
+    where = f"object {name!r}"
+    try:
+        further = yaml.safe_load(options) or {}
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InvalidObjects(f"{where}: options is not YAML: {error}") from error
+    if not isinstance(further, Mapping) or any(key in further for key in REQUEST_KEYS):
+        allowed = ", ".join(key for key in KEYS if key not in REQUEST_KEYS)
+        raise InvalidObjects(
+            f"{where}: options is {options!r:.80}; expected a map of {allowed}, or nothing"
+        )
+    item = {**further, "name": name, "mesh": mesh, "unit": unit or "auto"}
+    return EntryReader(where, None, item, resolve_package).entry()
 
 
 class EntryReader:
-    """Reads one entry; every complaint names where it is."""
+    """Reads one entry; every complaint names where it is.
+
+    Args:
+        where: the beginning of every complaint.
+        folder: what a relative mesh is relative to; None refuses it.
+        item: what YAML gave.
+        resolve_package: gives the share folder of a ROS package for ``package://``.
+    """
 
     def __init__(
-        self, path: Path, index: int, item: Any, resolve_package: PackageResolver | None
+        self, where: str, folder: Path | None, item: Any, resolve_package: PackageResolver | None
     ) -> None:
-        self.path, self.where, self.item = path, f"{path}, objects[{index}]", item
+        self.where, self.folder, self.item = where, folder, item
         self.resolve_package = resolve_package
 
     def fail(self, key: str, problem: str) -> InvalidObjects:
@@ -66,8 +103,17 @@ class EntryReader:
         if unit not in UNITS:
             raise self.fail("unit", f"is {unit!r}; expected one of {UNITS}")
         return ObjectEntry(
-            self.text("name"), self.mesh(), unit, self.symmetries(), self.min_score()
+            self.text("name"),
+            self.mesh(),
+            unit,
+            self.symmetries(),
+            self.min_score(),
+            self.options(),
         )
+
+    def options(self) -> str:
+        further = {k: v for k, v in self.item.items() if k not in REQUEST_KEYS}
+        return yaml.safe_dump(further, sort_keys=True) if further else ""
 
     def text(self, key: str) -> str:
         value = self.item.get(key)
@@ -80,8 +126,10 @@ class EntryReader:
         scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text)
         if "\0" in text:
             raise self.fail("mesh", "has a NUL character")
+        if scheme is None and self.folder is None and not Path(text).is_absolute():
+            raise self.fail("mesh", f"is {text!r}; expected an absolute path, file:// or package://")
         if scheme is None:
-            return self.path.parent / text
+            return (self.folder or Path()) / text
         if scheme.group(1) == "file":
             return Path(unquote(text[len("file://") :]))
         if scheme.group(1) != "package":

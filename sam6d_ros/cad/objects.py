@@ -28,7 +28,7 @@ from sam6d_ros.cad.object_entry import EntryReader, ObjectEntry, PackageResolver
 from sam6d_ros.cad.onboard import onboard
 from sam6d_ros.errors import InvalidMesh, InvalidObjects
 
-__all__ = ["ObjectEntry", "load_objects", "read_objects_file", "write_objects_file"]
+__all__ = ["ObjectEntry", "load_entry", "load_objects", "read_objects_file", "write_objects_file"]
 
 
 def load_objects(
@@ -51,18 +51,22 @@ def load_objects(
     models = []
     for entry in read_objects_file(path, resolve_package):
         try:
-            model = onboard(
-                entry.mesh,
-                entry.name,
-                unit=entry.unit,
-                symmetries=entry.symmetries,
-                cache_dir=cache_dir,
-                min_score=entry.min_score,
-            )
+            models.append(load_entry(entry, cache_dir))
         except InvalidMesh as error:
             raise InvalidMesh(f"{path}: {error}") from error
-        models.append(model)
     return models
+
+
+def load_entry(entry: ObjectEntry, cache_dir: Path | None = None) -> ObjectModel:
+    """Onboard the object of one entry; raises what ``onboard`` does."""
+    return onboard(
+        entry.mesh,
+        entry.name,
+        unit=entry.unit,
+        symmetries=entry.symmetries,
+        cache_dir=cache_dir,
+        min_score=entry.min_score,
+    )
 
 
 def read_objects_file(
@@ -89,7 +93,9 @@ def read_objects_file(
         raise InvalidObjects(f"{path} has the unknown keys {unknown}; expected only `objects`")
     entries: list[ObjectEntry] = []
     for index, item in enumerate(content["objects"]):
-        entry = EntryReader(path, index, item, resolve_package).entry()
+        entry = EntryReader(
+            f"{path}, objects[{index}]", path.parent, item, resolve_package
+        ).entry()
         if any(entry.name == other.name for other in entries):
             raise InvalidObjects(
                 f"{path}, objects[{index}].name: {entry.name!r} is there twice; name each once"

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.cad.objects import ObjectEntry, load_entry
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import InvalidConfig, InvalidInput, InvalidObjects
 from sam6d_ros.geometry.region import Region
@@ -46,7 +47,7 @@ class Engine:
 
     Args:
         config: settings of the pipeline.
-        cache_dir: where onboarded objects are kept; handed to those who onboard.
+        cache_dir: where onboarded objects are kept, or None.
         role: "full", or one part ("segmentation", "pose", "tracking") so that a process loads
             only that; "full" does not track, "objects" has no stages at all.
         segmentation, pose_estimation, tracker: use these instead of building them.
@@ -72,6 +73,7 @@ class Engine:
         self.state, self.failure = State.LOADING, ""
         self._lock = threading.RLock()
         self._objects: Mapping[str, ObjectModel] = MappingProxyType({})
+        self._entries: Mapping[str, ObjectEntry] = MappingProxyType({})
         self._segmentation = self._pose = self._tracker = None
         if role in ("full", "segmentation"):
             self._segmentation = segmentation or build_segmentation(config, cache_dir)
@@ -85,11 +87,42 @@ class Engine:
         """The loaded objects by name (a snapshot, in the order they were added)."""
         return self._objects
 
+    @property
+    def entries(self) -> Mapping[str, ObjectEntry]:
+        """How the objects that came from entries were stated, by name (a snapshot)."""
+        return self._entries
+
     def add_object(self, model: ObjectModel) -> None:
         """Prepare an object and look for it from now on; one of the same name is replaced."""
         with self._working():
             self._prepare(model)
-            self._objects = MappingProxyType({**self._objects, model.name: model})
+            self._look_for({**self._objects, model.name: model}, self._entries)
+
+    def add_entry(self, entry: ObjectEntry) -> ObjectModel:
+        """Onboard an object and look for it from now on; one of the same name is replaced.
+
+        Raises:
+            InvalidMesh: its mesh is unusable; nothing changes then.
+        """
+        model = load_entry(entry, self.cache_dir)
+        with self._working():
+            self._prepare(model)
+            self._look_for(
+                {**self._objects, entry.name: model}, {**self._entries, entry.name: entry}
+            )
+        return model
+
+    def replace_objects(self, entries: Sequence[ObjectEntry]) -> None:
+        """Look for the objects of these entries from now on, and for no others.
+
+        Raises:
+            InvalidMesh: a mesh is unusable; nothing changes then.
+        """
+        models = [load_entry(entry, self.cache_dir) for entry in entries]
+        with self._working():
+            for model in models:
+                self._prepare(model)
+            self._look_for({m.name: m for m in models}, {e.name: e for e in entries})
 
     def remove_object(self, name: str) -> None:
         """Stop looking for an object.
@@ -99,8 +132,7 @@ class Engine:
         """
         with self._lock:
             self._select([name])
-            kept = {k: v for k, v in self._objects.items() if k != name}
-            self._objects = MappingProxyType(kept)
+            self._look_for({k: v for k, v in self._objects.items() if k != name}, self._entries)
 
     def warm_up(self) -> None:
         """Run one small made-up frame, so that kernels are compiled before the first real one."""
@@ -177,6 +209,13 @@ class Engine:
         with self._working():
             objects = self._select(list(dict.fromkeys(pose.class_id for pose in poses.items)))
             return self._tracker.track(frame, poses, objects)
+
+    def _look_for(
+        self, objects: Mapping[str, ObjectModel], entries: Mapping[str, ObjectEntry]
+    ) -> None:
+        """Take these objects, and of the entries those that belong to one."""
+        self._objects = MappingProxyType(dict(objects))
+        self._entries = MappingProxyType({k: v for k, v in entries.items() if k in objects})
 
     def _prepare(self, model: ObjectModel) -> None:
         for half in (self._segmentation, self._pose, self._tracker):

@@ -10,7 +10,7 @@ from rclpy.node import Node
 
 from sam6d_ros.apps.ros.parameters import Parameter
 from sam6d_ros.cad.cache import default_cache_dir
-from sam6d_ros.cad.objects import load_objects
+from sam6d_ros.cad.objects import read_objects_file
 from sam6d_ros.config import BACKENDS, PipelineConfig
 from sam6d_ros.config_sam6d import Sam6dConfig
 from sam6d_ros.errors import InvalidConfig
@@ -21,7 +21,12 @@ from sam6d_ros.stages.sam6d.availability import choose_backend
 EngineBuilder = Callable[[PipelineConfig, Path, Path, str], Engine]
 
 OBJECT_PARAMETERS = (
-    Parameter("objects_file", "", "YAML list of the objects to look for (docs/objects.md)"),
+    Parameter(
+        "objects_file",
+        "",
+        "YAML list of the objects to look for (docs/objects.md)",
+        read_only=False,
+    ),
     Parameter("cache_dir", "", "where onboarded objects are kept; empty: ~/.cache/sam6d_ros"),
 )
 STAGE_PARAMETERS = (
@@ -63,18 +68,22 @@ def config_of(node: Node) -> PipelineConfig:
 
 
 def objects_file_of(node: Node) -> Path:
-    """The objects file from a node's parameters.
+    """The objects file from a node's parameters; raises as ``objects_file_from``."""
+    return objects_file_from(node.get_parameter("objects_file").value)
+
+
+def objects_file_from(value: str) -> Path:
+    """The objects file that a value of the parameter names.
 
     Raises:
         InvalidConfig: it is not set.
     """
-    path = node.get_parameter("objects_file").value
-    if not path:
+    if not value:
         raise InvalidConfig(
             "parameter objects_file is not set; give the YAML file that names the CAD models, "
             "for example -p objects_file:=/path/to/objects.yaml (docs/objects.md)"
         )
-    return Path(path).expanduser()
+    return Path(value).expanduser()
 
 
 def cache_dir_of(node: Node) -> Path:
@@ -113,7 +122,6 @@ def build(config: PipelineConfig, objects_file: Path, cache_dir: Path, role: str
         BackendUnavailable, CheckpointError: the backend cannot run.
     """
     engine = Engine(config, cache_dir, role)
-    for model in load_objects(objects_file, cache_dir=cache_dir, resolve_package=share_folder):
-        engine.add_object(model)
+    engine.replace_objects(read_objects_file(objects_file, share_folder))
     engine.warm_up()
     return engine

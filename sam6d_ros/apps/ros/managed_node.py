@@ -10,6 +10,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
+from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 from std_msgs.msg import Bool
@@ -69,7 +70,7 @@ class ManagedNode(LifecycleNodeMixin, Node, ABC, Generic[Item]):
         # Reentrant: a callback that waits in it keeps nobody else waiting.
         self.service_group = ReentrantCallbackGroup()
         LifecycleNodeMixin.__init__(self, callback_group=self.service_group)
-        declare(self, parameters)
+        declare(self, parameters, self.apply)
         self.active = False
         self.status = NodeStatus(self.get_fully_qualified_name(), self.get_logger())
         self.status.state = State.UNCONFIGURED
@@ -105,6 +106,13 @@ class ManagedNode(LifecycleNodeMixin, Node, ABC, Generic[Item]):
     @abstractmethod
     def work(self, item: Item) -> None:
         """Work on one item; errors are its own to handle."""
+
+    def apply(self, changes: Sequence[RosParameter]) -> str:
+        """Carry out changes of parameters; the reason why it cannot be, or nothing.
+
+        It runs in a thread of its own and may wait for the worker.
+        """
+        return ""
 
     @property
     def lifecycle(self) -> str:

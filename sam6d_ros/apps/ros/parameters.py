@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rcl_interfaces.msg import (
@@ -67,8 +67,12 @@ class Parameter:
         return ""
 
 
-def declare(node: Node, table: Sequence[Parameter]) -> None:
-    """Declare a table on a node and watch over later changes.
+# What carries out changes that nothing speaks against; gives the reason why it cannot, or nothing.
+Apply = Callable[[Sequence[RosParameter]], str]
+
+
+def declare(node: Node, table: Sequence[Parameter], apply: Apply | None = None) -> None:
+    """Declare a table on a node and watch over later changes, which ``apply`` carries out.
 
     Raises:
         InvalidConfig: a value given at start has the wrong type, range or choice.
@@ -80,6 +84,8 @@ def declare(node: Node, table: Sequence[Parameter]) -> None:
     def check(changes: list[RosParameter]) -> SetParametersResult:
         known = [(rows[p.name], p.value) for p in changes if p.name in rows]
         reason = "; ".join(filter(None, (row.problem(value) for row, value in known)))
+        if apply and not reason:
+            reason = apply(changes)
         return SetParametersResult(successful=not reason, reason=reason)
 
     node.add_on_set_parameters_callback(check)
