@@ -49,6 +49,20 @@ def test_a_closed_input_hears_nothing_and_can_be_opened_anew(ros):
         assert len(list(node.timers)) == timers
 
 
+def test_the_usual_qos_overrides_count_at_every_opening(ros):
+    given = ["-p", "qos_overrides./eyes/rgb.subscription.reliability:=reliable"]
+    node = ros.node("eyes", cli_args=["--ros-args", *given])
+    declare(node, camera_input.PARAMETERS)
+    for _ in range(2):
+        opened, _ = open_input(node, lambda frame: None)
+        for name, wanted in (("rgb", "RELIABLE"), ("depth", "BEST_EFFORT")):
+            ros.wait_for(lambda n=name: node.count_subscribers(f"/eyes/{n}"), "the subscription")
+            (info,) = node.get_subscriptions_info_by_topic(f"/eyes/{name}")
+            assert info.qos_profile.reliability.name == wanted
+        opened.close()
+        ros.wait_for(lambda: not node.count_subscribers("/eyes/rgb"), "the end of it")
+
+
 # --- the age of a frame
 
 

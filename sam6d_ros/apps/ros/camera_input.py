@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from message_filters import ApproximateTimeSynchronizer, Subscriber, TimeSynchronizer
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from sam6d_ros.apps.ros import camera_topics
@@ -117,6 +118,7 @@ class CameraInput:
             topic.subscribed,
             qos_profile=topic.qos,
             event_callbacks=topic.event_callbacks,
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
         subscriber.registerCallback(self._saw, topic.name)
         return subscriber
