@@ -20,6 +20,7 @@ VELOCITY_GAIN = 0.6  # of the newest motion in the velocity: the rest is what wa
 PREDICTION_GAIN = 0.8  # below 1: what no frame binds must not run away
 MAX_EXTRAPOLATION_S = 0.2  # a velocity says nothing of the time beyond
 DECAY_S = 0.3  # of the velocity of an instance that is not seen
+LOOSE_TURN = np.radians(2)  # standard deviation
 HELD_SPEED, HELD_TURN = 0.05, 0.5  # m/s, rad/s: how fast the pose of an unseen one grows uncertain
 
 
@@ -73,15 +74,33 @@ class Track:
         """The same in the camera frame, at the newest pose."""
         return self.pose.cam_from_obj[:3, :3] @ self.centre_obj + self.pose.cam_from_obj[:3, 3]
 
+    @property
+    def is_loose(self) -> bool:
+        """Whether no frame binds its turn, as that of a can without its print in view."""
+        covariance = self.pose.covariance
+        if covariance is None:
+            return False
+        return bool(np.linalg.eigvalsh(covariance[3:, 3:])[-1] > LOOSE_TURN**2)
+
     def unseen_s(self, stamp_ns: int) -> float:
         """Seconds from the newest frame that confirmed it to a stamp; 0 for an earlier one."""
         return max(0.0, (stamp_ns - self.seen_ns) * 1e-9)
 
-    def predicted(self, stamp_ns: int) -> Array:
-        """Where it is expected at a later stamp, moving on as before."""
+    def predicted(self, stamp_ns: int, common: Array | None = None) -> Array:
+        """Where it is expected at a later stamp, moving on as before.
+
+        Given how the others moved meanwhile, (4, 4), it turns as they did and only its shift is
+        its own.
+        """
         ahead = min((stamp_ns - self.stamp_ns) * 1e-9, MAX_EXTRAPOLATION_S)
         twist = PREDICTION_GAIN * ahead * self.velocity
+        if common is not None:
+            twist[3:] = Rotation.from_matrix(common[:3, :3]).as_rotvec()
         return moved(self.pose.cam_from_obj, self.centre_obj, twist)
+
+    def moved_on(self, stamp_ns: int, common: Array | None = None) -> PoseEstimate:
+        """The newest estimate at its predicted place."""
+        return replace(self.pose, cam_from_obj=self.predicted(stamp_ns, common))
 
     def confirm(self, pose: PoseEstimate, stamp_ns: int) -> None:
         """A frame shows it at this pose."""

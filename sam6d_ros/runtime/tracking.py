@@ -133,21 +133,27 @@ class TrackedObjects:
     def _follow(self, frame: Frame) -> None:
         """Every live track onto the frame; lost ones are moved on only."""
         before_ns = self._latest.stamp_ns if self._latest else frame.stamp_ns
-        predicted = [
-            replace(track.pose, cam_from_obj=track.predicted(frame.stamp_ns))
-            for track in self._live.values()
-        ]
-        found = self._confirmed(frame, predicted)
+        found = self._confirmed(
+            frame, [t.moved_on(frame.stamp_ns) for t in self._live.values() if not t.is_loose]
+        )
         for name, pose in found.items():
             self._live[name].confirm(pose, frame.stamp_ns)
-        seen = [self._live[name] for name in found]
+        firm = [self._live[name] for name in found]
+
+        def common(track: Track) -> NDArray[np.float64] | None:
+            return common_motion(firm, before_ns, frame.stamp_ns, track.centre_cam)
+
+        loose = [t for t in self._live.values() if t.is_loose and t.name not in found]
+        for name, pose in self._confirmed(
+            frame, [t.moved_on(frame.stamp_ns, common(t)) for t in loose]
+        ).items():
+            self._live[name].confirm(pose, frame.stamp_ns)
         for track in (*self._live.values(), *self._lost.values()):
-            if track.name not in found:
-                place = track.pose.cam_from_obj[:3, 3]
-                common = common_motion(seen, before_ns, frame.stamp_ns, place)
+            if track.stamp_ns != frame.stamp_ns:
+                meanwhile = common(track)
                 pose = track.predicted(frame.stamp_ns)
-                if common is not None:
-                    pose = common @ track.pose.cam_from_obj
+                if meanwhile is not None:
+                    pose = meanwhile @ track.pose.cam_from_obj
                 track.hold(pose, frame.stamp_ns, self._config.hold_s)
             oldest_s = self._config.buffer_s + HISTORY_SLACK_S
             track.forget(frame.stamp_ns - round(1e9 * oldest_s))

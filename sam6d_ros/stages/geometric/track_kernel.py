@@ -23,13 +23,16 @@ GAIN_LIMITS = (0.4, 1.6)
 
 @njit(cache=True, fastmath=True)
 def align(  # type: ignore[no-untyped-def]
-    depth, depth_camera, lab, lab_camera, points, normals, rim, outward, rim_offset, spots, colors,
-    centre, rotation, translation, gates, sigma, rim_weight, color_weight, prior
+    depth, depth_camera, lab, nearest, farthest, lab_camera, points, normals, rim, outward,
+    rim_offset, spots, colors, centre, rotation, translation, gates, sigma, rim_weight,
+    color_weight, prior
 ):  # fmt: skip
     """Move ``rotation`` (3, 3) and ``translation`` (3,) in place onto the frame.
 
     Args:
-        depth: (H, W) metres with its (fx, fy, cx, cy); likewise the colours ``lab`` (h, w, 3).
+        depth: (H, W) metres with its (fx, fy, cx, cy).
+        lab, nearest, farthest: (h, w, 3) colours and the (h, w) depth range around each pixel,
+            with their camera.
         points, normals: (N, 3) float32 of the rendered surface, object frame.
         rim, outward: (M, 3), (M, 2) float32 points of the silhouette's border, object frame, and
             their outward normals in the image.
@@ -67,7 +70,7 @@ def align(  # type: ignore[no-untyped-def]
             depth, depth_camera, rim, outward, rim_offset, centre, rotation, translation,
             gates[-1], rim_weight, information, vector,
         )  # fmt: skip
-        _place_spots(depth, depth_camera, spots, rotation, translation, gate, at, matched)
+        place_spots(nearest, farthest, lab_camera, spots, rotation, translation, gate, at, matched)
         _color_terms(
             lab, lab_camera, at, matched, colors, centre, rotation, translation, color_weight,
             seen, information, vector,
@@ -134,9 +137,13 @@ def _depth_terms(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=True)
-def _place_spots(depth, camera, spots, rot, trans, gate, at, matched):  # type: ignore[no-untyped-def]
-    """Where the spots lie, camera frame, and which of them the depth shows there."""
-    height, width = depth.shape
+def place_spots(nearest, farthest, camera, spots, rot, trans, gate, at, matched):  # type: ignore[no-untyped-def]
+    """Where the spots lie, camera frame, and around which of them the depth shows them alone.
+
+    Beside an edge the colour may be that of the other side: it is blurred, and rarely registered
+    to the pixel. It would stick to the occluder and drag the object along.
+    """
+    height, width = nearest.shape
     fx, fy, cx, cy = camera
     for i in range(len(spots)):
         matched[i] = False
@@ -150,8 +157,8 @@ def _place_spots(depth, camera, spots, rot, trans, gate, at, matched):  # type: 
         u, v = math.floor(fx * at[i, 0] / z + cx + 0.5), math.floor(fy * at[i, 1] / z + cy + 0.5)
         if u < 0 or v < 0 or u >= width or v >= height:
             continue
-        zo = depth[int(v), int(u)]
-        matched[i] = zo > 0 and abs(zo - z) < gate
+        near, far = nearest[int(v), int(u)], farthest[int(v), int(u)]
+        matched[i] = far > 0 and abs(near - z) < gate and abs(far - z) < gate
 
 
 @njit(cache=True, fastmath=True)
@@ -235,7 +242,7 @@ def _rim_terms(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, fastmath=True)
 def _end_of_surface(depth, u, v, du, dv, z, tolerance):  # type: ignore[no-untyped-def]
-    """Pixels from (u, v) along (du, dv) to where a surface at depth z ends; NOWHERE: not to be seen.
+    """Pixels from (u, v) along (du, dv) to where a surface at depth z ends, or NOWHERE.
 
     It ends where the scene lies behind, or has no depth and then lies behind. An occluder, or a
     scene that goes on (the table at an object's foot), tells nothing.

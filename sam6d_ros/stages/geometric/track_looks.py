@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import project
+from sam6d_ros.stages.geometric.track_kernel import place_spots
 from sam6d_ros.stages.geometric.track_view import Window
 
 Array = NDArray[np.float64]
@@ -57,19 +58,20 @@ def looks_in(
     window: Window, points: NDArray[np.float32], cam_from_obj: Array, tolerance: float
 ) -> Looks:
     """Colours that the window shows at surface points (N, 3) where the depth agrees."""
-    at = se3.transform(cam_from_obj, points)
-    pixels = project(window.scene.camera, at).astype(np.float32)
-    x0, y0, width, height = window.roi_xywh
-    near = np.rint(np.nan_to_num(pixels, nan=-1.0)).astype(int)
-    inside = ((near > [x0, y0]) & (near < [x0 + width - 1, y0 + height - 1])).all(1)
-    depth = np.zeros(len(at), np.float32)
-    depth[inside] = window.scene.depth[near[inside, 1], near[inside, 0]]
-    shown = np.flatnonzero((depth > 0) & (np.abs(depth - at[:, 2]) < tolerance))
+    camera, (x0, y0, width, height) = window.scene.camera, window.roi_xywh
+    at, matched = np.empty((len(points), 3)), np.empty(len(points), np.bool_)
+    place_spots(
+        window.nearest, window.farthest, (camera.fx, camera.fy, camera.cx, camera.cy), points,
+        np.ascontiguousarray(cam_from_obj[:3, :3]), np.ascontiguousarray(cam_from_obj[:3, 3]),
+        tolerance, at, matched,
+    )  # fmt: skip
+    shown = np.flatnonzero(matched)
     shown = shown[:: max(1, -(-len(shown) // MAX_SPOTS))]
     if len(shown) == 0:
         return Looks.none()
+    pixels = project(camera, at[shown]).astype(np.float32)
     part = window.scene.lab[y0 : y0 + height, x0 : x0 + width]
-    u, v = (pixels[shown] - np.array([x0, y0], np.float32)).T
+    u, v = (pixels - np.array([x0, y0], np.float32)).T
     lab = cv2.remap(part, u[None], v[None], cv2.INTER_LINEAR)[0]
     return Looks(np.ascontiguousarray(points[shown]), np.ascontiguousarray(lab), cam_from_obj)
 

@@ -19,6 +19,8 @@ MARGIN_PX = 10
 MAX_PIXELS = 7000  # of a window: a larger part of the image is reduced by a whole factor
 MIN_SIDE_PX = 4
 MAX_POINTS, MAX_RIM = 1500, 150  # of the surface and of its border
+AROUND_PX = 2  # of the frame: blur and misregistration of the colours
+FAR_M = np.float32(1e3)
 RIM_BLUR_PX = 1.5
 BLUR_PX = 1.0  # at the window's size
 BOX = (np.indices((2, 2, 2)).reshape(3, -1).T - 0.5).astype(np.float64)
@@ -31,10 +33,14 @@ class Window:
     Attributes:
         scene: the frame, reduced by a whole factor, with depth, normals and colour in the window
             only: to prepare whole images would take longer than all the rest.
+        nearest, farthest: (H, W) float32 metres, the range of the depth around each pixel; 0 where
+            there is none.
         roi_xywh: the window in it, pixels.
     """
 
     scene: SceneMaps
+    nearest: NDArray[np.float32]
+    farthest: NDArray[np.float32]
     roi_xywh: tuple[int, int, int, int]
 
 
@@ -74,10 +80,17 @@ def _looked_into(frame: Frame, roi_xywh: tuple[int, int, int, int], factor: int)
         camera, np.zeros(shape, np.float32), np.zeros((*shape, 3), np.float32),
         np.zeros((*shape, 3), np.float32), 1 / factor,
     )  # fmt: skip
+    depth = np.ascontiguousarray(depth)
     scene.depth[part] = depth
     scene.lab[part] = lab_of(np.ascontiguousarray(rgb), BLUR_PX)
-    scene.normals[part] = normal_map(np.ascontiguousarray(depth), camera, (x0, y0))
-    return Window(scene, roi_xywh)
+    scene.normals[part] = normal_map(depth, camera, (x0, y0))
+    nearest, farthest = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    side = 2 * max(1, -(-AROUND_PX // factor)) + 1
+    around = np.ones((side, side), np.uint8)
+    farthest[part] = cv2.dilate(depth, around)
+    lowest = cv2.erode(np.where(depth > 0, depth, FAR_M), around)
+    nearest[part] = np.where(lowest < FAR_M, lowest, 0)
+    return Window(scene, nearest, farthest, roi_xywh)
 
 
 @dataclass(frozen=True)
@@ -96,9 +109,7 @@ class Surface:
     outward: NDArray[np.float32]
 
 
-def surface_seen(
-    model: ObjectModel, window: Window, cam_from_obj: NDArray[np.float64]
-) -> Surface:
+def surface_seen(model: ObjectModel, window: Window, cam_from_obj: NDArray[np.float64]) -> Surface:
     """The surface that the window's camera sees at this pose, thinned out evenly."""
     view = model.scene.render(window.scene.camera, cam_from_obj, window.roi_xywh)
     inner = cv2.erode(view.mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
@@ -108,7 +119,8 @@ def surface_seen(
     slope = np.stack([cv2.Sobel(soft, -1, 1, 0)[rim], cv2.Sobel(soft, -1, 0, 1)[rim]], -1)
     outward = -slope / np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-6)
     normals = view.normals_cam[at] @ cam_from_obj[:3, :3].astype(np.float32)
-    return Surface(view.points_obj[at], np.ascontiguousarray(normals), view.points_obj[rim], outward)
+    points = view.points_obj
+    return Surface(points[at], np.ascontiguousarray(normals), points[rim], outward)
 
 
 def _every(pixels_rc: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
