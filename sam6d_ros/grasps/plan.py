@@ -29,7 +29,7 @@ def sample_grasps(
     config: SamplingConfig,
     cache_dir: Path | None = None,
 ) -> GraspSet:
-    """Antipodal grasps on the object's surface, best first, from the cache when nothing changed.
+    """Antipodal grasps on the object's surface, from the cache when nothing changed.
 
     The result depends on the arguments only. Grasps on symmetric objects are as good in every
     equivalent turn; no copies are made, as the samples are all around.

@@ -65,7 +65,7 @@ def score(
 
 
 def choose_diverse(obj_from_grip: Array, scores: Array, count: int, diameter: float) -> list[int]:
-    """At most ``count`` indices: good ones that differ; in the order of their scores.
+    """At most ``count`` indices: good ones that differ, so that the first few do already.
 
     One after the other the best is taken, and what is like it loses as much of its score.
     """
@@ -77,7 +77,7 @@ def choose_diverse(obj_from_grip: Array, scores: Array, count: int, diameter: fl
             break
         chosen.append(best)
         left = left * (1 - _likeness(obj_from_grip, obj_from_grip[best], diameter))
-    return sorted(chosen, key=lambda index: -scores[index])
+    return chosen
 
 
 def _likeness(obj_from_grip: Array, other: Array, diameter: float) -> Array:

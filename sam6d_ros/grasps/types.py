@@ -41,7 +41,11 @@ class Grasp:
 
 @dataclass(frozen=True)
 class GraspSet:
-    """The grasps of one object, best first; ``reason`` says why there is none."""
+    """The grasps of one object in the order in which to prefer them, the best first.
+
+    Sampled ones differ as much as they can, so that the first few come from several sides.
+    ``reason`` says why there is none.
+    """
 
     grasps: tuple[Grasp, ...] = ()
     reason: str = ""

@@ -6,11 +6,17 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sam6d_ros.apps.ros import pose_node, replay_node, segmentation_node
+from sam6d_ros.apps.ros import (
+    grasp_node,
+    planning_scene_node,
+    pose_node,
+    replay_node,
+    segmentation_node,
+)
 
 REPO = Path(__file__).resolve().parents[2]
 TYPES = {bool: "bool", int: "int", float: "float", str: "string", list: "string[]"}
-NODES = [segmentation_node, pose_node, replay_node]
+NODES = [segmentation_node, pose_node, grasp_node, planning_scene_node, replay_node]
 
 
 def shown(value):

@@ -84,7 +84,7 @@ def _values(node: Node, prefix: str) -> dict[str, float]:
 
 
 def plan(node: Node, models: Mapping[str, ObjectModel]) -> dict[str, GraspSet]:
-    """The grasps of each object, best first.
+    """The grasps of each object.
 
     Raises:
         InvalidGrasps: the grasp file is unusable.
