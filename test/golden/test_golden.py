@@ -12,6 +12,8 @@ import check  # noqa: E402
 from golden_reference import DEFAULT_REFERENCE, Reference  # noqa: E402
 from golden_report import Report, max_error  # noqa: E402
 
+from sam6d_ros.models.device import encoder_dtype, encoding  # noqa: E402
+from sam6d_ros.models.image_features import normalise  # noqa: E402
 from sam6d_ros.models.matching import FineBlock  # noqa: E402
 
 pytestmark = pytest.mark.sam6d
@@ -43,6 +45,23 @@ def test_a_corrected_slip_is_noticed(ref: Reference, monkeypatch: pytest.MonkeyP
     report = Report(loud=False)
     check.check_file(ref, FOLDER / "pem_small_fine.npz", report)
     assert any(row.array == "atten" and row.error > 1 for row in report.failures)
+
+
+@pytest.mark.skipif(not FILES, reason=f"golden vectors are not at {FOLDER}")
+@pytest.mark.parametrize(("precision", "relative"), [("bf16", 0.02), ("fp16", 0.004)])
+def test_reduced_precision_stays_within_its_bound(
+    ref: Reference, precision: str, relative: float
+) -> None:
+    """The encoders at full size on one crop of the original's; docs/sam6d.md states the bounds."""
+    crop = torch.from_numpy(ref.arrays("pem_vit")["rgb_u8"][:1])
+    cpu = torch.device("cpu")
+    for encoder in (lambda x: ref.dino(x)[1], ref.pem.feature_extraction.rgb_net):
+        with encoding(None, cpu):
+            full = encoder(normalise(crop)).flatten(2)
+        with encoding(encoder_dtype(precision, cpu), cpu):
+            reduced = encoder(normalise(crop)).flatten(2)
+        assert reduced.dtype == torch.float32
+        assert (reduced - full).norm() < relative * full.norm()
 
 
 @pytest.mark.parametrize(
