@@ -35,11 +35,13 @@ def camera_messages(index, colours=(RED, GREEN), depth_m=1.0, encoding="16UC1"):
     ]
 
 
-def write_bag(path: Path, frames, storage="mcap", offers=(BEST_EFFORT,), names=None) -> Path:
-    """A bag of camera frames; ``names`` replaces topic names."""
+def write_bag(
+    path: Path, frames, storage="mcap", offers=(BEST_EFFORT,), names=None, kinds=None
+) -> Path:
+    """A bag of camera frames; ``names`` and ``kinds`` replace topic names and types."""
     names = names or {}
     with BagWriter(path, storage) as writer:
-        for topic, kind in KINDS.items():
+        for topic, kind in {**KINDS, **(kinds or {})}.items():
             writer.add_topic(names.get(topic, topic), type_name_of(kind), list(offers))
         for index, messages in enumerate(frames):
             for topic, message in zip(KINDS, messages, strict=True):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import trimesh
 from bag_maker import GREEN, RED, camera_messages, stamp_ns, write_bag
+from rclpy.qos import QoSProfile
 from ros.engine_double import (
     BOX_SIZE,
     COLOURS,
@@ -22,10 +23,13 @@ from ros.engine_double import (
     OneProposal,
 )
 from ros.probe import DEPTH, FRAME_ID, INFO, RGB
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from sam6d_ros.apps.cli.main import build_parser, main
 from sam6d_ros.apps.ros import conversions
+from sam6d_ros.apps.ros.bags.definitions import type_name_of
 from sam6d_ros.apps.ros.bags.reader import BagReader
+from sam6d_ros.apps.ros.bags.writer import BagWriter
 from sam6d_ros.cad.objects import load_objects
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.pipeline import PoseEstimation, Segmentation
@@ -212,18 +216,8 @@ def test_stamps_that_differ_pair_within_the_slop_only(offline, tmp_path):
     assert offline(bag, "--slop-s", 0)[0] == 2
 
 
-def rename(**names):
-    return lambda path: write_bag(path, moving_frames(), names={RGB: RGB, **names})
-
-
 def second_camera(path):
     """A bag with two cameras, and pictures that our own nodes publish."""
-    from rclpy.qos import QoSProfile
-    from sensor_msgs.msg import CameraInfo, Image
-
-    from sam6d_ros.apps.ros.bags.definitions import type_name_of
-    from sam6d_ros.apps.ros.bags.writer import BagWriter
-
     kinds = {
         "/left/rgb": (Image, 0),
         "/right/rgb": (Image, 0),
@@ -237,6 +231,27 @@ def second_camera(path):
         for name, (kind, number) in kinds.items():
             writer.add_topic(name, type_name_of(kind), [QoSProfile(depth=1)])
             writer.write(name, stamp_ns(0), camera_messages(0)[number])
+
+
+def test_compressed_images_are_found_and_used(offline, tmp_path):
+    frames = []
+    for index, (rgb, depth, info) in enumerate(moving_frames()):
+        frame = conversions.frame_from_messages(rgb, depth, info)
+        frames.append(
+            [
+                conversions.compressed_image_from_rgb(frame.rgb, rgb.header, "png"),
+                conversions.compressed_depth_from_metres(frame.depth, rgb.header),
+                camera_messages(index)[2],
+            ]
+        )
+    names = {RGB: f"{RGB}/compressed", DEPTH: f"{DEPTH}/compressedDepth"}
+    kinds = {RGB: CompressedImage, DEPTH: CompressedImage}
+    code, err = offline(write_bag(tmp_path / "bag", frames, names=names, kinds=kinds))
+    assert code == 0
+    assert "camera: /camera/rgb/compressed, /camera/depth/compressedDepth, /camera/info" in err
+    detections = [message.detections for _, message in read(tmp_path / "out")[POSES]]
+    assert [len(found) for found in detections] == [2, 2, 1]
+    assert detections[1][0].results[0].pose.pose.position.z == pytest.approx(1.1)
 
 
 def test_two_cameras_want_a_choice_and_the_choice_decides(offline, tmp_path):
@@ -293,8 +308,6 @@ def test_no_usable_frame_is_bad_input_with_the_reason(offline, tmp_path):
 
 
 def test_messages_that_cannot_be_read_are_counted(offline, tmp_path):
-    from sam6d_ros.apps.ros.bags.writer import BagWriter
-
     source = write_bag(tmp_path / "source", moving_frames())
     with BagReader(source) as bag, BagWriter(tmp_path / "bag", "mcap") as writer:
         for topic in bag.topics:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sam6d_ros.apps.cli.bag_options import add_storage_option, positive, topic_name
 from sam6d_ros.apps.cli.options import (
@@ -14,8 +15,13 @@ from sam6d_ros.apps.cli.options import (
 )
 from sam6d_ros.errors import InvalidConfig
 
+if TYPE_CHECKING:
+    from sam6d_ros.apps.ros.bags.session import GraphSession
+    from sam6d_ros.apps.ros.bags.writer import BagWriter
+
 NOTHING_RECORDED = 3
 LOOK_AROUND_EVERY_S = 0.2
+QUIET_S, LONGEST_END_S = 0.1, 0.5
 
 DESCRIPTION = """\
 Write topics of the ROS graph into a ROS 2 bag, as they come, until Ctrl-C or --duration. Topics
@@ -71,8 +77,18 @@ def run(args: argparse.Namespace) -> int:
                 recorder.look_around()
                 look_s = now_s + LOOK_AROUND_EVERY_S
             session.spin_once()
+        take_the_rest(session, writer)
     tell(args.out, writer.counts, recorder.lost, recorder.missing())
     return 0 if any(writer.counts.values()) else NOTHING_RECORDED
+
+
+def take_the_rest(session: GraphSession, writer: BagWriter) -> None:
+    """Write what had arrived when the end was asked for: until it is quiet, but not for long."""
+    end_s = time.monotonic() + LONGEST_END_S
+    before = -1
+    while (count := sum(writer.counts.values())) != before and time.monotonic() < end_s:
+        before = count
+        session.spin_once(QUIET_S)
 
 
 def tell(out: Path, counts: dict[str, int], lost: dict[str, int], missing: list[str]) -> None:

@@ -11,6 +11,9 @@ from sam6d_ros.apps.ros.conversions.images import COLOUR_ENCODINGS, DEPTH_ENCODI
 from sam6d_ros.errors import InvalidBag, InvalidFrame
 
 IMAGE, CAMERA_INFO = "sensor_msgs/msg/Image", "sensor_msgs/msg/CameraInfo"
+COMPRESSED = "sensor_msgs/msg/CompressedImage"
+IMAGES = (IMAGE, COMPRESSED)
+COMPRESSED_DEPTH = "compressedDepth"  # a word in the format of such messages
 # Names that drivers give to what we want, tried when the encoding leaves several.
 COLOUR_WORDS = ("color", "colour", "rgb")
 REGISTERED_WORDS = ("aligned_depth", "registered", "depth_to_")
@@ -41,19 +44,20 @@ def camera_topics(
             the message lists the candidates and the option to decide.
     """
     images = [_Image(topic, _encoding(bag, topic)) for topic in bag.topics if _is_image(topic)]
-    chosen_rgb = _given(bag, rgb, IMAGE) if rgb else _find_rgb(bag, images)
-    chosen_depth = _given(bag, depth, IMAGE) if depth else _find_depth(bag, images)
+    chosen_rgb = _given(bag, rgb, *IMAGES) if rgb else _find_rgb(bag, images)
+    chosen_depth = _given(bag, depth, *IMAGES) if depth else _find_depth(bag, images)
     chosen_info = _given(bag, info, CAMERA_INFO) if info else _find_info(bag, chosen_rgb)
     if chosen_rgb == chosen_depth:
         raise InvalidBag(f"{rgb} cannot be the colour and the depth image; give two topics")
     return CameraTopics(chosen_rgb, chosen_depth, chosen_info)
 
 
-def _given(bag: BagReader, name: str, type_name: str) -> Topic:
-    """The topic of this name, if it is of the right type."""
+def _given(bag: BagReader, name: str, *type_names: str) -> Topic:
+    """The topic of this name, if it is of a right type."""
     topic = bag.topic(name)
-    if topic.type_name != type_name:
-        raise InvalidBag(f"{bag.path}: {name} is a {topic.type_name}; expected {type_name}")
+    if topic.type_name not in type_names:
+        expected = " or ".join(type_names)
+        raise InvalidBag(f"{bag.path}: {name} is a {topic.type_name}; expected {expected}")
     return topic
 
 
@@ -62,33 +66,46 @@ class _Image:
     topic: Topic
     encoding: str
 
+    @property
+    def is_compressed(self) -> bool:
+        return self.topic.type_name == COMPRESSED
+
+    @property
+    def is_depth(self) -> bool:
+        return self.encoding in DEPTH_ENCODINGS or COMPRESSED_DEPTH in self.encoding
+
     def __str__(self) -> str:
         return f"{self.topic.name} ({self.encoding or 'unreadable'}, {self.topic.count} messages)"
 
 
 def _is_image(topic: Topic) -> bool:
     own = topic.name.rsplit("/", 1)[-1] in OWN_PICTURES
-    return topic.type_name == IMAGE and topic.count > 0 and not own
+    return topic.type_name in IMAGES and topic.count > 0 and not own
 
 
 def _encoding(bag: BagReader, topic: Topic) -> str:
-    """The encoding of the first image; empty when it cannot be read."""
+    """The encoding, or the compressed format, of the first image; empty when it is unreadable."""
     for recorded in itertools.islice(bag.messages([topic]), 1):
         try:
-            return str(recorded.message().encoding)
+            message = recorded.message()
         except InvalidFrame:
             return ""
+        return str(message.format if topic.type_name == COMPRESSED else message.encoding)
     return ""
 
 
 def _find_rgb(bag: BagReader, images: Sequence[_Image]) -> Topic:
-    found = [image for image in images if image.encoding in COLOUR_ENCODINGS]
-    coloured = [image for image in found if image.encoding != "mono8"]
-    return _only(bag, "colour image", "--rgb-topic", coloured or found, _named(COLOUR_WORDS))
+    """Plain colour before compressed, and grey, which may be infrared, last."""
+    raw = [image for image in images if image.encoding in COLOUR_ENCODINGS]
+    coloured = [image for image in raw if image.encoding != "mono8"]
+    compressed = [image for image in images if image.is_compressed and not image.is_depth]
+    found = coloured or compressed or raw
+    return _only(bag, "colour image", "--rgb-topic", found, _named(COLOUR_WORDS))
 
 
 def _find_depth(bag: BagReader, images: Sequence[_Image]) -> Topic:
-    found = [image for image in images if image.encoding in DEPTH_ENCODINGS]
+    raw = [image for image in images if image.is_depth and not image.is_compressed]
+    found = raw or [image for image in images if image.is_depth]
     return _only(bag, "depth image", "--depth-topic", found, _named(REGISTERED_WORDS))
 
 
