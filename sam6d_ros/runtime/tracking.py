@@ -150,11 +150,10 @@ class TrackedObjects:
             self._live[name].confirm(pose, frame.stamp_ns)
         for track in (*self._live.values(), *self._lost.values()):
             if track.stamp_ns != frame.stamp_ns:
-                meanwhile = common(track)
-                pose = track.predicted(frame.stamp_ns)
+                meanwhile, place = common(track), track.predicted(frame.stamp_ns)
                 if meanwhile is not None:
-                    pose = meanwhile @ track.pose.cam_from_obj
-                track.hold(pose, frame.stamp_ns, self._config.hold_s)
+                    place = meanwhile @ track.pose.cam_from_obj
+                track.hold(place, frame.stamp_ns, self._config.hold_s)
             oldest_s = self._config.buffer_s + HISTORY_SLACK_S
             track.forget(frame.stamp_ns - round(1e9 * oldest_s))
 

@@ -111,7 +111,7 @@ class Surface:
 
 def surface_seen(model: ObjectModel, window: Window, cam_from_obj: NDArray[np.float64]) -> Surface:
     """The surface that the window's camera sees at this pose, thinned out evenly."""
-    view = model.scene.render(window.scene.camera, cam_from_obj, window.roi_xywh)
+    view = model.scene.render(window.scene.camera, cam_from_obj, window.roi_xywh, colored=False)
     inner = cv2.erode(view.mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     at = _every(np.argwhere(inner), MAX_POINTS)
     rim = _every(_border(view.mask & ~inner), MAX_RIM)
