@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from sam6d_ros.errors import CheckpointError
+
+_LOG = logging.getLogger(__name__)
 BLOCK = 1 << 20
 NO_CHECKSUM = "no checksum is known for it"
 
@@ -145,9 +149,49 @@ def verify(folder: Path, file: WeightsFile) -> WeightsState:
         return WeightsState(file, state.path, True, NO_CHECKSUM)
     found = hash_file(state.path)
     if found != expected:
-        problem = f"sha256 is {found[:16]}… instead of {expected[:16]}…; delete and fetch it again"
+        problem = f"sha256 is {found[:16]}… instead of {expected[:16]}…"
         return WeightsState(file, state.path, True, problem)
     return state
+
+
+def check_once(folder: Path, file: WeightsFile) -> Path:
+    """Path of a file, after comparing it with its checksum if it changed since that was last done.
+
+    Reading 5 GB takes seconds; the comparison is remembered beside the file by size and time.
+    A missing file, and one without a known checksum, is left to the reader to judge.
+
+    Raises:
+        CheckpointError: the size or checksum is not the known one.
+    """
+    state = _state(folder, file)
+    expected = expected_sha256(state.path, file) if state.present else None
+    if expected is not None and not state.problem:
+        status, record = state.path.stat(), state.path.with_name(state.path.name + ".checked")
+        seen = f"{expected} {status.st_size} {status.st_mtime_ns}\n"
+        if record.is_file() and record.read_text() == seen:
+            return state.path
+        _LOG.info("comparing %s with its checksum, as it is new or has changed", state.path)
+        state = verify(folder, file)
+        if state.sound:
+            _try_to_write(record, seen)
+    if state.present and not state.sound:
+        own = (
+            f"if you replaced it on purpose, delete {sidecar(state.path).name} beside it"
+            if file.sha256 is None
+            else f"weights of your own go there as {Path(file.name).stem}.safetensors instead"
+        )
+        raise CheckpointError(
+            f"{state.path} is damaged or not the released file: {state.problem}. "
+            f"Delete it and run `sam6d weights fetch`; {own}"
+        )
+    return state.path
+
+
+def _try_to_write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text)
+    except OSError as error:
+        _LOG.warning("%s; the checksum will be computed again at the next start", error)
 
 
 def expected_sha256(path: Path, file: WeightsFile) -> str | None:

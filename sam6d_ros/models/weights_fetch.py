@@ -56,7 +56,7 @@ def fetch(
     state = verify(folder, file)
     if state.present:
         if not state.sound:
-            raise CheckpointError(f"{state.path}: {state.problem}")
+            raise CheckpointError(f"{state.path}: {state.problem}; delete it and fetch it again")
         return state.path
     if offline:
         raise CheckpointError(

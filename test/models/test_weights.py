@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -123,7 +124,9 @@ def test_unknown_checksum_is_recorded(server: Server, tmp_path: Path) -> None:
     assert SHA in weights.sidecar(path).read_text()
     assert weights.verify(tmp_path, file).problem == ""
     path.write_bytes(DATA[:-1] + b"x")
-    assert "delete and fetch" in weights.verify(tmp_path, file).problem
+    assert "sha256 is" in weights.verify(tmp_path, file).problem
+    with pytest.raises(CheckpointError, match="delete it and fetch it again"):
+        fetch(tmp_path, file)
     weights.sidecar(path).unlink()
     assert weights.verify(tmp_path, file).problem == weights.NO_CHECKSUM
 
@@ -155,6 +158,67 @@ def test_damaged_file_is_reported(server: Server, tmp_path: Path) -> None:
     assert "100 bytes instead of" in weights.verify(tmp_path, file).problem
     with pytest.raises(CheckpointError, match="100 bytes instead of"):
         fetch(tmp_path, file)
+
+
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Files that were read to compute their checksum."""
+    seen: list[Path] = []
+    real = weights.hash_file
+
+    def record(path: Path) -> str:
+        seen.append(path)
+        return real(path)
+
+    monkeypatch.setattr(weights, "hash_file", record)
+    return seen
+
+
+def own_file(sha: str | None) -> weights.WeightsFile:
+    return weights.WeightsFile("pem", "base", "w.pth", "http://127.0.0.1:1/none", sha)
+
+
+def test_an_unchanged_file_is_compared_once(hashed: list[Path], tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    path.write_bytes(DATA)
+    for _ in range(3):
+        assert weights.check_once(tmp_path, own_file(SHA)) == path
+    assert len(hashed) == 1
+    os.utime(path, ns=(1, 1))
+    weights.check_once(tmp_path, own_file(SHA))
+    assert len(hashed) == 2
+    with pytest.raises(CheckpointError):  # what is known of the file changed
+        weights.check_once(tmp_path, own_file("0" * 64))
+
+
+def test_damage_is_noticed_when_loading(tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    path.write_bytes(DATA)
+    weights.check_once(tmp_path, own_file(SHA))
+    path.write_bytes(DATA[:-1] + b"x")
+    for _ in range(2):
+        with pytest.raises(CheckpointError, match=r"sha256 .*fetch`; .*own .* w\.safetensors"):
+            weights.check_once(tmp_path, own_file(SHA))
+
+
+def test_a_replaced_file_without_published_checksum_says_how_to_keep_it(tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    path.write_bytes(DATA)
+    assert weights.check_once(tmp_path, own_file(None)) == path  # nothing is known: nothing to say
+    weights.sidecar(path).write_text("0" * 64 + "  w.pth\n")
+    with pytest.raises(CheckpointError, match=r"on purpose, delete w\.pth\.sha256"):
+        weights.check_once(tmp_path, own_file(None))
+
+
+def test_a_folder_that_cannot_be_written_costs_time_only(
+    hashed: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "w.pth").write_bytes(DATA)
+    (tmp_path / "w.pth.checked").mkdir()  # in the way
+    for _ in range(2):
+        weights.check_once(tmp_path, own_file(SHA))
+    assert len(hashed) == 2
+    assert "again at the next start" in caplog.text
 
 
 def test_list_and_missing(tmp_path: Path) -> None:

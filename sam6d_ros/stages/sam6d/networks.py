@@ -74,7 +74,7 @@ class Networks:
 
     def fingerprint(self, role: str) -> str:
         """Short name of a weights file's content, for cache keys."""
-        path = self._path(role)
+        path = weights.locate(self.folder, self._file(role))
         if not path.is_file():
             raise CheckpointError(f"{path} does not exist; run `sam6d weights fetch`")
         size = path.stat().st_size
@@ -84,12 +84,12 @@ class Networks:
             middle = file.read(_FINGERPRINT_BYTES)
         return weights.hash_bytes(head, middle, str(size).encode())[:16]
 
-    def _path(self, role: str) -> Path:
+    def _file(self, role: str) -> weights.WeightsFile:
         needed = weights.required(self.config.sam_variant)
-        return weights.locate(self.folder, next(f for f in needed if f.role == role))
+        return next(f for f in needed if f.role == role)
 
     def _load(self, network: nn.Module, role: str) -> nn.Module:
-        path = self._path(role)
+        path = weights.check_once(self.folder, self._file(role))
         _LOG.info("loading %s on %s", path, self.device)
         return load_checkpoint(network, path, self.device)
 

@@ -1,0 +1,102 @@
+"""Loading the backend from weights files: three tiny networks under the names of the released."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="the networks need torch: make setup-sam6d")
+
+from sam6d_ros.config import PipelineConfig  # noqa: E402
+from sam6d_ros.config_sam6d import Sam6dConfig  # noqa: E402
+from sam6d_ros.errors import CheckpointError  # noqa: E402
+from sam6d_ros.models import weights  # noqa: E402
+from sam6d_ros.models.dinov2 import DinoV2  # noqa: E402
+from sam6d_ros.models.pem import PoseEstimationModel  # noqa: E402
+from sam6d_ros.models.sam import SamShape  # noqa: E402
+from sam6d_ros.pipeline import Pipeline, PoseEstimation, Segmentation  # noqa: E402
+from sam6d_ros.runtime.warmup import box_model, warm_up_input  # noqa: E402
+from sam6d_ros.stages.sam6d import build, networks  # noqa: E402
+
+MODEL = box_model()
+OPTIONS = "sam_variant=vit_b points_per_side=2 min_predicted_iou=0 min_stability=0 views=2"
+
+
+@pytest.fixture
+def folder(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Files of the tiny networks, with known checksums, where the released ones would be."""
+    roles = {"sam": tiny.sam.sam, "dinov2": tiny.dino.vit, "pem": tiny.pem}
+    files = []
+    for file in weights.required("vit_b"):
+        path = tmp_path / file.name
+        torch.save({"model": roles[file.role].state_dict()}, path)
+        sha = weights.hash_file(path)
+        size = path.stat().st_size
+        files.append(weights.WeightsFile(file.role, file.variant, file.name, "none", sha, size))
+    monkeypatch.setattr(weights, "FILES", tuple(files))
+    shape = SamShape(width=32, depth=2, heads=2, global_blocks=(1,), image_size=128)
+    monkeypatch.setitem(networks.SHAPES, "vit_b", shape)
+    monkeypatch.setattr(networks, "DinoV2", lambda: DinoV2(tiny.dino.vit.config))
+    monkeypatch.setattr(
+        networks, "PoseEstimationModel", lambda: PoseEstimationModel(tiny.pem.config)
+    )
+    return tmp_path
+
+
+def config(folder: Path, options: str = "") -> PipelineConfig:
+    settings = Sam6dConfig.parse(f"{OPTIONS} {options}")
+    return PipelineConfig(backend="sam6d", device="cpu", weights_dir=folder, sam6d=settings)
+
+
+def test_the_backend_runs_from_files(folder: Path) -> None:
+    settings = config(folder, "min_pose_score=0")
+    pipeline = Pipeline(
+        Segmentation(*build.segmentation_stages(settings)),
+        PoseEstimation(*build.pose_stages(settings)),
+    )
+    pipeline.prepare(MODEL)
+    poses = pipeline.run(warm_up_input(MODEL)[1], [MODEL])
+    assert len(poses) or poses.reason
+    checked = {path.name for path in folder.glob("*.checked")}
+    assert checked == {f"{file.name}.checked" for file in weights.FILES}
+
+
+@pytest.mark.parametrize("role", ["sam", "dinov2", "pem"])
+def test_one_wrong_byte_stops_the_build(folder: Path, role: str) -> None:
+    path = next(folder / file.name for file in weights.FILES if file.role == role)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1  # a weight: torch would load it without a word
+    path.write_bytes(data)
+    stages = build.pose_stages if role == "pem" else build.segmentation_stages
+    with pytest.raises(CheckpointError, match=rf"{path.name} .* sha256 .*weights fetch"):
+        stages(config(folder))
+
+
+def test_renamed_files_are_recognised(folder: Path) -> None:
+    """One network's file under another's name, as safetensors, where no checksum is known."""
+    from safetensors.torch import load_file, save_file
+
+    (folder / "sam-6d-pem-base.pth").unlink()
+    dino = torch.load(folder / "dinov2_vitl14_pretrain.pth", weights_only=True)["model"]
+    save_file(dino, folder / "sam-6d-pem-base.safetensors")
+    assert load_file(folder / "sam-6d-pem-base.safetensors").keys() == dino.keys()
+    with pytest.raises(CheckpointError, match=r"sam-6d-pem-base\.safetensors is not a Pose.*rena"):
+        build.pose_stages(config(folder))
+
+
+def test_compiled_encoders_compute_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = networks.Networks(folder, config(folder).sam6d, "cpu")
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))  # captures only
+    compiled = networks.Networks(folder, config(folder, "compile=true").sam6d, "cpu")
+    images = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    frame = warm_up_input(MODEL)[1]
+    with torch.inference_mode():
+        assert torch.allclose(plain.dino(images)[1], compiled.dino(images)[1], atol=1e-5)
+        maps = [net.pem.feature_extraction.rgb_net(images) for net in (plain, compiled)]
+    assert torch.allclose(*maps, atol=1e-5)
+    masks = [net.sam.segment(frame.rgb).masks for net in (plain, compiled)]
+    assert (masks[0] == masks[1]).all()
+    assert type(compiled.dino.vit) is not type(plain.dino.vit)
