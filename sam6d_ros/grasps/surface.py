@@ -15,7 +15,7 @@ from sam6d_ros.geometry.mesh import face_areas, sample_surface
 Array = NDArray[np.float64]
 
 MAX_POINTS = 60_000
-# Normals that lean further apart belong to different sides; an edge as sharp as this is rounded off.
+# Normals that lean further apart belong to different sides; sharper edges are rounded off.
 SAME_SIDE_COSINE = np.cos(np.deg2rad(25.0))
 # Rays start this share of the diameter behind a surface, to be met by what comes next.
 STEP = 1e-4

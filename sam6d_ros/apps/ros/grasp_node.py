@@ -57,6 +57,8 @@ PARAMETERS = (
 class GraspNode(VisionNode[Detection3DArray]):
     """Knows the grasps of every object and places them at the detections."""
 
+    follows_objects = True
+
     def __init__(
         self,
         build_engine: engines.EngineBuilder = engines.build,

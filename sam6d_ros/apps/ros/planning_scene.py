@@ -35,6 +35,8 @@ NO_TRANSFORM = "the place of the camera in base_frame is not known"
 class PlanningSceneNode(VisionNode[Detection3DArray]):
     """Keeps MoveIt's scene up with the detections."""
 
+    follows_objects = True
+
     def __init__(
         self,
         build_engine: engines.EngineBuilder = engines.build,
