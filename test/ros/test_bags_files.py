@@ -303,6 +303,22 @@ def other_qos(path):
     (path / "metadata.yaml").write_text(text.replace("depth: 5", "depth: 6"))
 
 
+def odd_metadata(old, new):
+    def make(path):
+        write_bag(path, frames())
+        text = (path / "metadata.yaml").read_text()
+        assert old in text
+        (path / "metadata.yaml").write_text(text.replace(old, new))
+
+    return make
+
+
+def message_before_1970(path):
+    with BagWriter(path, "sqlite3") as writer:
+        writer.add_topic("/words", "std_msgs/msg/String", [LATCHED])
+        writer.write("/words", -5, String())
+
+
 @pytest.mark.parametrize(
     ("make", "name", "complaint"),
     [
@@ -317,6 +333,10 @@ def other_qos(path):
         (missing_file, "bag", "files are missing"),
         (unclosed_mcap, "bag", "end magic is invalid.*mcap recover"),
         (unclosed_sqlite, "bag", "no readable ROS 2 bag"),
+        (message_before_1970, "bag", "-5 ns, which is no time"),
+        (odd_metadata("message_count: 2", "message_count: [2]"), "bag", "no readable ROS 2 bag"),
+        (odd_metadata("depth: 5", "depth: five"), "bag", "expected whole numbers"),
+        (odd_metadata("nanoseconds_since_epoch: 1", "nanoseconds_since_epoch: -1"), "bag", "1970"),
         (other_qos, "bag", "0 of 6 messages were found.*Give the .mcap"),
     ],
 )

@@ -52,6 +52,18 @@ def _recorded_time(duration: Duration) -> QosTime:
     return QosTime(*divmod(duration.nanoseconds, NS_PER_S))
 
 
+def check(offer: Qos) -> Qos:
+    """The same, if its numbers are numbers; they come from a file.
+
+    Raises:
+        ValueError: they are not.
+    """
+    numbers = (offer.depth, *offer.deadline, *offer.lifespan, *offer.liveliness_lease_duration)
+    if not all(isinstance(number, int) and number >= 0 for number in numbers):
+        raise ValueError(f"offered_qos_profiles has {numbers}; expected whole numbers from 0 on")
+    return offer
+
+
 def same_offer(offers: Sequence[Qos]) -> bool:
     """Whether all publishers of a topic offered what readers see as the same."""
     return len({(o.reliability, o.durability, o.deadline, o.liveliness) for o in offers}) < 2

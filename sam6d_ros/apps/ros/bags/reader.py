@@ -15,6 +15,7 @@ from rosbags.interfaces import Connection, MessageDefinitionFormat, Qos
 from rosbags.rosbag2 import Reader
 
 from sam6d_ros.apps.ros.bags.definitions import message_class
+from sam6d_ros.apps.ros.bags.qos import check
 from sam6d_ros.errors import InvalidBag, InvalidFrame
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 METADATA = "metadata.yaml"
 STORAGE_SUFFIXES = (".mcap", ".db3")
 CDR = "cdr"
+LATEST_NS = 2**31 * 1_000_000_000  # builtin_interfaces/Time has 31 bits of seconds
 UNCLOSED = (
     "If its recording was cut off: `mcap recover FILE` for MCAP, `ros2 bag reindex DIR` for a "
     f"missing {METADATA}"
@@ -89,12 +91,12 @@ class BagReader:
         with _readable(path):
             self._reader = Reader(_storage_of(path))
             self._reader.open()
-        self._connections: dict[Topic, list[Connection]] = {}
-        for connection in self._reader.connections:
-            self._add(connection)
-        self.topics: Sequence[Topic] = tuple(self._connections)
-        self.start_ns = self._reader.start_time if self._reader.message_count else 0
-        self.duration_ns = self._reader.duration
+            self._connections: dict[Topic, list[Connection]] = {}
+            for connection in self._reader.connections:
+                self._add(connection)
+            self.topics: Sequence[Topic] = tuple(self._connections)
+            self.start_ns = _checked(self._reader.start_time) if self._reader.message_count else 0
+            self.duration_ns = int(self._reader.duration)
 
     def _add(self, connection: Connection) -> None:
         """One more connection; those of the same topic and type become one topic."""
@@ -112,7 +114,7 @@ class BagReader:
         topic = Topic(
             *key,
             count=sum(c.msgcount for c in together),
-            offers=tuple(o for c in together for o in c.ext.offered_qos_profiles),
+            offers=tuple(check(o) for c in together for o in c.ext.offered_qos_profiles),
             definition=connection.msgdef.data if is_text else "",
             rihs01=connection.digest,
         )
@@ -151,7 +153,7 @@ class BagReader:
             for connection, time_ns, data in self._reader.messages(wanted, start_ns, stop_ns):
                 read += 1
                 topic = topic_of[connection.topic, connection.msgtype]
-                yield Recorded(topic, time_ns, bytes(data))
+                yield Recorded(topic, _checked(time_ns), bytes(data))
         if (start_ns is None or start_ns <= self.start_ns) and stop_ns is None:
             self._check_count(read, sum(topic.count for topic in topics))
 
@@ -177,6 +179,13 @@ class BagReader:
         trace: TracebackType | None,
     ) -> None:
         self._reader.close()
+
+
+def _checked(time_ns: int) -> int:
+    """A time that a stamp can hold."""
+    if not 0 <= time_ns < LATEST_NS:
+        raise ValueError(f"it has a message at {time_ns} ns, which is no time since 1970")
+    return time_ns
 
 
 def _storage_of(path: Path) -> Path:
