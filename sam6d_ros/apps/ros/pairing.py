@@ -30,11 +30,6 @@ class PairingWatch:
         self._timeout_s, self._clock = timeout_s, clock
         self._stamps: Mapping[str, deque[int]] = {n: deque(maxlen=RECENT) for n in names}
         self._last_seen: dict[str, float] = {}
-        self.restart()
-
-    def restart(self) -> None:
-        """Be patient from now on again."""
-        self._last_seen.clear()
         self._last_pair = self._started = self._clock()
 
     def saw(self, name: str, stamp_ns: int) -> None:
