@@ -78,7 +78,7 @@ def fuse(frames: Sequence[PoseEstimates], models: Mapping[str, ObjectModel]) -> 
 def _models_seen(
     frames: Sequence[PoseEstimates], models: Mapping[str, ObjectModel]
 ) -> list[ObjectModel]:
-    names = sorted({pose.class_id for frame in frames for pose in frame.items})
+    names = list(dict.fromkeys(pose.class_id for frame in frames for pose in frame.items))
     if unknown := [name for name in names if name not in models]:
         raise InvalidObjects(f"objects {unknown} are not loaded; loaded are {list(models)}")
     return [models[name] for name in names]

@@ -41,6 +41,11 @@ def centre_distance(model: ObjectModel, first: Array, second: Array) -> float:
     return float(np.linalg.norm((first - second)[:3] @ centre))
 
 
+def box_corners(model: ObjectModel) -> Array:
+    """The (8, 3) corners of the object's box, object frame, metres."""
+    return se3.transform(model.obj_from_box, BOX_CORNERS * model.box_size)
+
+
 def assign(
     model: ObjectModel, known: Sequence[Array], found: Sequence[Array], gates_m: Sequence[float]
 ) -> list[tuple[int, int]]:
@@ -61,6 +66,6 @@ def assign(
 
 
 def _corner_distances(model: ObjectModel, poses: Array, reference: Array) -> Array:
-    corners = se3.transform(model.obj_from_box, BOX_CORNERS * model.box_size)
+    corners = box_corners(model)
     shift = se3.transform(poses, corners) - se3.transform(reference, corners)
     return np.linalg.norm(shift, axis=-1).mean(-1)

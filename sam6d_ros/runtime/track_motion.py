@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from sam6d_ros.geometry import se3
+from sam6d_ros.runtime.track_association import box_corners
 from sam6d_ros.runtime.track_state import Track
 
 Array = NDArray[np.float64]
 
-AGREEMENT_M, AGREEMENT_SHARE = 0.01, 0.2  # two tracks tell of the same motion: metres, of its size
+AGREEMENT_M, AGREEMENT_SHARE = 0.015, 0.2  # two tracks tell of the same motion: metres, of its size
 
 
 def common_motion(
@@ -20,14 +22,32 @@ def common_motion(
 ) -> Array | None:
     """Where what stood at ``place`` (3,) and before went: (4, 4) ``after_from_before``, camera.
 
-    None unless two tracks agree: one alone may be an object that is carried.
+    The rigid motion that fits all tracks that agree. None unless two agree: one alone may be an
+    object that is carried.
     """
-    motions = [track.at(after_ns) @ se3.inverse(track.at(before_ns)) for track in tracks]
-    if len(motions) < 2:
+    known = [track for track in tracks if track.known_since_ns <= before_ns]
+    if len(known) < 2:
         return None
-    shifts = np.array([motion[:3, :3] @ place + motion[:3, 3] - place for motion in motions])
+    before = np.stack([track.at(before_ns) for track in known])
+    after = np.stack([track.at(after_ns) for track in known])
+    motions = after @ se3.inverse(before)
+    shifts = motions[:, :3, :3] @ place + motions[:, :3, 3] - place
     apart = np.linalg.norm(shifts[:, None] - shifts[None], axis=2)
-    tolerance = AGREEMENT_M + AGREEMENT_SHARE * np.linalg.norm(shifts, axis=1)
-    agreeing = (apart <= tolerance[:, None]).sum(1)
-    best = int(np.lexsort((apart.sum(1), -agreeing))[0])
-    return motions[best] if agreeing[best] >= 2 else None
+    near = apart <= AGREEMENT_M + AGREEMENT_SHARE * np.linalg.norm(shifts, axis=1)[:, None]
+    best = int(np.lexsort((apart.sum(1), -near.sum(1)))[0])
+    agreeing = np.flatnonzero(near[best])
+    if len(agreeing) < 2:
+        return None
+    corners = [box_corners(known[i].model) for i in agreeing]
+    start, end = (
+        np.concatenate([se3.transform(poses[i], c) for i, c in zip(agreeing, corners, strict=True)])
+        for poses in (before, after)
+    )
+    return _rigid(start, end)
+
+
+def _rigid(start: Array, end: Array) -> Array:
+    """The (4, 4) motion that takes points (N, 3) nearest to others (Kabsch 1976)."""
+    middle_start, middle_end = start.mean(0), end.mean(0)
+    rotation = Rotation.align_vectors(end - middle_end, start - middle_start)[0].as_matrix()
+    return se3.from_rotation_translation(rotation, middle_end - rotation @ middle_start)

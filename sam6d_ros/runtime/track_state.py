@@ -20,6 +20,7 @@ VELOCITY_GAIN = 0.6  # of the newest motion in the velocity: the rest is what wa
 PREDICTION_GAIN = 0.8  # below 1: what no frame binds must not run away
 MAX_EXTRAPOLATION_S = 0.2  # a velocity says nothing of the time beyond
 DECAY_S = 0.3  # of the velocity of an instance that is not seen
+USUAL_GAIN, USUAL_SHARE = 0.05, 0.7  # a score falls when something hides the object, by less
 LOOSE_TURN = np.radians(2)  # standard deviation
 HELD_SPEED, HELD_TURN = 0.05, 0.5  # m/s, rad/s: how fast the pose of an unseen one grows uncertain
 
@@ -57,12 +58,23 @@ class Track:
         self.velocity = np.zeros(6)
         self.missed = 0
         self._last_seen = pose
+        self._usual_score = 0.0
         self._history: deque[tuple[int, Array]] = deque([(stamp_ns, pose.cam_from_obj)])
 
     @property
     def is_seen(self) -> bool:
         """Whether the newest frame confirmed it."""
         return self.seen_ns == self.stamp_ns
+
+    @property
+    def known_since_ns(self) -> int:
+        """Stamp from which on ``at`` knows where it was."""
+        return self._history[0][0]
+
+    @property
+    def last_seen(self) -> PoseEstimate:
+        """The newest estimate that a frame confirmed."""
+        return self._last_seen
 
     @property
     def centre_obj(self) -> Array:
@@ -81,6 +93,11 @@ class Track:
         if covariance is None:
             return False
         return bool(np.linalg.eigvalsh(covariance[3:, 3:])[-1] > LOOSE_TURN**2)
+
+    @property
+    def least_score(self) -> float:
+        """A score that is suspiciously low for this instance."""
+        return USUAL_SHARE * self._usual_score
 
     def unseen_s(self, stamp_ns: int) -> float:
         """Seconds from the newest frame that confirmed it to a stamp; 0 for an earlier one."""
@@ -110,6 +127,8 @@ class Track:
             self.velocity = (1 - VELOCITY_GAIN) * self.velocity + VELOCITY_GAIN * newest
         self.seen_ns = stamp_ns
         self._last_seen = pose
+        risen = max(self._usual_score, pose.score)  # a slipping track must not get used to it
+        self._usual_score = risen + USUAL_GAIN * (pose.score - risen)
         self._advance(pose, stamp_ns)
 
     def hold(self, cam_from_obj: Array, stamp_ns: int, hold_s: float) -> None:

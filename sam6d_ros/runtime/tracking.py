@@ -150,12 +150,23 @@ class TrackedObjects:
             self._live[name].confirm(pose, frame.stamp_ns)
         for track in (*self._live.values(), *self._lost.values()):
             if track.stamp_ns != frame.stamp_ns:
-                meanwhile, place = common(track), track.predicted(frame.stamp_ns)
-                if meanwhile is not None:
-                    place = meanwhile @ track.pose.cam_from_obj
+                place = self._held_place(track, firm, before_ns, frame.stamp_ns)
                 track.hold(place, frame.stamp_ns, self._config.hold_s)
             oldest_s = self._config.buffer_s + HISTORY_SLACK_S
             track.forget(frame.stamp_ns - round(1e9 * oldest_s))
+
+    def _held_place(
+        self, track: Track, firm: Sequence[Track], before_ns: int, stamp_ns: int
+    ) -> NDArray[np.float64]:
+        """Where an unseen instance is, if it moved as the others did since it was seen."""
+        seen = track.last_seen.cam_from_obj
+        since_seen = common_motion(firm, track.seen_ns, stamp_ns, seen[:3, 3])
+        if since_seen is not None:
+            return since_seen @ seen
+        last_step = common_motion(firm, before_ns, stamp_ns, track.centre_cam)
+        if last_step is not None:
+            return last_step @ track.pose.cam_from_obj
+        return track.predicted(stamp_ns)
 
     def _confirmed(
         self, frame: Frame, predicted: Sequence[PoseEstimate]
@@ -167,8 +178,12 @@ class TrackedObjects:
         return {
             pose.instance_id: replace(pose, score_parts={**pose.score_parts, "seen": 1.0})
             for pose in self._track(frame, poses).items
-            if pose.score >= self._config.min_score
+            if pose.score >= self._least_score(pose.instance_id)
         }
+
+    def _least_score(self, name: str) -> float:
+        known = self._live.get(name)
+        return max(self._config.min_score, known.least_score if known else 0.0)
 
     def _retire(self, stamp_ns: int) -> None:
         """Lose what was not seen for too long; forget what was lost long ago."""

@@ -35,6 +35,7 @@ RIM_WEIGHT, COLOR_WEIGHT = 0.5, 0.5  # of one match against one of the depth
 SURE = 0.5  # score from which a pose is trusted to show how the object looks
 TIE_SHIFT, TIE_ANGLE = 0.05, np.radians(8)  # standard deviation of the prediction: diameters, rad
 LOOK_AGAIN_SHIFT, LOOK_AGAIN_ANGLE = 0.06, np.radians(4)  # moved so far, it shows other points
+MIN_SHOWN = 0.12  # share of the surface that the depth must show: less fits anywhere
 JUDGE_RAYS = 800
 
 
@@ -123,13 +124,13 @@ def fitted(frame: Frame, model: ObjectModel, cam_from_obj: Array, looks: Looks) 
     translation = np.ascontiguousarray(cam_from_obj[:3, 3])
     gates = np.array(GATES) * depth_tolerance(model.diameter, z)
     tie = np.repeat([TIE_SHIFT * model.diameter, TIE_ANGLE], 3) ** -2.0
-    information = align(
+    information, shown = align(
         frame.depth, _intrinsics(frame.camera), window.scene.lab, window.nearest, window.farthest,
         _intrinsics(window.scene.camera), surface.points, surface.normals, surface.rim,
         surface.outward, 0.5 / window.scene.scale, looks.spots, looks.lab, centre, rotation,
         translation, gates, SENSOR_BASE_M + SENSOR_PER_M2 * z * z, RIM_WEIGHT, COLOR_WEIGHT, tie,
     )  # fmt: skip
-    if not information.any():
+    if shown < MIN_SHOWN:
         return None
     pose = se3.from_rotation_translation(rotation, translation)
     return Fit(pose, information, window, surface)

@@ -46,7 +46,7 @@ def align(  # type: ignore[no-untyped-def]
 
     Returns:
         The (6, 6) information of the last iteration about the centre (shift, turn; camera axes),
-        all zero when too little matched.
+        all zero when too little matched, and the share of the points that matched.
     """
     at = np.empty((len(spots), 3))
     seen = np.empty((len(spots), 3))
@@ -56,6 +56,7 @@ def align(  # type: ignore[no-untyped-def]
     step = np.zeros(6)
     total = np.zeros(6)
     turned = np.empty((3, 3))
+    used = 0.0
     for gate in gates:
         information[:] = 0.0
         vector[:] = 0.0
@@ -65,7 +66,7 @@ def align(  # type: ignore[no-untyped-def]
         )  # fmt: skip
         if used < MIN_POINTS:
             information[:] = 0.0
-            return information
+            return information, 0.0
         _rim_terms(
             depth, depth_camera, rim, outward, rim_offset, centre, rotation, translation,
             gates[-1], rim_weight, information, vector,
@@ -81,7 +82,7 @@ def align(  # type: ignore[no-untyped-def]
             vector[p] -= prior[p] * total[p]
         if not solve_spd6(damped, vector, step):
             information[:] = 0.0
-            return information
+            return information, 0.0
         rotate_by_vector(step[3:], rotation, turned)
         for i in range(3):
             c = translation[i] + step[i]
@@ -90,7 +91,7 @@ def align(  # type: ignore[no-untyped-def]
             translation[i] = c
         rotation[:] = turned
         total += step  # small turns add up like vectors
-    return information
+    return information, used / len(points)
 
 
 @njit(cache=True, fastmath=True)
