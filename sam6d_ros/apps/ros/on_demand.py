@@ -15,7 +15,6 @@ from rclpy.node import Node
 from rclpy.task import Future
 from sensor_msgs.msg import RegionOfInterest
 
-from sam6d_ros.apps.ros.status import NodeStatus
 from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.errors import InvalidConfig, InvalidObjects, Sam6dError
 from sam6d_ros.geometry.region import Region
@@ -80,24 +79,26 @@ class Waiting:
 
 
 def measured(
-    status: NodeStatus, work: Callable[[Trace], Result], reason: Callable[[Result], str]
+    node: VisionNode[Any], work: Callable[[Trace], Result], reason: Callable[[Result], str]
 ) -> Result:
-    """Do work in the worker as ``VisionNode`` does a frame: timed, and shown in the diagnostics.
+    """Do work in the worker as a node does a frame: timed, and shown in the diagnostics.
 
     Args:
         reason: of a result: why it is empty, or nothing.
     """
     trace = Trace()
-    status.working = True
+    node.status.working = True
     try:
         with trace.timed("total"):
             result = work(trace)
     except Exception as error:
-        status.failed(error)
+        if node.active:
+            node.status.failed(error)
         raise
     finally:
-        status.working = False
-    status.processed(trace.timings_s, reason(result))
+        node.status.working = False
+    if node.active:
+        node.status.processed(trace.timings_s, reason(result))
     return result
 
 

@@ -166,7 +166,7 @@ class OnDemandEstimation:
             return self._node.estimate((camera, masks), trace)
 
         done = self._node.in_worker(
-            lambda: measured(self._node.status, work, lambda found: found[1].reason)
+            lambda: measured(self._node, work, lambda found: found[1].reason)
         )
         # An error that comes after nobody waits any more is known from the node's status.
         done.add_done_callback(lambda future: self.notify(future.exception()))

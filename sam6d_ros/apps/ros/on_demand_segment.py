@@ -126,7 +126,7 @@ class OnDemandSegmentation:
             return self._segment(frame, trace, names, region)
 
         def job() -> InstanceMaskArray:
-            return measured(self._node.status, work, lambda masks: masks.reason)
+            return measured(self._node, work, lambda masks: masks.reason)
 
         masks: InstanceMaskArray = await self._node.in_worker(job)
         return masks
