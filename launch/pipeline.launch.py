@@ -29,6 +29,8 @@ ARGUMENTS = {
         "depth image registered to colour, within camera_ns unless absolute",
     ),
     "info_topic": ("color/camera_info", "intrinsics of colour, within camera_ns unless absolute"),
+    "rgb_transport": ("", "raw or compressed"),
+    "depth_transport": ("", "raw or compressedDepth"),
     "params_file": (str(CONFIG / "pipeline.yaml"), "YAML file with the nodes' parameters"),
     "objects_file": ("", "YAML file that names the CAD models"),
     "backend": ("", "auto, sam6d or geometric"),
@@ -52,6 +54,9 @@ def switched_on(context: LaunchContext, argument: str) -> bool:
 def parameters(context: LaunchContext, value: dict[str, str]) -> dict[str, object]:
     """The parameters that launch arguments set, over those of the parameter file."""
     given = {name: value[name] for name in ("objects_file", "backend", "device") if value[name]}
+    for image in ("rgb", "depth"):
+        if transport := value[f"{image}_transport"]:
+            given[f"{image}.image_transport"] = transport
     if value["max_rate_hz"]:
         given["max_rate_hz"] = float(value["max_rate_hz"])
     return {**given, **{n: switched_on(context, n) for n in ("use_sim_time", "autostart")}}

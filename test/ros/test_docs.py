@@ -12,11 +12,14 @@ from sam6d_ros.apps.ros import (
     pose_node,
     replay_node,
     segmentation_node,
+    tracking_node,
 )
 
 REPO = Path(__file__).resolve().parents[2]
 TYPES = {bool: "bool", int: "int", float: "float", str: "string", list: "string[]"}
-NODES = [segmentation_node, pose_node, grasp_node, planning_scene_node, replay_node]
+NODES = [
+    segmentation_node, pose_node, tracking_node, grasp_node, planning_scene_node, replay_node,
+]  # fmt: skip
 
 
 def shown(value):
@@ -57,7 +60,7 @@ def test_no_parameter_is_documented_that_is_not():
 def test_the_parameter_file_states_the_defaults():
     content = yaml.safe_load((REPO / "config/pipeline.yaml").read_text())
     given = {k: v for node in content.values() for k, v in node["ros__parameters"].items()}
-    rows = (*segmentation_node.PARAMETERS, *pose_node.PARAMETERS)
+    rows = (*segmentation_node.PARAMETERS, *pose_node.PARAMETERS, *tracking_node.PARAMETERS)
     defaults = {row.name: row.default for row in rows}
     assert given == {k: v for k, v in defaults.items() if k != "objects_file"}
 

@@ -159,13 +159,15 @@ def test_each_program_is_a_process_of_its_own(ground, name, arguments, programs)
 def test_arguments_become_parameters_over_those_of_the_file(ground):
     told = ground.start(
         "pipeline.launch.py", objects_file="/o.yaml", backend="geometric", max_rate_hz="2",
-        use_sim_time="true", log_level="debug", namespace="left",
+        use_sim_time="true", log_level="debug", namespace="left", depth_transport="compressedDepth",
     )  # fmt: skip
     for name, node in told.items():
         assert node.parameter("objects_file") == "/o.yaml"
         assert node.parameter("backend") == "geometric"
         assert node.parameter("max_rate_hz") == 2.0
         assert node.parameter("use_sim_time") is True
+        assert node.parameter("depth.image_transport") == "compressedDepth"
+        assert node.parameter("rgb.image_transport") == "raw"
         assert node.parameter("min_score") == 0.5, "of config/pipeline.yaml"
         assert node.remapped["__ns"] == "/left"
         assert node.remapped["__node"] == name

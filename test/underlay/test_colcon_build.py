@@ -10,7 +10,7 @@ import pytest
 
 REPO = Path(__file__).resolve().parents[2]
 NOT_SOURCES = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "install", "log")
-EXECUTABLES = ("pipeline", "pose_node", "replay_node", "segmentation_node")
+EXECUTABLES = ("pipeline", "pose_node", "replay_node", "segmentation_node", "tracking_node")
 USE_WHAT_WAS_INSTALLED = f"""
 import importlib, pathlib, sys
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
