@@ -11,8 +11,8 @@ import sys
 from dataclasses import replace
 
 import numpy as np
-
 from engine_double import models  # beside this file, which runs as a program
+
 from sam6d_ros.geometry.camera import back_project
 from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.types import PoseEstimates
