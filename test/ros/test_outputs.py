@@ -5,20 +5,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import trimesh
 from geometry_msgs.msg import PoseArray
 from ros.engine_double import TURNS, models
 from ros.probe import scene
 from sensor_msgs.msg import Image
 from vision_msgs.msg import LabelInfo, VisionInfo
+from visualization_msgs.msg import Marker, MarkerArray
 
 from sam6d_ros.apps.ros import conversions
 from sam6d_ros.apps.ros.conversions.rigid import transform_from_pose
 from sam6d_ros.apps.ros.object_topics import ClassIds, ClassPoses, DatabaseInfo, topic_names
 from sam6d_ros.apps.ros.vision_node import LATCHED
 from sam6d_ros.geometry import se3
+from sam6d_ros.srv import AddObject, RemoveObject
 from sam6d_ros.types import PoseEstimate, PoseEstimates
 
-GREEN = (0, 255, 0)
+GREEN, BLUE = (0, 255, 0), (0, 0, 255)
 
 
 # --- names
@@ -109,6 +112,16 @@ def test_the_version_counts_changes_of_the_objects(ros, node, hear):
 # --- over DDS
 
 
+def hear_newest(probe, kinds):
+    """Subscribe topics of these types; returns the newest message of each, as far as one came."""
+    newest = {}
+    for topic, kind in kinds.items():
+        qos = LATCHED if topic.endswith("_info") else 5
+        note = functools.partial(newest.__setitem__, topic)
+        probe.node.create_subscription(kind, topic, note, qos)
+    return newest
+
+
 def test_poses_labels_and_information_go_through_the_graph(probe):
     kinds = {
         "/pose_node/poses/red_box": PoseArray,
@@ -118,11 +131,7 @@ def test_poses_labels_and_information_go_through_the_graph(probe):
         "/segmentation_node/label_info": LabelInfo,
         "/pose_node/vision_info": VisionInfo,
     }
-    received = {}
-    for topic, kind in kinds.items():
-        qos = LATCHED if topic.endswith("_info") else 5
-        note = functools.partial(received.__setitem__, topic)
-        probe.node.create_subscription(kind, topic, note, qos)
+    received = hear_newest(probe, kinds)
     probe.start_double("segmentation_node", "pose_node")
     sent = probe.messages(*scene([GREEN]))
     probe.wait_for(lambda: kinds.keys() <= received.keys(), "all", every=lambda: probe.send(sent))
@@ -137,3 +146,52 @@ def test_poses_labels_and_information_go_through_the_graph(probe):
     assert set(labels.data) == {0, ids["green_box"]}
     assert set(instances.data) == {0, 1}
     assert (vision_info.database_location, vision_info.database_version) == ("unused", 1)
+
+
+def call(probe, kind, service, **request):
+    client = probe.node.create_client(kind, service)
+    probe.wait_for(client.service_is_ready, service)
+    future = client.call_async(kind.Request(**request))
+    probe.wait_for(future.done, f"the answer of {service}")
+    answer = future.result()
+    assert answer.success, answer.message
+
+
+def test_outputs_follow_objects_that_come_and_go(probe, tmp_path):
+    """Added and removed in the segmentation node; the pose node follows it."""
+    mesh = trimesh.creation.box((0.12, 0.08, 0.06))
+    mesh.visual.vertex_colors = [*BLUE, 255]
+    mesh.export(tmp_path / "blue.ply")
+    newest = hear_newest(
+        probe,
+        {
+            "/segmentation_node/label_info": LabelInfo,
+            "/pose_node/vision_info": VisionInfo,
+            "/pose_node/poses/blue": PoseArray,
+            "/pose_node/markers": MarkerArray,
+            "/segmentation_node/label_image": Image,
+        },
+    )
+    probe.start_double("segmentation_node", "pose_node", parameters={"cache_dir": tmp_path})
+    sent = probe.messages(*scene([GREEN, BLUE]))
+
+    def marked():
+        markers = newest.get("/pose_node/markers", MarkerArray()).markers
+        return {m.ns for m in markers if m.action == Marker.ADD}
+
+    def wait(condition, what):
+        probe.wait_for(condition, what, every=lambda: probe.send(sent))
+
+    wait(lambda: marked() == {"green_box"}, "the marker of the object that is known")
+    add = {"name": "blue", "mesh": str(tmp_path / "blue.ply"), "unit": "m"}
+    call(probe, AddObject, "/segmentation_node/add_object", **add)
+    wait(lambda: marked() == {"green_box", "blue"}, "the marker of the new object")
+    wait(lambda: newest.get("/pose_node/poses/blue", PoseArray()).poses, "its pose")
+    ids = {c.class_name: c.class_id for c in newest["/segmentation_node/label_info"].class_map}
+    assert ids == {"red_box": 1, "green_box": 2, "blue": 3}
+    wait(lambda: set(newest["/segmentation_node/label_image"].data) == {0, 2, 3}, "its label")
+    version = newest["/pose_node/vision_info"].database_version + 1
+    call(probe, RemoveObject, "/segmentation_node/remove_object", name="blue")
+    wait(lambda: marked() == {"green_box"}, "the marker to go")
+    wait(lambda: not probe.node.count_publishers("/pose_node/poses/blue"), "its topic to go")
+    wait(lambda: newest["/pose_node/vision_info"].database_version == version, "the version")
