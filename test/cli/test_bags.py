@@ -307,6 +307,16 @@ def test_no_usable_frame_is_bad_input_with_the_reason(offline, tmp_path):
     assert "17" in err
 
 
+def test_doubtful_frames_are_used_and_doubted_once(offline, tmp_path, caplog):
+    frames = moving_frames()
+    for index, (_, depth, info) in enumerate(frames):
+        depth.header = conversions.header_from(stamp_ns(index), "depth_frame")
+        info.d = [0.1, 0.0, 0.0, 0.0, 0.0]
+    assert offline(write_bag(tmp_path / "bag", frames))[0] == 0
+    assert caplog.text.count("depth is in frame 'depth_frame' but rgb in") == 1
+    assert caplog.text.count("is not zero: the images are taken as rectified") == 1
+
+
 def test_messages_that_cannot_be_read_are_counted(offline, tmp_path):
     source = write_bag(tmp_path / "source", moving_frames())
     with BagReader(source) as bag, BagWriter(tmp_path / "bag", "mcap") as writer:

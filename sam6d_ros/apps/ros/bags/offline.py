@@ -17,6 +17,7 @@ from sam6d_ros.apps.ros.bags.frames import CameraSet, FrameSource
 from sam6d_ros.apps.ros.bags.reader import BagReader, Topic
 from sam6d_ros.apps.ros.bags.topics import CameraTopics
 from sam6d_ros.apps.ros.bags.writer import BagWriter
+from sam6d_ros.apps.ros.camera_input import CameraMessages
 from sam6d_ros.apps.ros.vision_node import RESULTS
 from sam6d_ros.errors import InvalidBag, InvalidInput
 from sam6d_ros.msg import InstanceMaskArray
@@ -78,6 +79,7 @@ class OfflineRun:
         self._read = {*camera.all(), *self._copied}
         self.messages = sum(topic.count for topic in self._read)
         self.sets = self.used = 0
+        self._told: set[str] = set()
         self.bad: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
 
@@ -112,6 +114,10 @@ class OfflineRun:
     def _run(self, camera: CameraSet) -> Result:
         """The same steps as in the two nodes."""
         header = camera.messages.rgb.header
+        for doubt in doubts(camera.messages):
+            if doubt not in self._told:
+                log.warning("%s", doubt)
+                self._told.add(doubt)
         frame = conversions.frame_from_messages(*camera.messages)
         trace = Trace()
         with trace.timed("total"):
@@ -126,6 +132,18 @@ class OfflineRun:
         if transforms:
             self._writer.write(TF, camera.time_ns, TFMessage(transforms=transforms))
         return Result(frame, poses)
+
+
+def doubts(camera: CameraMessages) -> Iterator[str]:
+    """What speaks against a frame that may still be right."""
+    if warning := conversions.distortion_warning(camera.camera_info):
+        yield warning
+    here, there = camera.rgb.header.frame_id, camera.depth.header.frame_id
+    if here != there:
+        yield (
+            f"depth is in frame {there!r} but rgb in {here!r}: unless it is registered to colour "
+            "and only named otherwise, the poses are wrong; choose another --depth-topic"
+        )
 
 
 def begin_topics(bag: BagReader, writer: BagWriter) -> frozenset[Topic]:

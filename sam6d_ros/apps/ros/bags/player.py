@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rclpy.duration import Duration
-from rclpy.node import Node
-from rclpy.publisher import Publisher
-from rclpy.qos import QoSProfile
-from rosgraph_msgs.msg import Clock
-from std_msgs.msg import Bool
 
-from sam6d_ros.apps.ros.bags.definitions import message_class
-from sam6d_ros.apps.ros.bags.qos import is_latched, is_reliable, offer_of, same_offer
-from sam6d_ros.apps.ros.bags.reader import BagReader, Topic
+from sam6d_ros.apps.ros.bags.endpoints import BagClock, ReadyTopics, make_publishers
+from sam6d_ros.apps.ros.bags.qos import is_latched, is_reliable
+from sam6d_ros.apps.ros.bags.reader import BagReader
 from sam6d_ros.apps.ros.bags.schedule import NS_PER_S, Schedule
 from sam6d_ros.apps.ros.bags.session import SPIN_S, GraphSession
-from sam6d_ros.apps.ros.vision_node import LATCHED
 from sam6d_ros.errors import InvalidBag
 
-log = logging.getLogger(__name__)
-
-CLOCK = "/clock"
 # Readers lag behind by little; a lost one must not hold the end up.
 ACKNOWLEDGE_TIMEOUT_S = 5.0
 
@@ -79,7 +69,9 @@ class Player:
         length = options.duration_s
         self._stop_ns = None if length is None else self._start_ns + round(length * NS_PER_S)
         self._check_window()
-        self._publishers = make_publishers(session.node, bag, options)
+        self._publishers = make_publishers(
+            session.node, bag, options.topics, options.remap, bool(options.clock_hz)
+        )
         self._schedule = Schedule(self._start_ns, options.rate)
         self._clock = BagClock(session.node, options.clock_hz) if options.clock_hz else None
         self.sent = 0
@@ -159,82 +151,8 @@ class Player:
 
     def _wait_for_readers_to_catch_up(self) -> None:
         """The process ends next, and with it the queues of the publishers."""
+        end_s = time.monotonic() + ACKNOWLEDGE_TIMEOUT_S
         for publisher in self._publishers.values():
-            if is_reliable(publisher.qos_profile):
-                publisher.wait_for_all_acked(Duration(seconds=ACKNOWLEDGE_TIMEOUT_S))
-
-
-class BagClock:
-    """Bag time on ``/clock``, a number of times per second and at once when asked first."""
-
-    def __init__(self, node: Node, hz: float) -> None:
-        # Reliable suits every reader; only the newest time is of use.
-        self._publisher = node.create_publisher(Clock, CLOCK, QoSProfile(depth=1))
-        self._period_s = 1.0 / hz
-        self._due_s = time.monotonic()
-
-    def due_in_s(self) -> float:
-        """Seconds until the next tick."""
-        return self._due_s - time.monotonic()
-
-    def tick(self, bag_ns: int) -> None:
-        """Publish when it is due."""
-        if self.due_in_s() > 0:
-            return
-        self._due_s = time.monotonic() + self._period_s
-        message = Clock()
-        message.clock.sec, message.clock.nanosec = divmod(bag_ns, NS_PER_S)
-        self._publisher.publish(message)
-
-
-class ReadyTopics:
-    """Latched topics that say when a node is ready; ``missing`` are those that did not yet."""
-
-    def __init__(self, node: Node, topics: Sequence[str]) -> None:
-        self.missing = set(topics)
-        for topic in sorted(self.missing):
-            node.create_subscription(Bool, topic, self._note(topic), LATCHED)
-
-    def _note(self, topic: str) -> Callable[[Bool], None]:
-        def note(message: Bool) -> None:
-            if message.data:
-                self.missing.discard(topic)
-
-        return note
-
-
-def make_publishers(node: Node, bag: BagReader, options: PlayOptions) -> dict[Topic, Publisher]:
-    """A publisher for each topic that can be played, with the QoS that was recorded.
-
-    Raises:
-        InvalidBag: a topic that was asked for is not in the bag, or none can be played.
-    """
-    wanted = [bag.topic(name) for name in options.topics] or list(bag.topics)
-    publishers: dict[Topic, Publisher] = {}
-    names = set()
-    for topic in wanted:
-        name = options.remap.get(topic.name, topic.name)
-        if reason := _why_not(topic, name in names, bool(options.clock_hz)):
-            log.warning("topic %s is not played: %s", topic.name, reason)
-            continue
-        names.add(name)
-        if not same_offer(topic.offers):
-            log.warning("topic %s: its publishers offered different QoS", topic.name)
-        kind = message_class(topic.type_name)
-        publishers[topic] = node.create_publisher(kind, name, offer_of(topic.offers))
-    if not publishers:
-        raise InvalidBag(f"{bag.path}: no topic can be played")
-    return publishers
-
-
-def _why_not(topic: Topic, taken: bool, own_clock: bool) -> str:
-    """Why a topic cannot be played; empty when it can."""
-    if taken:
-        return "another topic is played under the same name"
-    if own_clock and topic.name == CLOCK:
-        return "bag time is published there"
-    try:
-        message_class(topic.type_name)
-    except InvalidBag as error:
-        return str(error)
-    return ""
+            if is_reliable(publisher.qos_profile) and not self._stopped():
+                left_s = max(0.0, end_s - time.monotonic())
+                publisher.wait_for_all_acked(Duration(seconds=left_s))
