@@ -89,9 +89,9 @@ class CameraInput:
         self._timer = node.create_timer(1.0, self._watch.check, clock=steady)
 
     def close(self) -> None:
-        """Destroy the subscriptions and the timer: nothing is called back any more.
+        """Destroy the subscriptions and the timer: nothing arrives any more.
 
-        To be called in the executor's thread, as every other change of a node's subscriptions.
+        A callback that runs at this moment in another thread may still hand on its frame.
         """
         self._node.destroy_timer(self._timer)
         for subscriber in self._subscribers:

@@ -96,6 +96,14 @@ class ClassIds:
             self.numbers = numbers
             self._publisher.publish(conversions.label_info(numbers, header_of_now(self._node)))
 
+    def include(self, classes: Iterable[str]) -> dict[str, int]:
+        """The numbers, with these classes among them.
+
+        An engine that two nodes share may find an object that only the other node was told of.
+        """
+        self.update([*self.numbers, *classes])
+        return self.numbers
+
 
 class DatabaseInfo:
     """``~/vision_info``, latched: where the objects are defined, and a count of their changes."""

@@ -92,7 +92,7 @@ class SegmentationNode(VisionNode[CameraMessages]):
     ) -> None:
         """What is only made when somebody looks."""
         if self._labels.get_subscription_count():
-            ids = self._class_ids.numbers
+            ids = self._class_ids.include(found.class_id for found in detections.items)
             self._labels.publish(conversions.label_image(detections, header, shape, ids))
         if self._instances.get_subscription_count():
             self._instances.publish(conversions.instance_image(detections, header, shape))
