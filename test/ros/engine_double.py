@@ -15,7 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from sam6d_ros.apps.ros.engines import share_folder
-from sam6d_ros.cad.objects import load_objects
+from sam6d_ros.cad.objects import read_objects_file
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import back_project
 from sam6d_ros.pipeline import PoseEstimation, Segmentation
@@ -82,13 +82,11 @@ def build(config, objects_file, cache_dir, role):
         segmentation=Segmentation(OneProposal(), ColourScorer()),
         pose_estimation=PoseEstimation(stage, stage),
     )
-    unused = objects_file.name == "unused"
-    for model in (
-        models()
-        if unused
-        else load_objects(objects_file, cache_dir=cache_dir, resolve_package=share_folder)
-    ):
-        engine.add_object(model)
+    if objects_file.name == "unused":
+        for model in models():
+            engine.add_object(model)
+    else:
+        engine.replace_objects(read_objects_file(objects_file, share_folder))
     return engine
 
 

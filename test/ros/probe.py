@@ -32,6 +32,7 @@ INPUT_REMAPPINGS = [
     *("-r", f"~/depth:={DEPTH}"),
     *("-r", f"~/camera_info:={INFO}"),
     *("-r", "pose_node:~/masks:=/segmentation_node/masks"),
+    *("-r", "pose_node:~/follow_objects:=/segmentation_node/objects"),
 ]
 RESULTS = {
     "/segmentation_node/masks": InstanceMaskArray,
@@ -88,7 +89,7 @@ class Probe:
         for node in nodes:
             started.append(
                 self.children.start(
-                    node, parameters, [*INPUT_REMAPPINGS, *arguments], (str(DOUBLE), node)
+                    node, parameters, [*arguments, *INPUT_REMAPPINGS], (str(DOUBLE), node)
                 )
             )
         names = ("segmentation_node", "pose_node") if "pipeline" in nodes else nodes

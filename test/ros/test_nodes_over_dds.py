@@ -73,7 +73,9 @@ def test_no_object_in_view_gives_empty_messages_with_the_images_header(probe):
     sent = probe.messages(*scene([]))
     probe.wait_for(
         lambda: (
-            probe.received[POSES] and probe.diagnostics("/pose_node").get("empty_result_reason")
+            probe.received[POSES]
+            and probe.received[MASKS]
+            and probe.diagnostics("/pose_node").get("empty_result_reason")
         ),
         "an empty result",
         every=lambda: probe.send(sent),
@@ -90,7 +92,11 @@ def test_depth_without_a_valid_pixel_gives_an_empty_result(probe):
     probe.start_double(*BOTH)
     rgb, depth = scene()
     sent = probe.messages(rgb, 0 * depth)
-    probe.wait_for(lambda: probe.received[POSES], "a result", every=lambda: probe.send(sent))
+    probe.wait_for(
+        lambda: probe.received[POSES] and probe.received[MASKS],
+        "results",
+        every=lambda: probe.send(sent),
+    )
     assert not probe.received[POSES][0].detections
     assert probe.received[MASKS][0].reason == "the depth image has no valid pixel"
 

@@ -29,6 +29,7 @@ REMAPPINGS = {
     "~/depth": f"{CAMERA_NS}/aligned_depth_to_color/image_raw",
     "~/camera_info": f"{CAMERA_NS}/color/camera_info",
     "pose_node:~/masks": "/segmentation_node/masks",
+    "pose_node:~/follow_objects": "/segmentation_node/objects",
 }
 # Onboarding the first time makes templates of every object; later starts take them from the cache.
 READY_TIMEOUT_S = 600.0

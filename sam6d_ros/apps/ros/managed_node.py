@@ -132,6 +132,10 @@ class ManagedNode(LifecycleNodeMixin, Node, ABC, Generic[Item]):
         """
         return self._slow_calls.awaitable(self._worker.call(job))
 
+    def do_in_worker(self, job: Callable[[], Result]) -> Result:
+        """The same for a thread that may wait, which the executor's may not; raises the same."""
+        return self._worker.call(job).result()
+
     # --- transitions
 
     @reported

@@ -1,6 +1,6 @@
 """``pipeline``: both nodes in one process, for small robots.
 
-Masks then go from node to node by default; every other topic is remapped as usual.
+Masks and objects then go from node to node by default; every other topic is remapped as usual.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ from sam6d_ros.apps.ros.segmentation_node import SegmentationNode
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.runtime.engine import Engine
 
-MASKS_REMAPPING = ("--ros-args", "-r", "~/masks:=segmentation_node/masks")
+REMAPPINGS = (
+    "--ros-args",
+    *("-r", "~/masks:=segmentation_node/masks"),
+    *("-r", "~/follow_objects:=segmentation_node/objects"),
+)
+SHARED_ROLES = ("segmentation", "pose")
 
 
 def shared(build_engine: engines.EngineBuilder) -> engines.EngineBuilder:
@@ -29,7 +34,9 @@ def shared(build_engine: engines.EngineBuilder) -> engines.EngineBuilder:
     engines_in_use: WeakValueDictionary[object, Engine] = WeakValueDictionary()
     one_at_a_time = Lock()
 
-    def build(config: PipelineConfig, objects_file: Path, cache_dir: Path, _role: str) -> Engine:
+    def build(config: PipelineConfig, objects_file: Path, cache_dir: Path, role: str) -> Engine:
+        if role not in SHARED_ROLES:
+            return build_engine(config, objects_file, cache_dir, role)
         key = (config, objects_file, cache_dir)
         with one_at_a_time:
             engine = engines_in_use.get(key)
@@ -48,7 +55,7 @@ def factories(
     build_shared = shared(build_engine)
     return [
         lambda: SegmentationNode(build_shared),
-        lambda: PoseNode(build_shared, cli_args=MASKS_REMAPPING),
+        lambda: PoseNode(build_shared, cli_args=REMAPPINGS),
     ]
 
 

@@ -20,7 +20,7 @@ from sam6d_ros.apps.ros.parameters import Parameter
 from sam6d_ros.apps.ros.vision_node import RESULTS, VisionNode
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.pipeline import Trace
-from sam6d_ros.types import Frame, PoseEstimates
+from sam6d_ros.types import Detections, Frame, PoseEstimates
 from sam6d_ros.visualize import draw_poses
 
 BYTES_PER_MB = 1_000_000
@@ -41,6 +41,8 @@ PARAMETERS = (
 
 class PoseNode(VisionNode[Match]):
     """The second half of the pipeline, on topics."""
+
+    follows_objects = True
 
     def __init__(
         self,
@@ -75,7 +77,8 @@ class PoseNode(VisionNode[Match]):
 
     def objects_changed(self) -> None:
         """Make what is made once per object."""
-        models = self.engine.objects
+        models = self.objects
+        self._told_unknown: set[str] = set()
         self._mesh_markers = conversions.MeshMarkers(models)
         self._class_poses.update(models)
         location = self.get_parameter("objects_file").value
@@ -119,12 +122,28 @@ class PoseNode(VisionNode[Match]):
         """The frame, and the poses of what the masks show in it."""
         camera, masks = item
         frame = conversions.frame_from_messages(*camera)
-        detections = conversions.detections_from_masks(masks)
+        detections = self._known(conversions.detections_from_masks(masks))
         return frame, self.engine.estimate(frame, detections, trace)
+
+    def _known(self, detections: Detections) -> Detections:
+        """Without those of objects that are not loaded here, of which is told once."""
+        loaded = self.objects.keys() & self.engine.objects.keys()
+        unknown = {found.class_id for found in detections.items} - loaded
+        if not unknown:
+            return detections
+        text = f"masks come of objects that are not loaded here: {', '.join(sorted(unknown))}"
+        if unknown - self._told_unknown:
+            self.get_logger().warning(
+                f"{text}. Remap ~/follow_objects to the segmentation node's ~/objects, or give "
+                "both nodes the same objects_file"
+            )
+            self._told_unknown |= unknown
+        kept = tuple(found for found in detections.items if found.class_id in loaded)
+        return Detections(kept, "" if kept else text)
 
     def publish(self, frame: Frame, poses: PoseEstimates, header: Header) -> Detection3DArray:
         """Publish poses with their colour image's header; returns the detections."""
-        message = conversions.detection_3d_array(poses, header, self.engine.objects)
+        message = conversions.detection_3d_array(poses, header, self.objects)
         self._detections.publish(message)
         self.published(header)
         self._publish_views(frame, poses, header)
@@ -140,7 +159,7 @@ class PoseNode(VisionNode[Match]):
         if self._markers.get_subscription_count():
             self._markers.publish(self._mesh_markers.message(poses, header))
         if self._overlay.get_subscription_count():
-            image = draw_poses(frame.rgb, frame.camera, poses.items, self.engine.objects)
+            image = draw_poses(frame.rgb, frame.camera, poses.items, self.objects)
             self._overlay.publish(conversions.image_from_rgb(image, header))
 
     def destroy_node(self) -> None:

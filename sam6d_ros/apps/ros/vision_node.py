@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
+from rclpy.parameter import Parameter as RosParameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 
 from sam6d_ros.apps.ros import engines, reports
 from sam6d_ros.apps.ros.conversions import stamp_ns_of
 from sam6d_ros.apps.ros.managed_node import AUTOSTART, LATCHED, ManagedNode
+from sam6d_ros.apps.ros.object_services import ObjectServices
 from sam6d_ros.apps.ros.parameters import Parameter
+from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import Sam6dError
 from sam6d_ros.msg import NodeStats
@@ -42,7 +46,14 @@ class VisionNode(ManagedNode[Item]):
 
     A subclass implements ``process``, which runs in the worker thread, as do ``objects_changed``
     and every job of ``in_worker``. The engine is touched nowhere else.
+
+    Attributes:
+        objects: what the node knows of, as of the last ``objects_changed``; an engine that is
+            shared may have others already.
     """
+
+    # Whether to load what another node lists on ~/follow_objects.
+    follows_objects = False
 
     def __init__(
         self,
@@ -53,8 +64,10 @@ class VisionNode(ManagedNode[Item]):
         cli_args: Sequence[str] | None = None,
     ) -> None:
         super().__init__(name, parameters, cli_args)
-        self._role, self._build_engine = role, build_engine
+        self.role, self._build_engine = role, build_engine
         self._engine: Engine | None = None
+        self.objects: Mapping[str, ObjectModel] = MappingProxyType({})
+        self._object_services = ObjectServices(self, self.follows_objects)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", RESULTS)
         self._stats = self.create_publisher(NodeStats, "~/stats", RESULTS)
         self._timer = self.create_timer(
@@ -63,6 +76,11 @@ class VisionNode(ManagedNode[Item]):
             # Not the node's clock: a paused simulation must not silence the diagnostics.
             clock=Clock(clock_type=ClockType.STEADY_TIME),
         )
+
+    @property
+    def configured(self) -> bool:
+        """Whether there is an engine."""
+        return self._engine is not None
 
     @property
     def engine(self) -> Engine:
@@ -105,9 +123,10 @@ class VisionNode(ManagedNode[Item]):
             self.pipeline_config(),
             engines.objects_file_of(self),
             engines.cache_dir_of(self),
-            self._role,
+            self.role,
         )
-        self.objects_changed()
+        self._object_services.loaded(self._engine)
+        self.take_objects()
         self.status.backend = engines.backend_of(self._engine)
         self.status.device = engines.device_of(self._engine)
         names = ", ".join(self._engine.objects)
@@ -115,9 +134,21 @@ class VisionNode(ManagedNode[Item]):
 
     def release(self) -> None:
         """Free the engine."""
-        self._engine = None
+        self._engine, self.objects = None, MappingProxyType({})
         self.released()
         free_memory()
+
+    def take_objects(self) -> None:
+        """Know of the engine's objects from now on."""
+        self.objects = self.engine.objects
+        self.objects_changed()
+
+    def apply(self, changes: Sequence[RosParameter]) -> str:
+        """Look for the objects of another file; the reason why not, or nothing."""
+        for change in changes:
+            if change.name == "objects_file":
+                return self._object_services.try_file(change.value)
+        return ""
 
     def work(self, item: Item) -> None:
         """Process one item, time it, and show what goes wrong."""
