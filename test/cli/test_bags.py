@@ -30,6 +30,7 @@ from sam6d_ros.apps.ros import conversions
 from sam6d_ros.apps.ros.bags.definitions import type_name_of
 from sam6d_ros.apps.ros.bags.reader import BagReader
 from sam6d_ros.apps.ros.bags.writer import BagWriter
+from sam6d_ros.apps.ros.recording import Recording
 from sam6d_ros.cad.objects import load_objects
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.pipeline import PoseEstimation, Segmentation
@@ -363,10 +364,35 @@ def test_wrong_arguments_are_named(capsys, words, complaint):
     assert complaint in capsys.readouterr().err
 
 
+def test_a_bop_scene_as_a_bag_gives_the_frames_of_the_files(scene, tmp_path):
+    bag = tmp_path / "bag"
+    assert main(["record", "--frames", str(scene), "--out", str(bag), "--rate", "10"]) == 0
+    content = read(bag)
+    rgb, depth, info = (
+        content[f"/camera/{name}"]
+        for name in (
+            "color/image_raw",
+            "aligned_depth_to_color/image_raw",
+            "color/camera_info",
+        )
+    )
+    recording = Recording(scene)
+    assert len(recording) == len(rgb) == 2
+    for index, messages in enumerate(zip(rgb, depth, info, strict=True)):
+        frame = conversions.frame_from_messages(*(message for _, message in messages))
+        expected = recording.frame(index)
+        np.testing.assert_array_equal(frame.rgb, expected.rgb)
+        np.testing.assert_array_equal(frame.depth, expected.depth)
+        np.testing.assert_allclose(frame.camera.matrix, expected.camera.matrix)
+    assert rgb[1][0] - rgb[0][0] == 100_000_000
+    assert main(["record", "--frames", str(tmp_path), "--out", str(tmp_path / "no")]) == 2
+    assert not (tmp_path / "no").exists()
+
+
 @pytest.mark.parametrize("words", [[], ["--all", "/a"]])
 def test_record_wants_topics_or_all(tmp_path, capsys, words):
     assert main(["record", "--out", str(tmp_path / "out"), *words]) == 2
-    assert "name the topics to record, or give --all" in capsys.readouterr().err
+    assert "name the topics to record, or give --all, or --frames DIR" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -30,7 +30,10 @@ may appear later. Messages that were sent but did not arrive are counted.
 examples:
   sam6d record --out table /camera/color/image_raw /camera/color/camera_info
   sam6d record --out results --all --storage sqlite3
-  sam6d record --out results --duration 10 --use-sim-time /pose_node/detections /tf"""
+  sam6d record --out results --duration 10 --use-sim-time /pose_node/detections /tf
+  sam6d record --out scene --frames ycbv/test/000048 --rate 5
+
+--frames needs no graph: it writes image files, such as a scene in BOP format, as a camera would."""
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -41,6 +44,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument(
         "--all", action="store_true", help="all topics that are not hidden, as they appear"
+    )
+    parser.add_argument(
+        "--frames", type=Path, metavar="DIR", help="folder with rgb/, depth/ and a camera file"
+    )
+    parser.add_argument(
+        "--rate", type=positive, default=5.0, metavar="HZ", help="of --frames (default: 5)"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="BAG", help="folder to make")
     add_storage_option(parser)
@@ -54,14 +63,32 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Record until told to stop, close the bag, tell."""
+    """Write what was asked for into a bag, tell."""
+    if sum(map(bool, (args.all, args.topics, args.frames))) != 1:
+        raise InvalidConfig("name the topics to record, or give --all, or --frames DIR")
+    return record_frames(args) if args.frames else record_topics(args)
+
+
+def record_frames(args: argparse.Namespace) -> int:
+    """Image files into a bag."""
+    with ros_modules("record"):
+        from sam6d_ros.apps.ros.bags.from_frames import write_frames
+        from sam6d_ros.apps.ros.bags.writer import BagWriter
+        from sam6d_ros.apps.ros.recording import Recording
+    recording = Recording(args.frames)
+    with BagWriter(args.out, args.storage) as writer:
+        write_frames(recording, writer, time.time_ns(), args.rate)
+    tell(args.out, writer.counts, {}, [])
+    return 0
+
+
+def record_topics(args: argparse.Namespace) -> int:
+    """Topics into a bag, until told to stop."""
     with ros_modules("record"):
         from sam6d_ros.apps.ros.bags.recorder import Recorder
         from sam6d_ros.apps.ros.bags.session import GraphSession
         from sam6d_ros.apps.ros.bags.signals import Interruption
         from sam6d_ros.apps.ros.bags.writer import BagWriter
-    if args.all == bool(args.topics):
-        raise InvalidConfig("name the topics to record, or give --all")
     with (
         Interruption() as interruption,
         GraphSession("sam6d_record", args.use_sim_time) as session,
