@@ -1,4 +1,4 @@
-"""A two-finger gripper as three boxes, and what is asked of sampled grasps."""
+"""A two-finger gripper as boxes, and what is asked of sampled grasps."""
 
 from __future__ import annotations
 
@@ -64,19 +64,21 @@ class Gripper:
         return float(np.arctan(self.friction))
 
     def swept_boxes(self, width: float, approach: float) -> Array:
-        """What the gripper sweeps on its last way in and on closing: (3, 2, 3) corners (low, high).
+        """What the gripper sweeps on its last way in and on closing: (5, 2, 3) corners (low, high).
 
-        Gripper frame, metres: both fingers, from open to closed upon ``width``, and the palm,
-        which all come from ``approach`` behind.
+        Gripper frame, metres: two fingers that come open from ``approach`` behind, the same two
+        that then close upon ``width``, and the palm.
         """
-        inside, outside = width / 2, width / 2 + self.clearance + self.finger_thickness
-        half, back = self.finger_width / 2, -self.finger_length
+        opened = width / 2 + self.clearance
+        outside, closed = opened + self.finger_thickness, width / 2 + GIVE_M
+        half, tip, back = self.finger_width / 2, self.finger_tip, -self.finger_length
         palm_x, palm_y = self.max_width / 2 + self.finger_thickness, self.palm_width / 2
         rear = back - self.palm_height - approach
-        left = [[inside + GIVE_M, -half, back - approach], [outside, half, self.finger_tip]]
-        right = [[-outside, -half, back - approach], [-inside - GIVE_M, half, self.finger_tip]]
-        palm = [[-palm_x, -palm_y, rear], [palm_x, palm_y, back - GIVE_M]]
-        return np.array([left, right, palm])
+        boxes = [[[-palm_x, -palm_y, rear], [palm_x, palm_y, back - GIVE_M]]]
+        for inner, outer, start in ((opened, outside, back - approach), (closed, opened, back)):
+            boxes.append([[inner, -half, start], [outer, half, tip]])
+            boxes.append([[-outer, -half, start], [-inner, half, tip]])
+        return np.array(boxes)
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class SamplingConfig:
         seed: of the random numbers.
     """
 
-    samples: int = 400
+    samples: int = 1000
     directions: int = 8
     count: int = 30
     pregrasp: float = 0.08

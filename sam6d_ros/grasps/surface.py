@@ -46,7 +46,8 @@ class Surface:
     def centre_of_mass(self) -> Array:
         """(3,) metres, for even density; of the surface when the mesh is not closed."""
         mesh = trimesh.Trimesh(self.model.vertices, self.model.faces, process=True)
-        centre = mesh.center_mass if mesh.is_volume else self.points.mean(0)
+        with np.errstate(invalid="ignore", divide="ignore"):  # of a mesh without volume
+            centre = mesh.center_mass if mesh.is_volume else self.points.mean(0)
         return np.asarray(centre, np.float64)
 
     def pick(self, count: int) -> tuple[Array, Array]:
