@@ -1,151 +1,41 @@
 """The tracking node as a process over real DDS: ids that stay, loss, return, late estimates.
 
-The tracker is a double, which follows squares of one colour, except in the last test.
+The tracker is a double, which follows squares of one colour; the real one is in
+``test_tracking_for_real.py``.
 """
 
 import os
 import signal
 from dataclasses import fields
-from pathlib import Path
 
 import numpy as np
 import pytest
 from rclpy.qos import QoSProfile
-from ros.engine_double import TURNS
-from ros.probe import CAMERA, FRAME_ID, INPUT_REMAPPINGS
 from ros.probe import DOUBLE as ENGINE_DOUBLE
+from ros.probe import INPUT_REMAPPINGS
+from ros.tracking_graph import (
+    FRAME_NS,
+    GREEN,
+    NODE,
+    RED,
+    Graph,
+    Squares,
+    columns,
+    ids,
+    scores,
+    seen,
+)
 from sensor_msgs.msg import Image
-from tf2_msgs.msg import TFMessage
-from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import Marker, MarkerArray
 
 from sam6d_ros.apps.ros import conversions, tracking_node
 from sam6d_ros.config import TrackingConfig
-from sam6d_ros.geometry import se3
-from sam6d_ros.types import PoseEstimate, PoseEstimates
-
-DOUBLE = Path(__file__).with_name("tracking_double.py")
-NODE = "tracking_node"
-TRACKED, TF = f"/{NODE}/detections", "/tf"
-RED, GREEN = (255, 0, 0), (0, 255, 0)
-CLASSES = {RED: "red_box", GREEN: "green_box"}
-FRAME_NS = 33_000_000
-QUICK = {"tracking.hold_s": 0.4, "tracking.remember_s": 60.0}
-
-
-class World:
-    """Coloured squares before a grey wall, a clock of its own, and what the node makes of them."""
-
-    def __init__(self, probe, start_ns=1_000_000_000_000):
-        self.probe, self.stamp_ns = probe, start_ns
-        self.results = {}
-        self.frames_of_tf = {}
-        listen = probe.node.create_subscription
-        listen(Detection3DArray, TRACKED, self._on_result, QoSProfile(depth=100))
-        listen(TFMessage, TF, self._on_tf, QoSProfile(depth=100))
-        self.estimates = probe.node.create_publisher(
-            Detection3DArray, "/pose_node/detections", QoSProfile(depth=10)
-        )
-
-    def _on_result(self, message):
-        self.results[conversions.stamp_ns_of(message.header)] = message
-
-    def _on_tf(self, message):
-        for transform in message.transforms:
-            stamp = conversions.stamp_ns_of(transform.header)
-            self.frames_of_tf.setdefault(stamp, set()).add(transform.child_frame_id)
-
-    def start(self, parameters=None):
-        arguments = [*INPUT_REMAPPINGS, "-r", "~/estimates:=/pose_node/detections"]
-        parameters = {"objects_file": "unused", **QUICK, **(parameters or {})}
-        child = self.probe.children.start(NODE, parameters, arguments, (str(DOUBLE),))
-        self.wait_until_it_listens()
-        return child
-
-    def wait_until_it_listens(self):
-        self.probe.wait_ready(NODE)
-        self.probe.wait_for(
-            lambda: (
-                self.estimates.get_subscription_count() >= 1
-                and all(p.get_subscription_count() >= 1 for p in self.probe.publishers)
-            ),
-            "the tracking node to listen",
-        )
-
-    def show(self, squares):
-        """Send one frame with (colour, centre column, centre row) squares; what comes of it."""
-        self.stamp_ns += FRAME_NS
-        stamp = self.stamp_ns
-        messages = self.probe.messages(*picture(squares), stamp_ns=stamp)
-        self.probe.send(messages)
-        self.probe.wait_for(lambda: stamp in self.results, f"the result of frame {stamp}")
-        result = self.results[stamp]
-        assert result.header == messages[0].header
-        return result
-
-    def show_until(self, squares, condition, what, seconds=10.0):
-        """Go on with the same picture until a result is as wished."""
-        for _ in range(int(1e9 * seconds / FRAME_NS)):
-            result = self.show(squares)
-            if condition(result):
-                return result
-        raise AssertionError(f"in {seconds} s of frames never {what}: {ids(result)}")
-
-    def tell(self, squares, stamp_ns=None, frame_id=FRAME_ID):
-        """What a pose node would say of a frame."""
-        stamp_ns = stamp_ns or self.stamp_ns
-        poses = PoseEstimates(
-            tuple(
-                PoseEstimate(CLASSES[colour], 0.75, pose_of(colour, column, row))
-                for colour, column, row in squares
-            ),
-            stamp_ns,
-            frame_id,
-        )
-        header = conversions.header_from(stamp_ns, frame_id)
-        models = {model.name: model for model in doubles()}
-        self.estimates.publish(conversions.detection_3d_array(poses, header, models))
-
-
-def doubles():
-    from ros.engine_double import models
-
-    return models()
-
-
-def picture(squares):
-    rgb = np.full((60, 80, 3), 90, np.uint8)
-    depth = np.full((60, 80), 2.0, np.float32)
-    for colour, column, row in squares:
-        place = slice(row - 5, row + 6), slice(column - 5, column + 6)
-        rgb[place], depth[place] = colour, 1.0
-    return rgb, depth
-
-
-def pose_of(colour, column, row):
-    """Where the square is, 1 m away, turned as the double of the pose node would say."""
-    place = [(column - CAMERA.cx) / CAMERA.fx, (row - CAMERA.cy) / CAMERA.fy, 1.0]
-    return se3.exp([*place, *TURNS[CLASSES[colour]]])
-
-
-def ids(result):
-    return [detection.id for detection in result.detections]
-
-
-def seen(result):
-    """Ids of the instances that the frame confirms: what is hidden fades."""
-    return {d.id for d in result.detections if d.results[0].hypothesis.score > 0.79}
-
-
-def columns(result):
-    """Where the instances are, in pixels, by id."""
-    place = {d.id: d.results[0].pose.pose.position for d in result.detections}
-    return {name: p.x / p.z * CAMERA.fx + CAMERA.cx for name, p in place.items()}
+from sam6d_ros.types import PoseEstimate
 
 
 @pytest.fixture
 def world(probe):
-    return World(probe)
+    return Squares(probe)
 
 
 def test_two_equal_objects_keep_their_ids_while_they_pass_and_are_estimated_anew(world):
@@ -190,12 +80,9 @@ def test_an_object_that_is_hidden_for_a_moment_is_followed_through(world):
     world.tell(squares)
     before = world.show_until(squares, lambda r: len(seen(r)) == 2, "both")
     (green,) = [name for name in ids(before) if name.startswith("green")]
-    scores = []
-    for _ in range(8):  # 0.26 s: less than hold_s
-        held = {d.id: d for d in world.show(squares[:1]).detections}
-        scores.append(held[green].results[0].hypothesis.score)
-    assert scores == sorted(scores, reverse=True)
-    assert 0 < scores[-1] < scores[0] < 0.8
+    held = [scores(world.show(squares[:1]))[green] for _ in range(8)]  # 0.26 s: less than hold_s
+    assert held == sorted(held, reverse=True)
+    assert 0 < held[-1] < held[0] < 0.8
     after = world.show(squares)
     assert green in seen(after)
 
@@ -228,7 +115,7 @@ def test_an_estimate_that_comes_late_is_followed_to_where_the_object_is_now(worl
 def test_tracking_goes_on_while_the_pose_node_is_killed_and_started_again(probe):
     probe.listen("/pose_node/detections")
     _, pose = probe.start_double("segmentation_node", "pose_node")
-    world = World(probe, start_ns=0)
+    world = Squares(probe, start_ns=0)
     world.start()
     squares = [(RED, 15, 30), (GREEN, 60, 30)]
 
@@ -264,11 +151,8 @@ def test_estimates_of_another_camera_and_of_unknown_objects_are_refused_with_the
     world.tell(squares, frame_id="other_camera")
     world.probe.wait_for(lambda: "other_camera" in child.output(), "a complaint")
     assert "remap ~/estimates" in child.output()
-    message = Detection3DArray(header=conversions.header_from(world.stamp_ns, FRAME_ID))
-    poses = PoseEstimates((PoseEstimate("teapot", 0.9, np.eye(4)),), world.stamp_ns, FRAME_ID)
-    (model, *_) = doubles()
-    message = conversions.detection_3d_array(poses, message.header, {"teapot": model})
-    world.estimates.publish(message)
+    teapot = PoseEstimate("teapot", 0.9, np.eye(4))
+    Graph.tell(world, [teapot], {"teapot": world.models["red_box"]})
     world.probe.wait_for(lambda: "teapot" in child.output(), "a complaint")
     assert ids(world.show(squares)) == []
 
