@@ -33,9 +33,9 @@ class Sam6dConfig:
             Geometry and matching always stay in float32.
         memory_budget_mb: bounds what is processed at once (weights not counted).
         points_per_side: SAM prompts on a side of the grid.
-        points_per_batch: prompts at once, 0 = by the memory budget (a few on the CPU).
-        detections_per_batch: detections for which poses are found at once, 0 = by the memory
-            budget on a GPU, one by one on the CPU (as fast there, with a sixth of the memory).
+        points_per_batch: prompts at once, 0 = by the memory budget; on the CPU at most four,
+            where more gain nothing.
+        detections_per_batch: detections for which poses are found at once, 0 likewise.
         min_predicted_iou: SAM's own estimate of a mask's quality.
         min_stability: IoU of a mask cut at a higher and a lower level; the original's script
             for own data, its benchmark code uses 0.85.

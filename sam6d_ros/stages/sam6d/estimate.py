@@ -154,8 +154,8 @@ class PemEstimator:
             with torch.inference_mode():
                 return pem.predict(features, cloud, code, uniforms[part].to(device))
 
-        wanted = config.detections_per_batch or (1 if device.type == "cpu" else 0)
-        chunk = batch_size(wanted, config.memory_budget_mb, DETECTION_MB, device)
+        wanted, budget_mb = config.detections_per_batch, config.memory_budget_mb
+        chunk = batch_size(wanted, budget_mb, DETECTION_MB, device)
         out = []
         for part in in_chunks(run, len(inputs), chunk, "detections"):
             arrays = (t.double().cpu().numpy() for t in (part.rotation, part.translation))
