@@ -7,56 +7,88 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from ros.probe import DOUBLE, INPUT_REMAPPINGS, scene
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from sam6d_ros.apps.ros import camera_input, conversions
 from sam6d_ros.apps.ros.camera_input import CameraInput
 from sam6d_ros.apps.ros.frame_age import age_problem, too_old
 from sam6d_ros.apps.ros.parameters import declare
-from sam6d_ros.apps.ros.status import NodeStatus, State
+from sam6d_ros.apps.ros.status import NodeStatus
 
 POSES, MASKS = "/pose_node/detections", "/segmentation_node/masks"
 BEST_EFFORT = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
-def open_input(node, callback):
-    """The camera side alone, in a node of the test's own process."""
-    status = NodeStatus(node.get_fully_qualified_name(), node.get_logger())
-    status.state = State.RUNNING
-    return CameraInput(node, status, callback), status
+class Eyes:
+    """The camera side alone, in a node of the test's own process, and a camera for it."""
+
+    def __init__(self, ros, *arguments):
+        self.node = ros.node("eyes", cli_args=["--ros-args", *arguments])
+        declare(self.node, camera_input.PARAMETERS)
+        camera = ros.node("camera")
+        self.publishers = [
+            camera.create_publisher(kind, f"/eyes/{name}", 5)
+            for name, kind in camera_input.INPUTS.items()
+        ]
+        self.status = NodeStatus("/eyes", self.node.get_logger())
+        self.frames = []
+
+    def open(self):
+        return CameraInput(self.node, self.status, self.frames.append)
+
+    def hearers(self):
+        return [p.get_subscription_count() for p in self.publishers]
+
+    def send(self, stamp_ns):
+        header = conversions.header_from(stamp_ns, "cam")
+        for publisher, kind in zip(self.publishers, camera_input.INPUTS.values(), strict=True):
+            publisher.publish(kind(header=header))
+        return self
 
 
 def test_a_closed_input_hears_nothing_and_can_be_opened_anew(ros):
     """As often as a node is deactivated and activated."""
-    node, camera = ros.node("eyes"), ros.node("camera")
-    declare(node, camera_input.PARAMETERS)
-    topics = ["/eyes/rgb", "/eyes/depth", "/eyes/camera_info"]
-    publishers = [
-        camera.create_publisher(kind, topic, QoSProfile(depth=5))
-        for topic, kind in zip(topics, camera_input.INPUTS.values(), strict=True)
-    ]
-    subscribed = lambda: [p.get_subscription_count() for p in publishers]  # noqa: E731
-    timers = len(list(node.timers))
+    eyes = Eyes(ros)
+    timers = len(list(eyes.node.timers))
     for _ in range(2):
-        opened, _ = open_input(node, lambda frame: None)
-        ros.wait_for(lambda: subscribed() == [1, 1, 1], "the subscriptions")
+        opened = eyes.open()
+        ros.wait_for(lambda: eyes.hearers() == [1, 1, 1], "the subscriptions")
         opened.close()
-        ros.wait_for(lambda: subscribed() == [0, 0, 0], "no subscription")
-        assert len(list(node.timers)) == timers
+        ros.wait_for(lambda: eyes.hearers() == [0, 0, 0], "no subscription")
+        assert len(list(eyes.node.timers)) == timers
+
+
+def test_a_clock_that_does_not_run_makes_no_frame_old(ros):
+    """use_sim_time without /clock: no age is known, which is said, and the frames are taken."""
+    eyes = Eyes(ros, "-p", "use_sim_time:=true", "-p", "max_age_s:=2.0")
+    eyes.open()
+    ros.wait_for(
+        lambda: eyes.send(42_000_000_000).frames and "/clock" in eyes.status.input_problem,
+        "frames and the warning",
+    )
+    assert "use_sim_time is true but nobody publishes /clock" in eyes.status.input_problem
+    assert eyes.status.stats.snapshot().skipped == 0
+
+
+def test_compressed_topics_beside_a_plain_input_are_pointed_at(ros):
+    eyes = Eyes(ros, "-p", "pair_timeout_s:=0.1", "-r", "~/rgb:=/packed/rgb")
+    packed = ros.node("driver").create_publisher(CompressedImage, "/packed/rgb/compressed", 5)
+    eyes.open()
+    wanted = "/packed/rgb/compressed is published: set rgb.image_transport to compressed"
+    ros.wait_for(lambda: wanted in eyes.status.input_problem, "the hint")
+    assert packed.get_subscription_count() == 0
 
 
 def test_the_usual_qos_overrides_count_at_every_opening(ros):
-    given = ["-p", "qos_overrides./eyes/rgb.subscription.reliability:=reliable"]
-    node = ros.node("eyes", cli_args=["--ros-args", *given])
-    declare(node, camera_input.PARAMETERS)
+    eyes = Eyes(ros, "-p", "qos_overrides./eyes/rgb.subscription.reliability:=reliable")
     for _ in range(2):
-        opened, _ = open_input(node, lambda frame: None)
+        opened = eyes.open()
+        ros.wait_for(lambda: eyes.hearers() == [1, 1, 1], "the subscriptions")
         for name, wanted in (("rgb", "RELIABLE"), ("depth", "BEST_EFFORT")):
-            ros.wait_for(lambda n=name: node.count_subscribers(f"/eyes/{n}"), "the subscription")
-            (info,) = node.get_subscriptions_info_by_topic(f"/eyes/{name}")
+            (info,) = eyes.node.get_subscriptions_info_by_topic(f"/eyes/{name}")
             assert info.qos_profile.reliability.name == wanted
         opened.close()
-        ros.wait_for(lambda: not node.count_subscribers("/eyes/rgb"), "the end of it")
+        ros.wait_for(lambda: eyes.hearers() == [0, 0, 0], "the end of them")
 
 
 # --- the age of a frame
@@ -116,17 +148,6 @@ def test_old_frames_are_skipped_until_the_stamps_are_right(probe):
     assert not probe.received[MASKS]
     probe.wait_for(
         lambda: probe.received[MASKS] and not problem_of(probe), "masks", every=lambda: send(0.0)
-    )
-
-
-def test_a_clock_that_does_not_run_makes_no_frame_old(probe):
-    """use_sim_time without /clock: no age is known, which is said, and the frames are taken."""
-    probe.listen(MASKS, "/diagnostics")
-    probe.start_double("segmentation_node", parameters={"max_age_s": 2.0, "use_sim_time": True})
-    probe.wait_for(
-        lambda: probe.received[MASKS] and "nobody publishes /clock" in problem_of(probe),
-        "masks and the warning",
-        every=lambda: probe.send(probe.messages(*scene(), stamp_ns=42_000_000_000)),
     )
 
 

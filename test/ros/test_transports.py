@@ -6,7 +6,7 @@ import json
 import cv2
 import numpy as np
 from ros.probe import CAMERA, DEPTH, RGB, scene
-from ros.test_inputs import problem_of, start
+from ros.test_inputs import start
 from sensor_msgs.msg import CameraInfo, CompressedImage
 
 from sam6d_ros.apps.ros import conversions
@@ -66,17 +66,6 @@ def test_damaged_compressed_depth_is_reported_and_the_node_recovers(probe):
     probe.wait_for(lambda: "cannot be decoded" in error(), "the report", every=lambda: send(50))
     assert error().startswith("InvalidFrame: compressed image with format '32FC1; compressedDepth")
     probe.wait_for(lambda: probe.received[MASKS] and not error(), "masks", every=send)
-
-
-def test_compressed_topics_beside_a_plain_input_are_pointed_at(probe):
-    probe.listen("/diagnostics")
-    rgb_out = probe.node.create_publisher(CompressedImage, "/packed/rgb/compressed", 5)
-    start(probe, "segmentation_node", remappings=["-r", "~/rgb:=/packed/rgb"])
-    probe.wait_ready("segmentation_node")
-    sent = probe.messages(*scene())
-    wanted = "/packed/rgb/compressed is published: set rgb.image_transport to compressed"
-    probe.wait_for(lambda: wanted in problem_of(probe), "the hint", every=lambda: probe.send(sent))
-    assert rgb_out.get_subscription_count() == 0
 
 
 def test_the_replay_node_sends_compressed_images(probe, tmp_path):
