@@ -18,6 +18,7 @@ from launch_ros.actions import Node
 CONFIG = Path(__file__).resolve().parent.parent / "config"
 PROFILE = "FASTDDS_DEFAULT_PROFILES_FILE"
 MASKS = ("~/masks", "segmentation_node/masks")
+OBJECTS = ("~/follow_objects", "segmentation_node/objects")
 ESTIMATES = ("~/estimates", "pose_node/detections")
 
 ARGUMENTS = {
@@ -85,9 +86,9 @@ def nodes(context: LaunchContext) -> list[Node]:
     if switched_on(context, "one_process"):
         started = [("pipeline", [], no_tf)]  # it connects its two nodes itself
     else:
-        started = [("segmentation_node", [], {}), ("pose_node", [MASKS], no_tf)]
+        started = [("segmentation_node", [], {}), ("pose_node", [MASKS, OBJECTS], no_tf)]
     if tracking:
-        started.append(("tracking_node", [ESTIMATES], {}))
+        started.append(("tracking_node", [ESTIMATES, OBJECTS], {}))
     return [
         Node(
             package="sam6d_ros",

@@ -173,12 +173,14 @@ def test_arguments_become_parameters_over_those_of_the_file(ground):
         assert node.remapped["__node"] == name
         assert "debug" in node.arguments
     assert told["pose_node"].remapped["~/masks"] == "segmentation_node/masks"
+    assert told["pose_node"].remapped["~/follow_objects"] == "segmentation_node/objects"
     assert told["pose_node"].parameter("publish_tf") is True
 
 
 def test_the_tracking_node_hears_the_pose_node_and_publishes_the_frames_in_its_place(ground):
     told = ground.start("tracking.launch.py")
     assert told["tracking_node"].remapped["~/estimates"] == "pose_node/detections"
+    assert told["tracking_node"].remapped["~/follow_objects"] == "segmentation_node/objects"
     assert told["pose_node"].parameter("publish_tf") is False
     assert told["tracking_node"].parameter("publish_tf") is True
     assert told["segmentation_node"].parameter("max_rate_hz") == 1.0

@@ -29,7 +29,9 @@ from sensor_msgs.msg import Image
 from visualization_msgs.msg import Marker, MarkerArray
 
 from sam6d_ros.apps.ros import conversions, tracking_node
+from sam6d_ros.apps.ros.vision_node import LATCHED
 from sam6d_ros.config import TrackingConfig
+from sam6d_ros.msg import ObjectList
 from sam6d_ros.types import PoseEstimate
 
 
@@ -155,6 +157,23 @@ def test_estimates_of_another_camera_and_of_unknown_objects_are_refused_with_the
     Graph.tell(world, [teapot], {"teapot": world.models["red_box"]})
     world.probe.wait_for(lambda: "teapot" in child.output(), "a complaint")
     assert ids(world.show(squares)) == []
+
+
+def test_instances_of_an_object_that_is_removed_are_followed_no_more(world):
+    lists = []
+    node = world.probe.node
+    node.create_subscription(ObjectList, f"/{NODE}/objects", lists.append, LATCHED)
+    others = node.create_publisher(ObjectList, "/segmentation_node/objects", LATCHED)
+    world.start()
+    squares = [(RED, 20, 30), (GREEN, 60, 30)]
+    world.show(squares)
+    world.tell(squares)
+    world.show_until(squares, lambda r: len(seen(r)) == 2, "both")
+    world.probe.wait_for(lambda: lists, "the list of objects")
+    (red,) = (entry for entry in lists[-1].objects if entry.name == "red_box")
+    others.publish(ObjectList(objects=[red]))
+    left = world.show_until(squares, lambda r: len(ids(r)) == 1, "one")
+    assert ids(left)[0].startswith("red_box")
 
 
 def test_viewers_get_markers_and_overlays_at_their_rate_and_diagnostics_count_the_objects(world):

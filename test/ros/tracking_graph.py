@@ -46,7 +46,11 @@ class Graph:
 
     def start(self, parameters, program=(), timeout_s=30.0):
         """Start the node, or another program, and wait until it hears camera and estimates."""
-        arguments = [*INPUT_REMAPPINGS, "-r", "~/estimates:=/pose_node/detections"]
+        arguments = [
+            *INPUT_REMAPPINGS,
+            *("-r", "~/estimates:=/pose_node/detections"),
+            *("-r", "~/follow_objects:=/segmentation_node/objects"),
+        ]
         child = self.probe.children.start(NODE, {**QUICK, **parameters}, arguments, program)
         self.probe.wait_ready(NODE, timeout_s=timeout_s)
         topics = (self.estimates, *self.probe.publishers)

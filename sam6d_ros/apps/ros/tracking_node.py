@@ -79,6 +79,8 @@ PARAMETERS = (
 class TrackingNode(VisionNode[CameraMessages]):
     """Follows every instance from frame to frame, under an id that stays."""
 
+    follows_objects = True
+
     def __init__(
         self,
         build_engine: engines.EngineBuilder = engines.build,
@@ -110,11 +112,10 @@ class TrackingNode(VisionNode[CameraMessages]):
 
     def objects_changed(self) -> None:
         """Follow instances of the new set of objects; those of unchanged ones go on."""
-        self._outputs.update(self.engine.objects)
+        self._outputs.update(self.objects)
         if self._tracked is None:
-            self._tracked = TrackedObjects(
-                self.engine.track, lambda: self.engine.objects, self._tracking_config()
-            )
+            config = self._tracking_config()
+            self._tracked = TrackedObjects(self.engine.track, lambda: self.objects, config)
 
     def released(self) -> None:
         """Forget all of it."""
@@ -164,7 +165,7 @@ class TrackingNode(VisionNode[CameraMessages]):
                 f"estimates are in frame {frame_id!r} but the images in {self._frame_id!r}: remap "
                 "~/estimates to a pose node of the same camera"
             )
-        items, unknown = known_poses(message, self.engine.objects)
+        items, unknown = known_poses(message, self.objects)
         if unknown:
             self.status.log("warning", unknown, key="unknown class")
         return PoseEstimates(tuple(items), conversions.stamp_ns_of(message.header), frame_id)
