@@ -125,6 +125,14 @@ def test_a_trigger_estimates_once_and_nothing_happens_without_one(asking, nodes)
     probe = asking.probe
     probe.start_double(*nodes, parameters=ON_DEMAND)
     probe.wait_for(lambda: min(map(asking.received_by, BOTH)) >= 3, "frames", every=asking.camera())
+    probe.wait_for(
+        lambda: (
+            [probe.diagnostics("/segmentation_node")[key] for key in ("state", "level")]
+            == ["waiting for a request", 0]
+        ),
+        "a content diagnostic",
+        every=asking.camera(),
+    )
     assert not probe.received[MASKS]
     for count in (1, 2, 3):
         answer = asking.trigger(asking.camera())
@@ -194,7 +202,7 @@ def test_what_cannot_be_done_is_answered_with_the_reason(asking):
     asking.probe.start_double(*BOTH, parameters=ON_DEMAND)
     roi = RegionOfInterest(x_offset=60, width=30, height=30)
     cases = [
-        ({"class_ids": ["mug"]}, "no object is named 'mug'; this node looks for red_box, green_b"),
+        ({"class_ids": ["mug"]}, "no object is named 'mug'; /segmentation_node looks for red_box"),
         ({"roi": roi}, "region 30×30 at (60, 0) reaches beyond the image of 80×60"),
         ({"roi": RegionOfInterest(width=30)}, "region 30×0 at (0, 0) is no region"),
         ({"timeout": Duration(sec=-1)}, "timeout is -1 s; it must not be negative"),
@@ -203,6 +211,7 @@ def test_what_cannot_be_done_is_answered_with_the_reason(asking):
         answer = asking.segment(asking.camera(), **wanted)
         assert not answer.success
         assert reason in answer.message
+        reason = reason.replace("/segmentation_node", "/pose_node")
         status, result = asking.estimate(asking.camera(), **wanted)
         assert (status, result.success) == (GoalStatus.STATUS_ABORTED, False)
         assert reason in result.message

@@ -113,17 +113,20 @@ def region_from(message: RegionOfInterest) -> Region | None:
     return Region(message.x_offset, message.y_offset, message.width, message.height)
 
 
-def names_from(class_ids: Sequence[str], loaded: Sequence[str]) -> list[str] | None:
+def names_from(class_ids: Sequence[str], node: VisionNode[Any]) -> list[str] | None:
     """The objects of a request; None for all.
 
     Raises:
-        InvalidObjects: one of them is not loaded.
+        Unavailable: the node is not active.
+        InvalidObjects: it does not look for one of them.
     """
+    if not node.active:
+        raise Unavailable(inactive(node))
     names = list(dict.fromkeys(class_ids))
-    if unknown := [name for name in names if name not in loaded]:
+    if unknown := [name for name in names if name not in node.objects]:
         raise InvalidObjects(
-            f"no object is named {', '.join(map(repr, unknown))}; this node looks for "
-            f"{', '.join(loaded) or 'none'}. Add it to the objects file"
+            f"no object is named {', '.join(map(repr, unknown))}; {node.status.name} looks for "
+            f"{', '.join(node.objects) or 'none'}. Add it to the objects file or by ~/add_object"
         )
     return names or None
 

@@ -71,7 +71,8 @@ class OnDemandEstimation:
         self._queue.append(request)
         try:
             await self._until(request, lambda: self._queue[0] is request)
-            names_from(request.goal.class_ids, list(self._node.engine.objects))
+            names_from(request.goal.class_ids, self._node)
+            self._node.status.on_demand = True
             found: list[Estimated] = []
             newer_than = Time()
             for number in range(1, request.frames + 1):
@@ -178,7 +179,7 @@ class OnDemandEstimation:
         self, found: list[Estimated], masks: InstanceMaskArray
     ) -> tuple[Detection3DArray, str]:
         """In the worker: fuse and publish with the header of the last frame."""
-        fused = fuse([poses for _, poses in found], self._node.engine.objects)
+        fused = fuse([poses for _, poses in found], self._node.objects)
         sure = tuple(p for p in fused.items if p.score_parts[PRESENCE] >= MIN_PRESENCE)
         poses = replace(fused, items=sure)
         message = self._node.publish(found[-1][0], poses, masks.header)

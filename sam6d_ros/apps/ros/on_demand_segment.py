@@ -93,7 +93,9 @@ class OnDemandSegmentation:
         now = time.monotonic()
         self._newest = (frame, now)
         self._waiting.notify()
-        if self._node.get_parameter("mode").value == ON_DEMAND:
+        asked_only = self._node.get_parameter("mode").value == ON_DEMAND
+        self._node.status.on_demand = asked_only
+        if asked_only:
             return
         if self._limit.take(self._node.get_parameter("max_rate_hz").value, now):
             self._node.submit(frame)
@@ -117,7 +119,7 @@ class OnDemandSegmentation:
 
     async def _segmented(self, request: SegmentFrame.Request) -> InstanceMaskArray:
         region = region_from(request.roi)
-        names = names_from(request.class_ids, list(self._node.engine.objects))
+        names = names_from(request.class_ids, self._node)
         frame = await self._frame(request)
         if region is not None:
             region.check_inside((frame.camera_info.height, frame.camera_info.width))

@@ -97,6 +97,7 @@ class PoseNode(VisionNode[Match]):
         self._on_demand.notify()
 
     def _on_masks(self, masks: InstanceMaskArray) -> None:
+        self.status.on_demand = False
         if match := self._store.add_masks(masks):
             self.submit(match)
         elif self._store.unmatched:

@@ -19,6 +19,7 @@ LEVELS = {
     State.LOADING: DiagnosticStatus.WARN,
     State.LOAD_FAILED: DiagnosticStatus.ERROR,
     State.WAITING: DiagnosticStatus.WARN,
+    State.IDLE: DiagnosticStatus.OK,
     State.RUNNING: DiagnosticStatus.OK,
     State.BAD_INPUT: DiagnosticStatus.ERROR,
     State.FAILED: DiagnosticStatus.ERROR,

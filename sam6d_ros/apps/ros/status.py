@@ -25,6 +25,7 @@ class State(Enum):
     LOADING = "loading"
     LOAD_FAILED = "loading failed"
     WAITING = "waiting for input"
+    IDLE = "waiting for a request"
     RUNNING = "running"
     BAD_INPUT = "bad input"
     FAILED = "failed on the last frame"
@@ -66,6 +67,7 @@ class NodeStatus:
         self.backend = self.device = ""
         self.tracked_objects = 0
         self.working = False
+        self.on_demand = False
         self.last_error = ""
         self.input_problem = ""
         self.empty_reason = ""
@@ -112,4 +114,6 @@ class NodeStatus:
     def current_state(self, idle_s: float) -> State:
         """Running means that frames go through now, not that they once did."""
         idle = not self.working and idle_s >= STALE_AFTER_S
-        return State.WAITING if self.state is State.RUNNING and idle else self.state
+        if self.state is not State.RUNNING or not idle:
+            return self.state
+        return State.IDLE if self.on_demand else State.WAITING
