@@ -247,18 +247,19 @@ class Parrot(VisionNode):
     def __init__(self, build):
         arguments = ["--ros-args", "-p", "objects_file:=unused", "-p", "autostart:=false"]
         super().__init__("parrot", "pose", vision_node.PARAMETERS, build, arguments)
-        self.entered, self.go_on = threading.Event(), threading.Event()
+        self.heard, self.go_on = threading.Semaphore(0), threading.Event()
         self.create_service(Trigger, "~/say", self.say, callback_group=self.service_group)
 
     async def say(self, _request, response):
+        words = self.in_worker(self.job)
+        self.heard.release()
         try:
-            response.message = await self.in_worker(self.job)
+            response.message = await words
         except Interrupted as error:
             response.message = str(error)
         return response
 
     def job(self):
-        self.entered.set()
         self.go_on.wait(PATIENCE_S)
         return f"{threading.current_thread().name} has {', '.join(self.engine.objects)}"
 
@@ -309,7 +310,7 @@ def asked(node):
 def test_a_service_awaits_the_worker_while_others_are_served(parrot):
     assert parrot.trigger_configure() is TransitionCallbackReturn.SUCCESS
     first, second = asked(parrot), asked(parrot)
-    assert parrot.entered.wait(PATIENCE_S)
+    assert all(parrot.heard.acquire(timeout=PATIENCE_S) for _ in range(2))
     assert parrot.trigger_activate() is TransitionCallbackReturn.SUCCESS
     parrot.go_on.set()
     assert first() == second() == "parrot has red_box, green_box"
@@ -319,7 +320,7 @@ def test_deactivating_answers_those_who_wait_for_the_worker(parrot):
     parrot.trigger_configure()
     parrot.trigger_activate()
     answers = asked(parrot), asked(parrot)
-    assert parrot.entered.wait(PATIENCE_S)
+    assert all(parrot.heard.acquire(timeout=PATIENCE_S) for _ in range(2))
     assert parrot.trigger_deactivate() is TransitionCallbackReturn.SUCCESS
     assert [answer() for answer in answers] == ["the node was deactivated"] * 2
 
