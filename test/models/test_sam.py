@@ -6,10 +6,8 @@ import importlib
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 
@@ -17,8 +15,6 @@ torch = pytest.importorskip("torch", reason="the networks need torch: make setup
 
 from sam6d_ros.config_sam6d import Sam6dConfig  # noqa: E402
 from sam6d_ros.models import ism_scores, sam  # noqa: E402
-
-LMO = Path(__file__).resolve().parents[3] / "shared/real/lmo/test/000000/rgb/000001.png"
 
 
 @pytest.fixture(scope="module")
@@ -53,19 +49,6 @@ def test_suppression_keeps_the_best_of_overlapping_boxes() -> None:
     scores = torch.tensor([0.5, 0.9, 0.1, 0.2])
     assert ism_scores.suppress(boxes, scores, 0.7).tolist() == [1, 3, 2]
     assert ism_scores.suppress(boxes[:0], scores[:0], 0.7).tolist() == []
-
-
-@pytest.mark.skipif(not LMO.is_file(), reason=f"the real frame is not at {LMO}")
-def test_real_frame(tiny: Any) -> None:
-    rgb = cv2.cvtColor(cv2.imread(str(LMO)), cv2.COLOR_BGR2RGB)
-    found = tiny.sam.segment(rgb)
-    assert found.masks.shape == (len(found.scores), *rgb.shape[:2])
-    assert len(found.scores) > 0
-    assert ((found.scores >= 0) & (found.scores <= 1)).all()
-    for mask, box in zip(found.masks, found.boxes, strict=True):
-        rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-        if rows.size:
-            assert box.tolist() == [cols[0], rows[0], cols[-1], rows[-1]]
 
 
 def test_images_are_taken_at_the_configured_width(tiny: Any) -> None:
