@@ -1,0 +1,1 @@
+"""Speed and drift of tracking on sequences that the project renders itself."""
