@@ -17,7 +17,9 @@ from ros.grasp_graph import (
 from visualization_msgs.msg import Marker
 
 from sam6d_ros.apps.ros.conversions.rigid import transform_from_pose
+from sam6d_ros.apps.ros.vision_node import LATCHED
 from sam6d_ros.geometry import se3
+from sam6d_ros.msg import ObjectEntry, ObjectList
 
 
 @pytest.fixture(scope="module")
@@ -83,25 +85,35 @@ def test_without_a_transform_the_camera_frame_is_served_and_the_missing_one_name
     graph.send_until(lambda: not graph.problem(), "the warning to go", "red_box")
 
 
-def test_an_unknown_class_is_named_and_the_others_get_their_grasps(graph):
+def test_what_has_no_grasps_is_named_with_the_reason_and_the_others_get_theirs(graph):
     node = graph.start()
     graph.listen(GRASPS)
-    graph.send_until(lambda: graph.received[GRASPS], "grasps", "teapot", "red_box")
+    graph.send_until(lambda: graph.received[GRASPS], "grasps", "teapot", "block", "red_box")
     assert {g.class_id for g in graph.received[GRASPS][-1].grasps} == {"red_box"}
     graph.probe.wait_for(lambda: "teapot" in node.output(), "the warning")
     assert "detections of ['teapot'], which are no objects here" in node.output()
     graph.send_until(lambda: "teapot" in graph.reason(), "the reason", "teapot")
-    assert not graph.received[GRASPS][-1].grasps
-
-
-def test_an_object_that_is_too_large_has_no_grasps_and_diagnostics_say_why(graph):
-    graph.start()
-    graph.listen(GRASPS)
     graph.send_until(lambda: "block" in graph.reason(), "the reason", "block")
     assert "block: the object is at least 0.200 m wide" in graph.reason()
     assert not graph.received[GRASPS][-1].grasps
     assert graph.received[GRASPS][-1].header == graph.message().header
     graph.send_until(lambda: graph.reason() == "no object was detected", "the other reason")
+
+
+def test_the_objects_of_the_node_that_is_followed_get_grasps_at_run_time(graph):
+    graph.start()
+    graph.listen(GRASPS)
+    graph.send_until(lambda: graph.received[GRASPS], "grasps", "red_box")
+    box = str(graph.files / "box.ply")
+    followed = [ObjectEntry(name="bar", mesh=box, unit="m", options="{symmetries: none}")]
+    lists = graph.probe.node.create_publisher(ObjectList, "/grasp_node/follow_objects", LATCHED)
+    lists.publish(ObjectList(objects=followed))
+    graph.send_until(
+        lambda: {g.class_id for g in graph.received[GRASPS][-1].grasps} == {"bar"},
+        "grasps of the new object alone",
+        "bar",
+        "red_box",
+    )
 
 
 def test_stated_grasps_take_the_place_of_sampled_ones(graph):
@@ -153,10 +165,9 @@ def test_detections_that_cannot_be_right_are_refused_and_the_node_recovers(graph
     ("parameters", "says"),
     [
         ({"grasp_file": "/nowhere/grasps.yaml"}, "the grasp file /nowhere/grasps.yaml cannot be"),
-        ({"gripper.clearance": 0.04}, "leaves nothing between two clearances"),
         ({"max_approach_angle": 0.5}, "max_approach_angle is set, but base_frame is not"),
     ],
-    ids=["grasp file", "gripper", "filter"],
+    ids=["grasp file", "filter"],
 )
 def test_settings_that_cannot_be_leave_the_node_unconfigured_with_the_reason(
     graph, parameters, says

@@ -6,6 +6,8 @@ import sys
 
 import numpy as np
 import pytest
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.qos import QoSProfile
 from ros.grasp_graph import BASE, BASE_FROM_CAM, BOX, POSES, Graph, write_files
 
@@ -87,3 +89,18 @@ def test_the_scene_of_moveit_gets_adds_moves_and_removes_objects_with_their_gras
     graph.send_until(
         lambda: any(c.operation == kind.ADD for c in late), "an add for the late one", "red_box"
     )
+    late.clear()
+    for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
+        change_state(graph.probe, "planning_scene_node", transition)
+    graph.probe.wait_for(
+        lambda: [(c.id, c.operation) for c in late] == [("red_box_0", kind.REMOVE)],
+        "the clean-up of the scene",
+    )
+
+
+def change_state(probe, node, transition):
+    client = probe.node.create_client(ChangeState, f"/{node}/change_state")
+    probe.wait_for(client.service_is_ready, "the service")
+    answer = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+    probe.wait_for(answer.done, "the transition")
+    assert answer.result().success

@@ -25,7 +25,8 @@ def known_poses(message: Detection3DArray, names: Container[str]) -> tuple[list[
     items = conversions.with_ids(conversions.poses_from_detection_3d_array(message).items)
     unknown = sorted({pose.class_id for pose in items if pose.class_id not in names})
     problem = (
-        f"detections of {unknown}, which are no objects here; give this node the same objects_file"
+        f"detections of {unknown}, which are no objects here. Remap ~/follow_objects to the "
+        "segmentation node's ~/objects, or give this node the same objects_file"
         if unknown
         else ""
     )
