@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
+from pathlib import Path
 
 import pytest
+from ros.asking import MASKS, POSES, Asking
 from ros.probe import Probe
 
 from sam6d_ros.apps.ros.children import Children, graph_environment
@@ -27,3 +29,12 @@ def probe(tmp_path, monkeypatch):
     for child in children.running:
         assert child.wait() == 0, f"{child.name} did not end well:\n{child.output()[-3000:]}"
         assert "Traceback" not in child.output(), child.output()[-3000:]
+
+
+@pytest.fixture
+def asking(probe, tmp_path, monkeypatch):
+    """A probe with clients of everything that can be asked; the double's stages can be held."""
+    probe.children.env["HELD_STAGES"] = str(tmp_path)
+    monkeypatch.setattr("ros.probe.DOUBLE", Path(__file__).with_name("held_double.py"))
+    probe.listen(POSES, MASKS, "/diagnostics")
+    return Asking(probe, tmp_path)

@@ -1,123 +1,17 @@
 """On demand: the trigger, the action and the segmentation service, over DDS around the double."""
 
 import itertools
-from pathlib import Path
 
 import pytest
 from action_msgs.msg import GoalStatus
 from builtin_interfaces.msg import Duration
 from builtin_interfaces.msg import Time as TimeMessage
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
-from rcl_interfaces.srv import SetParameters
-from rclpy.action import ActionClient
-from rclpy.parameter import Parameter
-from ros import probe as probe_module
-from ros.held_double import Hold
+from ros.asking import BOTH, MASKS, ON_DEMAND, POSES, TWO_BOXES, names
 from ros.probe import scene
 from sensor_msgs.msg import RegionOfInterest
-from std_srvs.srv import Trigger
 
-from sam6d_ros.action import EstimatePoses
 from sam6d_ros.apps.ros.conversions import stamp_ns_of
 from sam6d_ros.apps.ros.on_demand_segment import RateLimit
-from sam6d_ros.srv import SegmentFrame
-
-POSES, MASKS = "/pose_node/detections", "/segmentation_node/masks"
-BOTH = ("segmentation_node", "pose_node")
-TWO_BOXES = [(255, 0, 0), (0, 255, 0)]
-ON_DEMAND = {"mode": "on_demand"}
-
-
-@pytest.fixture
-def asking(probe, tmp_path, monkeypatch):
-    """A probe with clients of everything that can be asked; stages can be held."""
-    probe.children.env["HELD_STAGES"] = str(tmp_path)
-    monkeypatch.setattr(probe_module, "DOUBLE", Path(__file__).with_name("held_double.py"))
-    probe.listen(POSES, MASKS, "/diagnostics")
-    return Asking(probe, tmp_path)
-
-
-class Asking:
-    """What a user of the nodes does."""
-
-    def __init__(self, probe, folder):
-        self.probe, self._folder = probe, folder
-        self.feedback = []
-        self._trigger = probe.node.create_client(Trigger, "/pose_node/trigger")
-        self._segment = probe.node.create_client(SegmentFrame, "/segmentation_node/segment")
-        self._goals = ActionClient(probe.node, EstimatePoses, "/pose_node/estimate_poses")
-        self._stamps = itertools.count(probe.now_ns(), 10**9)
-
-    def hold(self, stage):
-        return Hold(self._folder, stage)
-
-    def camera(self, colours=TWO_BOXES, depth_m=1.0):
-        """Sends a new frame whenever it is called."""
-        return lambda: self.send(colours, depth_m)
-
-    def send(self, colours=TWO_BOXES, depth_m=1.0):
-        stamp_ns = next(self._stamps)
-        self.probe.send(self.probe.messages(*scene(colours, depth_m), stamp_ns))
-        return stamp_ns
-
-    def done(self, future, what, every=None):
-        self.probe.wait_for(future.done, what, every=every)
-        return future.result()
-
-    def call(self, client, request, every=None):
-        self.probe.wait_for(client.service_is_ready, f"service {client.service_name}")
-        return self.done(client.call_async(request), f"{client.service_name}", every)
-
-    def trigger(self, every=None):
-        return self.call(self._trigger, Trigger.Request(), every)
-
-    def segment(self, every=None, **wanted):
-        return self.call(self._segment, SegmentFrame.Request(**wanted), every)
-
-    def goal(self, **wanted):
-        """The handle of an accepted goal; its feedback goes to ``feedback``."""
-        self.feedback.clear()
-        self.probe.wait_for(self._goals.server_is_ready, "the action server")
-        sent = self._goals.send_goal_async(
-            EstimatePoses.Goal(**wanted),
-            lambda message: self.feedback.append(message.feedback),
-        )
-        handle = self.done(sent, "the goal's acceptance")
-        assert handle.accepted
-        return handle
-
-    def outcome(self, handle, every=None):
-        """(status, result)"""
-        answer = self.done(handle.get_result_async(), "the result", every)
-        return answer.status, answer.result
-
-    def estimate(self, every=None, **wanted):
-        return self.outcome(self.goal(**wanted), every)
-
-    def set(self, node, **values):
-        client = self.probe.node.create_client(SetParameters, f"/{node}/set_parameters")
-        parameters = [Parameter(k, value=v).to_parameter_msg() for k, v in values.items()]
-        answer = self.call(client, SetParameters.Request(parameters=parameters))
-        assert all(r.successful for r in answer.results), answer.results
-
-    def stages(self):
-        return [(f.stage, f.frame) for f in self.feedback]
-
-    def received_by(self, node):
-        return int(self.probe.diagnostics(f"/{node}").get("frames_received", 0))
-
-
-def names(detections):
-    return [d.results[0].hypothesis.class_id for d in detections.detections]
-
-
-def canceled(asking, handle):
-    answer = asking.done(handle.cancel_goal_async(), "the answer to cancel")
-    assert len(answer.goals_canceling) == 1
-    status, result = asking.outcome(handle)
-    assert status == GoalStatus.STATUS_CANCELED
-    return result
 
 
 @pytest.mark.parametrize("nodes", [BOTH, ("pipeline",)], ids=["two processes", "one process"])
@@ -239,100 +133,6 @@ def test_the_segmentation_service_takes_a_frame_that_is_new_enough(asking):
     assert not none.success
     assert f"no frame with a stamp after {future.sec}." in none.message
     assert "came within 0.1 s; the newest is of " in none.message
-
-
-def test_a_goal_ends_at_its_timeout_and_says_where_it_was(asking):
-    """Without a camera, in a stage that does not end, and in the queue behind it."""
-    asking.probe.start_double(*BOTH, parameters=ON_DEMAND)
-    timeout = Duration(nanosec=3 * 10**8)
-    status, result = asking.estimate(timeout=timeout)
-    assert status == GoalStatus.STATUS_ABORTED
-    assert "0.3 s" in result.message
-    estimate = asking.hold("estimate")
-    first = asking.goal()
-    asking.probe.wait_for(estimate.reached, "the stage", every=asking.camera())
-    status, result = asking.estimate(timeout=timeout)
-    assert status == GoalStatus.STATUS_ABORTED
-    assert result.message.endswith("it was in stage queue of frame 0 of 1")
-    third = asking.goal(timeout=Duration(sec=60))
-    estimate.release()
-    assert [asking.outcome(h, asking.camera())[0] for h in (first, third)] == [
-        GoalStatus.STATUS_SUCCEEDED
-    ] * 2
-
-
-@pytest.mark.parametrize("stage", ["segment", "estimate"])
-def test_cancel_is_answered_in_the_middle_of_a_stage_and_nothing_follows(asking, stage):
-    asking.probe.start_double(*BOTH, parameters=ON_DEMAND)
-    held = asking.hold(stage)
-    handle = asking.goal(frames=2)
-    asking.probe.wait_for(held.reached, f"the stage {stage}", every=asking.camera())
-    result = canceled(asking, handle)
-    assert result.message == f"canceled in stage {stage} of frame 1"
-    assert not result.success
-    held.release()
-    status, result = asking.estimate(asking.camera())
-    assert status == GoalStatus.STATUS_SUCCEEDED
-    asking.probe.wait_for(lambda: asking.probe.received[POSES], "the second goal's message")
-    assert asking.probe.received[POSES] == [result.detections]
-
-
-def test_without_a_segmentation_node_a_goal_says_what_to_start(asking):
-    asking.probe.start_double("pose_node")
-    reason = (
-        "nobody serves /segmentation_node/segment: start the segmentation node, or remap "
-        "segmentation_node/segment to its ~/segment"
-    )
-    status, result = asking.estimate()
-    assert (status, result.message) == (GoalStatus.STATUS_ABORTED, reason)
-    answer = asking.trigger()
-    assert (answer.success, answer.message) == (False, reason)
-
-
-def test_a_goal_is_aborted_when_the_segmentation_node_goes_away(asking):
-    """The node that comes in its place serves the next goal."""
-    probe = asking.probe
-    segmentation, _ = probe.start_double(*BOTH, parameters=ON_DEMAND)
-    segment = asking.hold("segment")
-    handle = asking.goal()
-    probe.wait_for(segment.reached, "the stage", every=asking.camera())
-    probe.children.running.remove(segmentation)
-    segmentation.interrupt()
-    status, result = asking.outcome(handle)
-    assert status == GoalStatus.STATUS_ABORTED
-    assert "the segmentation node went away (/segmentation_node/segment" in result.message
-    assert segmentation.wait() == 0
-    segment.release()
-    probe.children.start(
-        "segmentation_node",
-        {"objects_file": "unused", **ON_DEMAND},
-        probe_module.INPUT_REMAPPINGS,
-        (str(probe_module.DOUBLE), "segmentation_node"),
-    )
-    probe.ready.clear()
-    probe.wait_ready("segmentation_node")
-    status, result = asking.estimate(asking.camera(), timeout=Duration(sec=15))
-    assert status == GoalStatus.STATUS_SUCCEEDED, result.message
-    assert names(result.detections) == ["red_box", "green_box"]
-
-
-@pytest.mark.parametrize("victim", BOTH)
-def test_a_goal_is_aborted_when_a_node_is_deactivated_in_the_middle(asking, victim):
-    asking.probe.start_double(*BOTH, parameters=ON_DEMAND)
-    held = asking.hold("segment" if victim == "segmentation_node" else "estimate")
-    handle = asking.goal()
-    asking.probe.wait_for(held.reached, "the stage", every=asking.camera())
-    client = asking.probe.node.create_client(ChangeState, f"/{victim}/change_state")
-    down = Transition(id=Transition.TRANSITION_DEACTIVATE)
-    assert asking.call(client, ChangeState.Request(transition=down)).success
-    status, result = asking.outcome(handle)
-    assert status == GoalStatus.STATUS_ABORTED
-    assert "deactivated" in result.message or "inactive" in result.message
-    held.release()
-    answer = asking.trigger(asking.camera())
-    assert not answer.success
-    assert f"/{victim} is inactive: activate it first" in answer.message
-    assert not asking.probe.received[POSES]
 
 
 def test_goals_are_served_beside_the_continuous_flow(asking):
