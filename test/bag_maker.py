@@ -10,8 +10,11 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from sam6d_ros.apps.ros import conversions
 from sam6d_ros.apps.ros.bags.definitions import type_name_of
+from sam6d_ros.apps.ros.bags.reader import BagReader
 from sam6d_ros.apps.ros.bags.writer import BagWriter
 
+STORAGES = ("mcap", "sqlite3")
+FILES = {"mcap": "bag.mcap", "sqlite3": "bag.db3"}  # of a bag in a folder "bag"
 START_NS = 1_700_000_000_000_000_000
 PERIOD_NS = 200_000_000
 DELAY_NS = 5_000_000  # from a frame's stamp to its receipt
@@ -47,3 +50,18 @@ def write_bag(
             for topic, message in zip(KINDS, messages, strict=True):
                 writer.write(names.get(topic, topic), stamp_ns(index) + DELAY_NS, message)
     return path
+
+
+def read(path):
+    """The messages of a bag by topic, as (time, message)."""
+    with BagReader(path) as bag:
+        content = {topic.name: [] for topic in bag.topics}
+        for recorded in bag.messages(bag.topics):
+            content[recorded.topic.name].append((recorded.time_ns, recorded.message()))
+    return content
+
+
+def moving_frames(count=3):
+    """Squares whose distance changes from frame to frame; the last frame shows one of them."""
+    frames = [camera_messages(index, depth_m=1.0 + 0.1 * index) for index in range(count - 1)]
+    return [*frames, camera_messages(count - 1, [GREEN])]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
 import pytest
+import trimesh
 from bop_folder import POSES, BopFolder
 from oracles import OracleStages
 
@@ -42,5 +46,44 @@ def sam6d(capsys, stages, tmp_path):
         code = main(words)
         captured = capsys.readouterr()
         return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def objects(tmp_path):
+    """An objects file with coloured boxes, as the engine's double knows them."""
+    from ros.engine_double import BOX_SIZE, COLOURS  # most tests here need no ROS
+
+    for name, colour in COLOURS.items():
+        box = trimesh.creation.box(np.array(BOX_SIZE))
+        box.visual.vertex_colors = np.tile([*colour, 255], (len(box.vertices), 1))
+        box.export(tmp_path / f"{name}.ply")
+    entries = "".join(f"- {{name: {name}, mesh: {name}.ply, unit: m}}\n" for name in COLOURS)
+    path = tmp_path / "objects.yaml"
+    path.write_text(f"objects:\n{entries}")
+    return path
+
+
+@pytest.fixture
+def colour_stages(monkeypatch):
+    """Stages whose result depends on the frame: where the coloured pixels are."""
+    from ros.engine_double import CentroidEstimator, ColourScorer, OneProposal
+
+    stage = CentroidEstimator()
+    segmentation, pose = Segmentation(OneProposal(), ColourScorer()), PoseEstimation(stage, stage)
+    monkeypatch.setattr(engine, "build_segmentation", lambda *_: segmentation)
+    monkeypatch.setattr(engine, "build_pose_estimation", lambda *_: pose)
+    return segmentation
+
+
+@pytest.fixture
+def offline(colour_stages, objects, tmp_path, capsys):
+    """Run the command on a bag; returns (exit code, stderr), the result is in `out`."""
+
+    def run(bag, *args):
+        words = ["offline", "--bag", bag, "--out", tmp_path / "out", "--objects", objects, *args]
+        code = main([str(w) for w in (*words, "--cache-dir", tmp_path / "cache")])
+        return code, re.sub(r"\s+", " ", capsys.readouterr().err)
 
     return run

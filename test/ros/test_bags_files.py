@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import random
-import shutil
-
 import numpy as np
 import pytest
 import yaml
-from bag_maker import BEST_EFFORT, DELAY_NS, KINDS, START_NS, camera_messages, stamp_ns, write_bag
-from rclpy.duration import Duration
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from bag_maker import (
+    BEST_EFFORT,
+    DELAY_NS,
+    FILES,
+    KINDS,
+    START_NS,
+    STORAGES,
+    camera_messages,
+    stamp_ns,
+    write_bag,
+)
 from ros.engine_double import models
 from ros.probe import DEPTH, INFO, RGB
 from rosbags.highlevel import AnyReader
@@ -22,19 +27,13 @@ from tf2_msgs.msg import TFMessage
 from vision_msgs.msg import Detection3DArray
 
 from sam6d_ros.apps.ros import conversions
-from sam6d_ros.apps.ros.bags import qos
 from sam6d_ros.apps.ros.bags.definitions import definition, message_class, type_name_of
 from sam6d_ros.apps.ros.bags.reader import BagReader
-from sam6d_ros.apps.ros.bags.recorder import Gaps
-from sam6d_ros.apps.ros.bags.schedule import Schedule
 from sam6d_ros.apps.ros.bags.writer import BagWriter
 from sam6d_ros.apps.ros.vision_node import LATCHED
-from sam6d_ros.errors import InvalidBag, InvalidInput
+from sam6d_ros.errors import InvalidBag
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.types import Detection, Detections, PoseEstimate, PoseEstimates
-
-STORAGES = ("mcap", "sqlite3")
-FILES = {"mcap": "bag.mcap", "sqlite3": "bag.db3"}
 
 
 def frames(count=2):
@@ -157,58 +156,6 @@ def test_unknown_types_are_named(name, complaint):
             function(name)
 
 
-def test_recorded_qos_is_offered_again():
-    latched = qos.offer_of([qos.recorded(LATCHED)] * 3)
-    assert latched.durability == DurabilityPolicy.TRANSIENT_LOCAL
-    assert latched.reliability == ReliabilityPolicy.RELIABLE
-    assert latched.depth == 30, "one publisher holds what three held"
-    best_effort = qos.offer_of([qos.recorded(BEST_EFFORT)])
-    assert best_effort.reliability == ReliabilityPolicy.BEST_EFFORT
-    assert best_effort.durability != DurabilityPolicy.TRANSIENT_LOCAL
-    assert not best_effort.deadline.nanoseconds
-    timely = QoSProfile(depth=1, deadline=Duration(seconds=2))
-    assert qos.offer_of([qos.recorded(timely)]).deadline == Duration(seconds=2)
-    for mixed in ([], [qos.recorded(BEST_EFFORT), qos.recorded(LATCHED)]):
-        assert qos.offer_of(mixed).reliability == ReliabilityPolicy.RELIABLE
-        assert qos.offer_of(mixed).durability != DurabilityPolicy.TRANSIENT_LOCAL
-
-
-def test_recording_asks_for_what_every_publisher_offers():
-    reliable = QoSProfile(depth=1)
-    assert qos.is_reliable(qos.request_for([reliable, LATCHED]))
-    assert not qos.is_latched(qos.request_for([reliable, LATCHED]))
-    assert qos.is_latched(qos.request_for([LATCHED, LATCHED]))
-    assert not qos.is_reliable(qos.request_for([reliable, BEST_EFFORT]))
-    assert qos.asks_less(qos.request_for([BEST_EFFORT]), qos.request_for([reliable]))
-    assert not qos.asks_less(qos.request_for([reliable]), qos.request_for([BEST_EFFORT]))
-
-
-def test_a_bag_time_schedule_follows_its_rate():
-    now = [100.0]
-    schedule = Schedule(5_000_000_000, rate=2.0, clock=lambda: now[0])
-    now[0] += 7
-    assert schedule.now_ns() == 5_000_000_000, "it stands until it is started"
-    schedule.start()
-    assert schedule.seconds_until(6_000_000_000) == pytest.approx(0.5)
-    now[0] += 0.75
-    assert schedule.now_ns() == 6_500_000_000
-    assert schedule.seconds_until(6_000_000_000) == pytest.approx(-0.25)
-
-
-def test_gaps_in_the_numbers_of_one_publisher_are_losses():
-    gaps = Gaps()
-    for number in (7, 8, 11, 1, 2, 4):
-        gaps.saw(number)
-    assert gaps.lost == 3, "9, 10 and 3; that the publisher began anew is none"
-    gaps.several = True
-    gaps.saw(900)
-    gaps.several = False
-    gaps.saw(950)
-    gaps.saw(None)
-    gaps.saw(1000)
-    assert gaps.lost == 3
-
-
 @pytest.mark.parametrize("mode", ["FILE", "MESSAGE", "STORAGE"])
 @pytest.mark.parametrize("storage", STORAGES)
 def test_compressed_bags_are_read(tmp_path, storage, mode):
@@ -256,97 +203,6 @@ def test_topics_of_unknown_types_are_copied_but_not_read(tmp_path):
         assert reader.deserialize(data, connection.msgtype).x == 7
 
 
-def no_bag(path):
-    path.mkdir()
-
-
-def text_file(path):
-    path.write_text("hello")
-
-
-def ros1_bag(path):
-    path.write_bytes(b"#ROSBAG V2.0\n")
-
-
-def broken_metadata(path):
-    write_bag(path, frames())
-    (path / "metadata.yaml").write_text("rosbag2_bagfile_information: {version: [")
-
-
-def future_metadata(path):
-    write_bag(path, frames())
-    text = (path / "metadata.yaml").read_text()
-    (path / "metadata.yaml").write_text(text.replace("version: 9", "version: 99"))
-
-
-def missing_file(path):
-    write_bag(path, frames())
-    (path / "bag.mcap").unlink()
-
-
-def unclosed_mcap(path):
-    write_bag(path, frames())
-    data = (path / "bag.mcap").read_bytes()
-    (path / "bag.mcap").write_bytes(data[:-200])
-
-
-def unclosed_sqlite(path):
-    write_bag(path, frames(), "sqlite3")
-    data = (path / "bag.db3").read_bytes()
-    (path / "bag.db3").write_bytes(data[:1000])
-
-
-def other_qos(path):
-    """rosbags silently gives no message when the QoS of metadata.yaml is not the storage's."""
-    write_bag(path, frames())
-    text = (path / "metadata.yaml").read_text()
-    (path / "metadata.yaml").write_text(text.replace("depth: 5", "depth: 6"))
-
-
-def odd_metadata(old, new):
-    def make(path):
-        write_bag(path, frames())
-        text = (path / "metadata.yaml").read_text()
-        assert old in text
-        (path / "metadata.yaml").write_text(text.replace(old, new))
-
-    return make
-
-
-def message_before_1970(path):
-    with BagWriter(path, "sqlite3") as writer:
-        writer.add_topic("/words", "std_msgs/msg/String", [LATCHED])
-        writer.write("/words", -5, String())
-
-
-@pytest.mark.parametrize(
-    ("make", "name", "complaint"),
-    [
-        (lambda path: None, "bag", "does not exist"),
-        (no_bag, "bag", "no metadata.yaml and 0 storage files.*reindex"),
-        (text_file, "bag.txt", "no ROS 2 bag; expected a folder with metadata.yaml"),
-        (text_file, "bag.mcap", "File magic is invalid"),
-        (text_file, "bag.db3", "no readable ROS 2 bag"),
-        (ros1_bag, "bag.bag", "ROS 1 bag; convert it: rosbags-convert"),
-        (broken_metadata, "bag", "Could not load YAML"),
-        (future_metadata, "bag", "version 99 not supported"),
-        (missing_file, "bag", "files are missing"),
-        (unclosed_mcap, "bag", "end magic is invalid.*mcap recover"),
-        (unclosed_sqlite, "bag", "no readable ROS 2 bag"),
-        (message_before_1970, "bag", "-5 ns, which is no time"),
-        (odd_metadata("message_count: 2", "message_count: [2]"), "bag", "no readable ROS 2 bag"),
-        (odd_metadata("depth: 5", "depth: five"), "bag", "expected whole numbers"),
-        (odd_metadata("nanoseconds_since_epoch: 1", "nanoseconds_since_epoch: -1"), "bag", "1970"),
-        (other_qos, "bag", "0 of 6 messages were found.*Give the .mcap"),
-    ],
-)
-def test_what_is_no_bag_is_refused_with_the_reason(tmp_path, make, name, complaint):
-    make(tmp_path / name)
-    with pytest.raises(InvalidBag, match=complaint) as caught, BagReader(tmp_path / name) as bag:
-        list(bag.messages(bag.topics))
-    assert str(tmp_path / name) in str(caught.value)
-
-
 def test_an_existing_folder_is_not_overwritten(tmp_path):
     write_bag(tmp_path / "bag", frames(1))
     with pytest.raises(InvalidBag, match="bag exists; name a new folder"):
@@ -368,38 +224,3 @@ def test_a_bag_is_complete_though_its_writing_ended_in_an_error(tmp_path, storag
         (offer,) = bag.topic("/words").offers
         assert offer.reliability is QosReliability.RELIABLE
         assert offer.durability is QosDurability.TRANSIENT_LOCAL
-
-
-@pytest.mark.parametrize("storage", STORAGES)
-def test_no_damage_ends_in_another_error_than_ours(tmp_path, storage):
-    """Bytes cut off, flipped and overwritten, also in metadata.yaml: read, or refused."""
-    folder = write_bag(tmp_path / "bag", frames(1), storage)
-    random_source = random.Random(7)
-    outcomes = set()
-    for number in range(150):
-        copy = tmp_path / "damaged"
-        shutil.copytree(folder, copy)
-        name = "metadata.yaml" if number % 5 == 0 else FILES[storage]
-        damage(copy / name, random_source)
-        try:
-            with BagReader(copy) as bag:
-                for recorded in bag.messages(bag.topics):
-                    recorded.message()
-            outcomes.add("read")
-        except InvalidInput:
-            outcomes.add("refused")
-        shutil.rmtree(copy)
-    assert outcomes == {"read", "refused"}
-
-
-def damage(path, random_source):
-    data = bytearray(path.read_bytes())
-    at = random_source.randrange(len(data))
-    kind = random_source.randrange(3)
-    if kind == 0:
-        del data[at:]
-    elif kind == 1:
-        data[at] ^= 1 << random_source.randrange(8)
-    else:
-        data[at : at + 8] = random_source.randbytes(8)
-    path.write_bytes(data)

@@ -79,20 +79,28 @@ def test_nodes_on_bag_time_answer_a_bag_with_its_stamps_and_the_answer_is_record
     reliable = {f"{name}.reliability": "reliable" for name in ("rgb", "depth", "camera_info")}
     probe.start_double(*BOTH, parameters={"use_sim_time": True, **reliable})
     probe.listen(POSES)
+    go = probe.node.create_publisher(Bool, "/go", LATCHED)
+    play = ["--clock", "--rate", 0.4, "--wait-for", *READY, "/go"]
+    player = sam6d("replay", "--bag", bag, *play)
     topics = [POSES, TF, READY[1]]
-    recorder = sam6d("record", "--out", tmp_path / "out", "--storage", "sqlite3", *topics)
+    write = ["--out", tmp_path / "out", "--storage", "sqlite3", "--use-sim-time"]
+    recorder = sam6d("record", *write, *topics)
     wait_for_reader(probe, "sam6d_record", *topics)
-    sam6d("replay", "--bag", bag, "--clock", "--rate", 0.4, "--wait-for", *READY)
+    go.publish(Bool(data=True))
     probe.wait_for(lambda: len(probe.received[POSES]) >= 4, "all poses")
+    assert sam6d.end(player) == 0
     recorder.interrupt()
     assert sam6d.end(recorder) == 0
     expected = [stamp_ns(index) for index in range(4)]
     assert stamps(probe.received[POSES]) == expected
     with BagReader(tmp_path / "out") as result:
         content = {t.name: [r.message() for r in result.messages([t])] for t in result.topics}
+        times = [recorded.time_ns for recorded in result.messages([result.topic(POSES)])]
         (ready,) = result.topic(READY[1]).offers
     assert content[POSES] == probe.received[POSES]
     assert [len(m.detections) for m in content[POSES]] == [1, 2, 1, 2]
+    delays_s = [1e-9 * (at - stamp) for at, stamp in zip(times, expected, strict=True)]
+    assert all(0 <= delay < 10 for delay in delays_s), "bag time, not that of the year"
     assert stamps(t for m in content[TF] for t in m.transforms) == expected
     assert content[READY[1]][-1] == Bool(data=True), "latched: sent before the recorder came"
     assert ready.durability is QosDurability.TRANSIENT_LOCAL

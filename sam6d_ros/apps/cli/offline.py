@@ -105,7 +105,8 @@ def run(args: argparse.Namespace) -> int:
     refuse_existing(args.out)  # before the backend is loaded
     with BagReader(args.bag) as bag:
         camera = camera_topics(bag, args.rgb_topic, args.depth_topic, args.info_topic)
-        CONSOLE.print("camera: " + ", ".join(t.name for t in camera.all()), markup=False)
+        names = ", ".join(topic.name for topic in camera.all())
+        CONSOLE.print(f"camera: {names}", markup=False, soft_wrap=True)
         models = load_models(args, args.cad)
         engine = build_engine(args, models, args.min_score, args.max_instances)
         with BagWriter(args.out, args.storage) as writer, Interruption() as interruption:
