@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import sys
@@ -10,8 +11,11 @@ from typing import Any
 
 
 def free_memory() -> None:
-    """Collect what only reference cycles hold, and what torch keeps of a GPU for later."""
+    """Collect what only reference cycles hold, and what malloc and torch keep for later."""
     gc.collect()
+    # malloc_trim(3), of glibc alone: without it a third of an engine stayed with the process.
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
     torch = _torch()
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
