@@ -27,6 +27,7 @@ from sam6d_ros.config_sam6d import Sam6dConfig
 from sam6d_ros.errors import BackendUnavailable
 from sam6d_ros.models.device import batch_size, encoding, in_chunks
 from sam6d_ros.models.ism_scores import suppress
+from sam6d_ros.models.sam_attention import replace_attention
 
 STABILITY_OFFSET = 1.0  # of the logits
 MASKS_PER_PROMPT = 3
@@ -86,7 +87,7 @@ def build_sam(shape: SamShape) -> nn.Module:
     """An untrained SAM of this shape, with the keys of the released files."""
     package = _package()
     grid = shape.image_size // PATCH
-    return package.Sam(
+    sam = package.Sam(
         image_encoder=package.ImageEncoderViT(
             img_size=shape.image_size,
             patch_size=PATCH,
@@ -112,7 +113,11 @@ def build_sam(shape: SamShape) -> nn.Module:
             ),
             transformer_dim=PROMPT_WIDTH,
         ),
-    ).eval()
+    )
+    replace_attention(
+        sam.image_encoder, importlib.import_module(f"{_ALIAS}.modeling.image_encoder")
+    )
+    return sam.eval()
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="the networks need torch: make setup-sam6d")
+from torch.nn import functional as F  # noqa: E402
 
 from sam6d_ros.config_sam6d import Sam6dConfig  # noqa: E402
 from sam6d_ros.models import ism_scores, sam  # noqa: E402
+from sam6d_ros.models.sam_attention import attend  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +44,32 @@ def test_shapes_equal_the_package_builders(variant: str) -> None:
         ours, theirs = sam.build_sam(sam.SHAPES[variant]), builders[variant]()
     shapes = [{k: v.shape for k, v in net.state_dict().items()} for net in (ours, theirs)]
     assert shapes[0] == shapes[1]
+
+
+@pytest.mark.parametrize(("batch", "side"), [(1, 40), (9, 14)], ids=["global", "windows"])
+def test_attention_in_pieces_equals_the_package(batch: int, side: int) -> None:
+    sam._package()
+    package = importlib.import_module(f"{sam._ALIAS}.modeling.image_encoder")
+    random = torch.Generator().manual_seed(1)
+    attention = package.Attention(64, 4, True, True, True, (side, side)).requires_grad_(False)
+    for table in (attention.rel_pos_h, attention.rel_pos_w):
+        table.copy_(torch.randn(table.shape, generator=random))
+    x = torch.randn(batch, side, side, 64, generator=random)
+    expected = attention(x)
+    found = attend(attention, package, x)
+    assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
+    plain = F.scaled_dot_product_attention
+    calls: list[int] = []
+
+    def count(query: torch.Tensor, *rest: torch.Tensor, **named: torch.Tensor) -> torch.Tensor:
+        calls.append(len(query))
+        return plain(query, *rest, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(F, "scaled_dot_product_attention", count)
+        attend(attention, package, x)
+    assert sum(calls) == batch * 4
+    assert len(calls) > 1
 
 
 def test_suppression_keeps_the_best_of_overlapping_boxes() -> None:
