@@ -222,6 +222,7 @@ def test_record_wants_topics_or_all(tmp_path, capsys, words):
         (["--topics", "/nowhere"], "the topic /nowhere is not in it"),
         (["--remap", "/nowhere:=/x"], "--remap names ['/nowhere']"),
         (["--start", "100"], "s long; nothing is left from second 100"),
+        (["--start", "0.3", "--duration", "0.05", "--loop"], "no message of these topics is in"),
     ],
 )
 def test_replay_refuses_what_the_bag_does_not_have(tmp_path, capsys, words, complaint):

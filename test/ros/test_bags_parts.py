@@ -68,6 +68,14 @@ def test_gaps_in_the_numbers_of_one_publisher_are_losses():
     assert gaps.lost == 3
 
 
+def test_gaps_of_several_publishers_are_told_apart_when_messages_name_them():
+    gaps = Gaps()
+    gaps.several = True
+    for number, sender in ((10, b"a"), (1, b"b"), (11, b"a"), (4, b"b"), (13, b"a")):
+        gaps.saw(number, sender)
+    assert gaps.lost == 3, "2 and 3 of b, 12 of a"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_asks_and_the_second_interrupts(number):
     before = signal.getsignal(number)

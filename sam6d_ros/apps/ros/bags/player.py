@@ -92,7 +92,10 @@ class Player:
         self._wait_for_listeners(tell)
         self._send_latched_before_start()
         while not self._stopped():
+            before = self.sent
             self._play_once()
+            if self.sent == before and not self._stopped():
+                raise InvalidBag(f"{self._bag.path}: no message of these topics is in this part")
             if not self._options.loop:
                 break
         self._wait_for_readers_to_catch_up()

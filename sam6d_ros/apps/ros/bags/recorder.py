@@ -9,8 +9,9 @@ from typing import Any
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
-from sam6d_ros.apps.ros.bags.definitions import definition, message_class
+from sam6d_ros.apps.ros.bags.definitions import message_class
 from sam6d_ros.apps.ros.bags.qos import asks_less, request_for
 from sam6d_ros.apps.ros.bags.writer import BagWriter
 from sam6d_ros.errors import InvalidBag
@@ -42,9 +43,9 @@ class Recorder:
 
     def look_around(self) -> None:
         """Subscribe to what has appeared; call now and then."""
-        for topic, types in self._node.get_topic_names_and_types():
+        for topic, _ in self._node.get_topic_names_and_types():
             if self._is_wanted(topic):
-                self._subscribe(topic, types)
+                self._subscribe(topic)
 
     def _is_wanted(self, topic: str) -> bool:
         if topic in self._refused:
@@ -54,43 +55,41 @@ class Recorder:
         # Names with a part that begins with an underscore are hidden (as `ros2 topic list` has it).
         return not any(part.startswith("_") for part in topic.split("/"))
 
-    def _subscribe(self, topic: str, types: Sequence[str]) -> None:
+    def _subscribe(self, topic: str) -> None:
         """Subscribe, or again when a new publisher offers less than was asked for."""
         publishers = [
             info
             for info in self._node.get_publishers_info_by_topic(topic)
             if info.node_name != self._node.get_name()
         ]
-        if not publishers:
+        known = topic in self._subscriptions
+        if not publishers or not (known or self._begin(topic, publishers)):
             return
-        offers = [info.qos_profile for info in publishers]
-        wanted = request_for(offers)
-        if topic not in self._subscriptions:
-            if not self._begin(topic, types, offers):
-                return
-        elif not asks_less(wanted, self._subscriptions[topic][1]):
-            self._gaps[topic].several = len(publishers) > 1
-            return
-        else:
-            self._node.destroy_subscription(self._subscriptions[topic][0])
         self._gaps[topic].several = len(publishers) > 1
+        wanted = request_for([info.qos_profile for info in publishers])
+        if known:
+            subscription, before = self._subscriptions[topic]
+            if not asks_less(wanted, before):
+                return
+            self._node.destroy_subscription(subscription)
+        kind = message_class(publishers[0].topic_type)
         subscription = self._node.create_subscription(
-            message_class(types[0]), topic, self._writing(topic), wanted, raw=True
+            kind, topic, self._writing(topic), wanted, raw=True
         )
         self._subscriptions[topic] = (subscription, wanted)
 
-    def _begin(self, topic: str, types: Sequence[str], offers: Sequence[QoSProfile]) -> bool:
+    def _begin(self, topic: str, publishers: Sequence[TopicEndpointInfo]) -> bool:
         """Begin the topic in the bag; False, with a warning, when its type is unknown."""
+        types = sorted({info.topic_type for info in publishers})
         try:
             if len(types) > 1:
                 raise InvalidBag(f"it has several types: {', '.join(types)}")
-            definition(types[0])
             message_class(types[0])
+            self._writer.add_topic(topic, types[0], [info.qos_profile for info in publishers])
         except InvalidBag as error:
             log.warning("topic %s is not recorded: %s", topic, error)
             self._refused.add(topic)
             return False
-        self._writer.add_topic(topic, types[0], offers)
         self._gaps[topic] = Gaps()
         return True
 
@@ -98,7 +97,9 @@ class Recorder:
         clock, gaps = self._node.get_clock(), self._gaps[topic]
 
         def write(data: bytes, info: Mapping[str, Any]) -> None:
-            gaps.saw(info["publication_sequence_number"])
+            # Kilted says who sent a message, Jazzy does not.
+            sender = info.get("publisher_gid") or {}
+            gaps.saw(info["publication_sequence_number"], sender.get("data"))
             self._writer.write_raw(topic, clock.now().nanoseconds, data)
 
         return write
@@ -107,18 +108,20 @@ class Recorder:
 class Gaps:
     """Counts what is missing between the numbers that a publisher gives its messages.
 
-    With several publishers the numbers mix, and nothing is counted.
+    Where messages do not say who sent them, the numbers of several publishers mix, and nothing is
+    counted.
     """
 
     def __init__(self) -> None:
         self.lost, self.several = 0, False
-        self._last: int | None = None
+        self._last: dict[bytes | None, int] = {}
 
-    def saw(self, number: int | None) -> None:
-        """Note a message; None where the middleware does not number them."""
-        if self.several or number is None:
-            self._last = None
+    def saw(self, number: int | None, sender: bytes | None = None) -> None:
+        """Note a message; ``number`` is None where the middleware does not number them."""
+        if number is None or (self.several and sender is None):
+            self._last.pop(sender, None)
             return
-        if self._last is not None and number > self._last:  # else: the publisher began anew
-            self.lost += number - self._last - 1
-        self._last = number
+        last = self._last.get(sender, number)
+        if number > last:  # else: the first one, or the publisher began anew
+            self.lost += number - last - 1
+        self._last[sender] = number
