@@ -30,20 +30,26 @@ PARAMETERS = (
 
 
 class BaseFrame:
-    """Listens to TF, unless the parameter ``base_frame`` is empty."""
+    """Listens to TF while it is open, unless the parameter ``base_frame`` is empty."""
 
     def __init__(self, node: Node, status: NodeStatus) -> None:
         self.name: str = node.get_parameter("base_frame").value
-        self._status = status
+        self._node, self._status = node, status
         self._timeout = Duration(seconds=node.get_parameter("tf_timeout_s").value)
         if self.name:
+            # Once per node: the original makes a service with it that it never destroys.
             self._buffer = Buffer(node=node)
-            self._listener = TransformListener(self._buffer, node)
+
+    def open(self) -> None:
+        """Listen."""
+        if self.name:
+            self._listener = TransformListener(self._buffer, self._node)
 
     def close(self) -> None:
         """Listen no more."""
         if self.name:
             self._listener.unregister()
+            self._buffer.clear()
 
     def from_camera(self, header: Header) -> NDArray[np.float64] | None:
         """(4, 4) ``base_from_cam`` at an image's stamp; None, with a warning, when it is unknown.

@@ -71,6 +71,7 @@ class GraspNode(VisionNode[Detection3DArray]):
         self._base_grasps = create(GraspArray, "~/base/grasps", RESULTS)
         self._base_poses = create(PoseArray, "~/base/grasp_poses", RESULTS)
         self._markers = create(MarkerArray, "~/markers", RESULTS)
+        self._base = BaseFrame(self, self.status)
         self._planned: Mapping[str, GraspSet] = {}
         self._in_object = ClassPoses(self, "~/grasps")
 
@@ -80,7 +81,7 @@ class GraspNode(VisionNode[Detection3DArray]):
 
     def open_inputs(self) -> None:
         """Listen to detections and to TF."""
-        self._base = BaseFrame(self, self.status)
+        self._base.open()
         self._detections = self.create_subscription(
             Detection3DArray, "~/detections", self._on_detections, RESULTS
         )

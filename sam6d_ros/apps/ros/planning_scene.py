@@ -49,6 +49,7 @@ class PlanningSceneNode(VisionNode[Detection3DArray]):
             CollisionObject, "collision_object", QoSProfile(depth=100)
         )
         self._listeners = 0
+        self._base = BaseFrame(self, self.status)
         self._scene = SceneObjects(self.get_parameter("forget_s").value)
         self._header = Header()
         self.released()
@@ -59,7 +60,7 @@ class PlanningSceneNode(VisionNode[Detection3DArray]):
 
     def open_inputs(self) -> None:
         """Listen to detections and to TF."""
-        self._base = BaseFrame(self, self.status)
+        self._base.open()
         self._detections = self.create_subscription(
             Detection3DArray, "~/detections", self._on_detections, RESULTS
         )
