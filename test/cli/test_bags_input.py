@@ -138,6 +138,16 @@ def test_doubtful_frames_are_used_and_doubted_once(offline, tmp_path, caplog):
     assert caplog.text.count("is not zero: the images are taken as rectified") == 1
 
 
+def test_objects_too_large_for_the_scene_are_refused_before_a_bag_is_made(offline, tmp_path):
+    rgb, _, info = camera_messages(0)
+    near_m = np.full((60, 80), 0.03, np.float32)
+    depth = conversions.depth_image_from_metres(near_m, rgb.header)
+    code, err = offline(write_bag(tmp_path / "bag", [(rgb, depth, info)]))
+    assert code == 2
+    assert "0.229 m across" in err
+    assert not (tmp_path / "out").exists()
+
+
 def test_messages_that_cannot_be_read_are_counted(offline, tmp_path):
     source = write_bag(tmp_path / "source", moving_frames())
     with BagReader(source) as bag, BagWriter(tmp_path / "bag", "mcap") as writer:

@@ -97,6 +97,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read, estimate, write, tell."""
     with ros_modules("offline"):
+        from sam6d_ros.apps.ros.bags.frames import first_frame
         from sam6d_ros.apps.ros.bags.offline import OfflineRun
         from sam6d_ros.apps.ros.bags.reader import BagReader
         from sam6d_ros.apps.ros.bags.signals import Interruption
@@ -108,6 +109,8 @@ def run(args: argparse.Namespace) -> int:
         names = ", ".join(topic.name for topic in camera.all())
         CONSOLE.print(f"camera: {names}", markup=False, soft_wrap=True)
         models = load_models(args, args.cad)
+        if frame := first_frame(bag, camera, args.slop_s):
+            refuse_doubtful(models, frame)
         engine = build_engine(args, models, args.min_score, args.max_instances)
         with BagWriter(args.out, args.storage) as writer, Interruption() as interruption:
             work = OfflineRun(
@@ -120,8 +123,6 @@ def run(args: argparse.Namespace) -> int:
             with progress_bar() as bar, BagSummary(args.out, args.bag, models) as summary:
                 task = bar.add_task("messages", total=work.messages)
                 for result in work.results(lambda: interruption.asked, lambda: bar.advance(task)):
-                    if not summary.frames:
-                        refuse_doubtful(models, result.frame)
                     summary.add(result.frame, result.poses)
     if interruption.asked:
         CONSOLE.print(f"interrupted; what was done is in {args.out}", markup=False)

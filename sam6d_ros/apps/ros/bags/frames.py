@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from typing import NamedTuple
 
 from message_filters import ApproximateTimeSynchronizer, SimpleFilter, TimeSynchronizer
 from sensor_msgs.msg import CameraInfo, Image
 
-from sam6d_ros.apps.ros.bags.reader import Recorded
+from sam6d_ros.apps.ros.bags.reader import BagReader, Recorded
 from sam6d_ros.apps.ros.bags.topics import CameraTopics
 from sam6d_ros.apps.ros.camera_input import CameraMessages
 from sam6d_ros.apps.ros.camera_topics import INPUTS
-from sam6d_ros.apps.ros.conversions import stamp_ns_of
+from sam6d_ros.apps.ros.conversions import frame_from_messages, stamp_ns_of
 from sam6d_ros.apps.ros.pairing import PairingWatch
-from sam6d_ros.errors import InvalidFrame
+from sam6d_ros.errors import InvalidFrame, InvalidInput
+from sam6d_ros.types import Frame
 
 # Messages of one topic that wait for their counterparts; the default of the nodes.
 QUEUE_SIZE = 30
@@ -79,3 +81,13 @@ class FrameSource:
         if absent:
             return f"no readable message of {', '.join(absent)}"
         return self._watch.never_pairs(self._slop_s)
+
+
+def first_frame(bag: BagReader, topics: CameraTopics, slop_s: float) -> Frame | None:
+    """The first frame that can be used, to judge the objects by; None when there is none."""
+    source = FrameSource(topics, slop_s)
+    for recorded in bag.messages(topics.all()):
+        for camera in source.feed(recorded):
+            with suppress(InvalidInput):
+                return frame_from_messages(*camera.messages)
+    return None
