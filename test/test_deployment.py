@@ -1,0 +1,104 @@
+"""What is installed where: package.xml, CMakeLists.txt, Dockerfile and compose.yaml agree."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from catkin_pkg.package import parse_package
+
+REPO = Path(__file__).resolve().parents[1]
+# Modules that are no ROS packages, and their rosdep keys (ros/rosdistro, rosdep/python.yaml).
+ROSDEP_KEYS = {
+    "PIL": "python3-pil",
+    "cv2": "python3-opencv",
+    "numba": "python3-numba",
+    "numpy": "python3-numpy",
+    "rich": "python3-rich",
+    "rosbags": "python3-rosbags-pip",
+    "scipy": "python3-scipy",
+    "trimesh": "python3-trimesh-pip",
+    "yaml": "python3-yaml",
+}
+KEYLESS = {
+    "embreex": "embreex",
+    "fast_simplification": "fast-simplification",
+    "pycocotools": "pycocotools",
+}
+OPTIONAL = {"moveit_msgs", "safetensors", "segment_anything", "torch", "triton"}
+
+
+def imported_modules():
+    """Top-level names that the package imports from elsewhere."""
+    names = set()
+    files = [*(REPO / "sam6d_ros").rglob("*.py"), *(REPO / "launch").glob("*.py")]
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names.add(node.module.split(".")[0])
+    return names - set(sys.stdlib_module_names) - {"sam6d_ros"}
+
+
+def executables():
+    text = (REPO / "CMakeLists.txt").read_text()
+    return set(re.search(r"foreach\(executable\s+([^)]*)\)", text)[1].split())
+
+
+@pytest.fixture(scope="module")
+def package():
+    return parse_package(REPO / "package.xml")
+
+
+def test_package_xml_is_valid_and_has_the_version_of_the_python_package(package):
+    package.validate()
+    assert f'version = "{package.version}"' in (REPO / "pyproject.toml").read_text()
+
+
+def test_everything_that_is_imported_is_a_dependency(package):
+    stated = {dependency.name for dependency in package.exec_depends}
+    wanted = {ROSDEP_KEYS.get(name, name) for name in imported_modules() - set(KEYLESS) - OPTIONAL}
+    assert wanted <= stated, f"package.xml lacks {wanted - stated}"
+
+
+def test_every_python_dependency_is_imported(package):
+    stated = {d.name for d in package.exec_depends if d.name.startswith("python3-")}
+    assert stated == set(ROSDEP_KEYS.values())
+
+
+@pytest.mark.parametrize("file", ["package.xml", "Dockerfile", "README.md"])
+def test_what_has_no_rosdep_key_is_named_for_pip(file):
+    lines = [line for line in (REPO / file).read_text().splitlines() if "pip install" in line]
+    assert any(all(name in line for name in KEYLESS.values()) for line in lines)
+
+
+def test_every_node_is_an_executable():
+    modules = (REPO / "sam6d_ros/apps/ros").glob("*.py")
+    with_main = {file.stem for file in modules if "\ndef main(" in file.read_text()}
+    assert with_main - {"demo"} == executables()
+
+
+def test_launch_files_start_what_is_installed():
+    texts = [file.read_text() for file in (REPO / "launch").glob("*.py")]
+    named = {name for text in texts for name in re.findall(r'"(\w+_node|pipeline)"', text)}
+    assert named <= executables()
+    assert {"segmentation_node", "pose_node", "tracking_node", "pipeline", "replay_node"} <= named
+
+
+def test_the_compose_file_builds_what_the_dockerfile_has():
+    dockerfile = (REPO / "Dockerfile").read_text()
+    stages = set(re.findall(r"^FROM .* AS (\w+)$", dockerfile, re.MULTILINE))
+    arguments = set(re.findall(r"^ARG (\w+)", dockerfile, re.MULTILINE))
+    compose = yaml.safe_load((REPO / "compose.yaml").read_text())
+    for name, service in compose["services"].items():
+        assert service["build"]["target"] in stages, name
+        assert set(service["build"].get("args", {})) <= arguments, name
+        assert service["network_mode"] == service["ipc"] == "host", name
+        (launched,) = re.findall(r"(\S+)\.launch\.py", service["command"])
+        launched = launched.replace("${LAUNCH:-pipeline}", "pipeline")
+        assert (REPO / f"launch/{launched}.launch.py").is_file(), name
+    (gpu,) = compose["services"]["gpu"]["deploy"]["resources"]["reservations"]["devices"]
+    assert gpu["capabilities"] == ["gpu"]
