@@ -32,9 +32,13 @@ class FrameBuffer:
         """Forget all frames."""
         self._frames.clear()
 
-    def since(self, stamp_ns: int) -> list[Frame]:
-        """The kept frames that are newer, oldest first."""
-        return [frame for frame in self._frames if frame.stamp_ns > stamp_ns]
+    def around(self, stamp_ns: int) -> list[Frame]:
+        """The kept frame nearest to a stamp and all newer ones, oldest first."""
+        frames = list(self._frames)
+        if not frames:
+            return []
+        offsets = [abs(frame.stamp_ns - stamp_ns) for frame in frames]
+        return frames[offsets.index(min(offsets)) :]
 
     def __len__(self) -> int:
         return len(self._frames)

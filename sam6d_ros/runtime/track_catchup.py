@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sam6d_ros.runtime.track_motion import common_motion
 from sam6d_ros.runtime.track_state import Track
-from sam6d_ros.types import Frame, PoseEstimates
+from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates
 
 TrackFunction = Callable[[Frame, PoseEstimates], PoseEstimates]
 
@@ -21,26 +22,28 @@ MAX_UNSEEN = 3  # kept frames in a row that do not show the object
 def catch_up(
     track: Track,
     frames: Sequence[Frame],
-    follow: Callable[[Frame, NDArray[np.float64]], bool],
+    confirm: Callable[[Frame, Sequence[tuple[Track, PoseEstimate]]], Sequence[Track]],
     others: Sequence[Track],
+    hold_s: float,
 ) -> bool:
     """Follow one instance through the frames, oldest first; False when it is lost on the way.
 
     Where little moves, frames are skipped.
 
     Args:
-        follow: takes the track from its place expected in a frame onto the frame and tells
-            whether the frame shows it.
+        confirm: takes tracks from their expected poses onto a frame; gives those that it shows.
         others: seen instances that tell how the camera moved meanwhile.
+        hold_s: see ``Track.hold``.
     """
     index, stride, unseen = 0, 1, 0
     while index < len(frames):
         frame, before = frames[index], track.pose.cam_from_obj
         expected = _expected(track, frame.stamp_ns, others)
-        if follow(frame, expected):
+        if confirm(frame, [(track, replace(track.pose, cam_from_obj=expected))]):
             unseen = 0
             stride = min(2 * stride, MAX_STRIDE) if _calm(track, before) else 1
         else:
+            track.hold(expected, frame.stamp_ns, hold_s)
             unseen, stride = unseen + 1, 1
             if unseen > MAX_UNSEEN:
                 return False

@@ -46,6 +46,23 @@ def common_motion(
     return _rigid(start, end)
 
 
+def held_place(track: Track, others: Sequence[Track], before_ns: int, now_ns: int) -> Array:
+    """Where an unseen instance is (4, 4), if it moved as the others did since it was seen.
+
+    Args:
+        others: seen instances.
+        before_ns: stamp of the frame before this one.
+    """
+    seen = track.last_seen.cam_from_obj
+    since_seen = common_motion(others, track.seen_ns, now_ns, seen[:3, 3])
+    if since_seen is not None:
+        return since_seen @ seen
+    last_step = common_motion(others, before_ns, now_ns, track.centre_cam)
+    if last_step is not None:
+        return last_step @ track.pose.cam_from_obj
+    return track.predicted(now_ns)
+
+
 def _rigid(start: Array, end: Array) -> Array:
     """The (4, 4) motion that takes points (N, 3) nearest to others (Kabsch 1976)."""
     middle_start, middle_end = start.mean(0), end.mean(0)

@@ -44,6 +44,7 @@ class Track:
 
     Attributes:
         name: the instance id.
+        key: the id under which the tracker knows it, another one after each jump of its pose.
         model: what it is one of.
         pose: the newest estimate; while the object is not seen, what was last seen, moved on.
         seen_ns: stamp of the newest frame that confirmed it.
@@ -51,8 +52,10 @@ class Track:
         missed: full estimates in a row that did not contain it.
     """
 
-    def __init__(self, name: str, model: ObjectModel, pose: PoseEstimate, stamp_ns: int) -> None:
-        self.name, self.model = name, model
+    def __init__(
+        self, name: str, key: str, model: ObjectModel, pose: PoseEstimate, stamp_ns: int
+    ) -> None:
+        self.name, self.key, self.model = name, key, model
         self.pose = pose
         self.stamp_ns = self.seen_ns = stamp_ns
         self.velocity = np.zeros(6)
@@ -94,10 +97,9 @@ class Track:
             return False
         return bool(np.linalg.eigvalsh(covariance[3:, 3:])[-1] > LOOSE_TURN**2)
 
-    @property
-    def least_score(self) -> float:
-        """A score that is suspiciously low for this instance."""
-        return USUAL_SHARE * self._usual_score
+    def accepts(self, pose: PoseEstimate | None) -> bool:
+        """Whether a pose is there and not suspiciously poor for this instance."""
+        return pose is not None and pose.score >= USUAL_SHARE * self._usual_score
 
     def unseen_s(self, stamp_ns: int) -> float:
         """Seconds from the newest frame that confirmed it to a stamp; 0 for an earlier one."""
@@ -145,13 +147,13 @@ class Track:
         )  # fmt: skip
         self._advance(held, stamp_ns)
 
-    def replace_pose(self, pose: PoseEstimate) -> None:
+    def replace_pose(self, pose: PoseEstimate, key: str) -> None:
         """A better pose for the newest stamp; the past is moved along with it."""
         back = se3.inverse(self.pose.cam_from_obj)
         correction = back @ pose.cam_from_obj  # in the object's own frame: the camera moved since
         self._history = deque((stamp, old @ correction) for stamp, old in self._history)
         self.pose = self._last_seen = pose
-        self.seen_ns = self.stamp_ns
+        self.seen_ns, self.key = self.stamp_ns, key
 
     def at(self, stamp_ns: int) -> Array:
         """The (4, 4) pose at an earlier stamp, interpolated; the nearest known one outside."""

@@ -68,7 +68,8 @@ class Tracker(Protocol):
         """Bring predicted poses of known instances onto this frame.
 
         Args:
-            poses: predicted poses, each with its ``instance_id``.
+            poses: predicted poses, each with its ``instance_id``: what is learnt of an instance on
+                the way is used under the same id only.
             objects: the models of at least the classes in ``poses``.
 
         Returns:

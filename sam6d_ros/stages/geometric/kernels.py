@@ -80,3 +80,12 @@ def rotate_by_vector(w, rotation, out):  # type: ignore[no-untyped-def]
         out[0, j] = m00 * r0 + m01 * r1 + m02 * r2
         out[1, j] = m10 * r0 + m11 * r1 + m12 * r2
         out[2, j] = m20 * r0 + m21 * r1 + m22 * r2
+
+
+@njit(cache=True, fastmath=True, inline="always")
+def accumulate(jac, e, w, information, vector):  # type: ignore[no-untyped-def]
+    """Add one residual e with its six derivatives and its weight to the normal equations."""
+    for p in range(6):
+        vector[p] += w * jac[p] * e
+        for q in range(6):
+            information[p, q] += w * jac[p] * jac[q]

@@ -125,10 +125,11 @@ def fitted(frame: Frame, model: ObjectModel, cam_from_obj: Array, looks: Looks) 
     gates = np.array(GATES) * depth_tolerance(model.diameter, z)
     tie = np.repeat([TIE_SHIFT * model.diameter, TIE_ANGLE], 3) ** -2.0
     information, shown = align(
-        frame.depth, _intrinsics(frame.camera), window.scene.lab, window.nearest, window.farthest,
-        _intrinsics(window.scene.camera), surface.points, surface.normals, surface.rim,
-        surface.outward, 0.5 / window.scene.scale, looks.spots, looks.lab, centre, rotation,
-        translation, gates, SENSOR_BASE_M + SENSOR_PER_M2 * z * z, RIM_WEIGHT, COLOR_WEIGHT, tie,
+        frame.depth, _intrinsics(frame.camera), window.scene.normals, window.scene.lab,
+        window.nearest, window.farthest, _intrinsics(window.scene.camera), surface.points,
+        surface.normals, surface.rim, surface.outward, 0.5 / window.scene.scale, looks.spots,
+        looks.lab, centre, rotation, translation, gates, SENSOR_BASE_M + SENSOR_PER_M2 * z * z,
+        RIM_WEIGHT, COLOR_WEIGHT, tie,
     )  # fmt: skip
     if shown < MIN_SHOWN:
         return None

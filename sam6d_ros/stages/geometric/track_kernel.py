@@ -7,32 +7,33 @@ import math
 import numpy as np
 from numba import njit
 
-from sam6d_ros.stages.geometric.kernels import rotate_by_vector, solve_spd6
+from sam6d_ros.stages.geometric.kernels import (
+    accumulate,
+    normal_agreement,
+    rotate_by_vector,
+    solve_spd6,
+)
+from sam6d_ros.stages.geometric.track_color_kernel import color_terms, place_spots
 
 MIN_POINTS = 12.0  # weight of the matches below which a step proves nothing
-COLOR_SIGMA = (5.0, 4.0, 4.0)  # L*a*b* units: noise, and light that changes with the view
-COLOR_CUT = 3.0  # sigmas beyond which a colour says nothing
-GAIN_VARIANCE = 40.0  # (L*a*b* units)²: a channel that varies less has no gain to estimate
 RIM_SIGMA = 1.0  # pixels: how well a depth image shows where a surface ends
 RIM_REACH = 7.0  # pixels to each side of the border that are searched
-RIM_GAP = 5.0  # pixels without depth that may lie beside the border: the shadow of the projector
 NOWHERE = 1e6  # pixels
 RIM_INNER = 3  # pixels of the surface that must be seen
-GAIN_LIMITS = (0.4, 1.6)
 
 
 @njit(cache=True, fastmath=True)
 def align(  # type: ignore[no-untyped-def]
-    depth, depth_camera, lab, nearest, farthest, lab_camera, points, normals, rim, outward,
-    rim_offset, spots, colors, centre, rotation, translation, gates, sigma, rim_weight,
+    depth, depth_camera, scene_normals, lab, nearest, farthest, lab_camera, points, normals, rim,
+    outward, rim_offset, spots, colors, centre, rotation, translation, gates, sigma, rim_weight,
     color_weight, prior
 ):  # fmt: skip
     """Move ``rotation`` (3, 3) and ``translation`` (3,) in place onto the frame.
 
     Args:
         depth: (H, W) metres with its (fx, fy, cx, cy).
-        lab, nearest, farthest: (h, w, 3) colours and the (h, w) depth range around each pixel,
-            with their camera.
+        scene_normals, lab, nearest, farthest: (h, w, 3) normals and colours, and the (h, w) depth
+            range around each pixel, with their camera.
         points, normals: (N, 3) float32 of the rendered surface, object frame.
         rim, outward: (M, 3), (M, 2) float32 points of the silhouette's border, object frame, and
             their outward normals in the image.
@@ -61,8 +62,8 @@ def align(  # type: ignore[no-untyped-def]
         information[:] = 0.0
         vector[:] = 0.0
         used = _depth_terms(
-            depth, depth_camera, points, normals, centre, rotation, translation, gate, sigma,
-            information, vector,
+            depth, depth_camera, scene_normals, lab_camera, points, normals, centre, rotation,
+            translation, gate, sigma, information, vector,
         )  # fmt: skip
         if used < MIN_POINTS:
             information[:] = 0.0
@@ -72,7 +73,7 @@ def align(  # type: ignore[no-untyped-def]
             gates[-1], rim_weight, information, vector,
         )  # fmt: skip
         place_spots(nearest, farthest, lab_camera, spots, rotation, translation, gate, at, matched)
-        _color_terms(
+        color_terms(
             lab, lab_camera, at, matched, colors, centre, rotation, translation, color_weight,
             seen, information, vector,
         )  # fmt: skip
@@ -96,7 +97,8 @@ def align(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, fastmath=True)
 def _depth_terms(  # type: ignore[no-untyped-def]
-    depth, camera, points, normals, centre, rot, trans, gate, sigma, information, vector
+    depth, camera, scene_normals, normal_camera, points, normals, centre, rot, trans, gate, sigma,
+    information, vector
 ):  # fmt: skip
     """Point to plane, with the model's normals."""
     height, width = depth.shape
@@ -126,6 +128,7 @@ def _depth_terms(  # type: ignore[no-untyped-def]
         mz = rot[2, 0] * nx + rot[2, 1] * ny + rot[2, 2] * nz
         e = mx * ((u - cx) / fx * zo - x) + my * ((v - cy) / fy * zo - y) + mz * (zo - z)
         w = (1.0 - ((zo - z) / gate) ** 2) ** 2  # Tukey
+        w *= _same_side(scene_normals, normal_camera, x, y, z, mx, my, mz)
         used += w
         w *= scale
         rx, ry, rz = x - c[0], y - c[1], z - c[2]
@@ -133,79 +136,19 @@ def _depth_terms(  # type: ignore[no-untyped-def]
         jac[3] = ry * mz - rz * my
         jac[4] = rz * mx - rx * mz
         jac[5] = rx * my - ry * mx
-        _accumulate(jac, e, w, information, vector)
+        accumulate(jac, e, w, information, vector)
     return used
 
 
-@njit(cache=True, fastmath=True)
-def place_spots(nearest, farthest, camera, spots, rot, trans, gate, at, matched):  # type: ignore[no-untyped-def]
-    """Where the spots lie, camera frame, and around which of them the depth shows them alone.
-
-    Beside an edge the colour may be that of the other side: it is blurred, and rarely registered
-    to the pixel. It would stick to the occluder and drag the object along.
-    """
-    height, width = nearest.shape
+@njit(cache=True, fastmath=True, inline="always")
+def _same_side(normals, camera, x, y, z, mx, my, mz):  # type: ignore[no-untyped-def]
+    """In [0, 1]: whether the scene faces the way that the model does at a point."""
     fx, fy, cx, cy = camera
-    for i in range(len(spots)):
-        matched[i] = False
-        for j in range(3):
-            at[i, j] = trans[j]
-            for k in range(3):
-                at[i, j] += rot[j, k] * spots[i, k]
-        z = at[i, 2]
-        if z <= 0:
-            continue
-        u, v = math.floor(fx * at[i, 0] / z + cx + 0.5), math.floor(fy * at[i, 1] / z + cy + 0.5)
-        if u < 0 or v < 0 or u >= width or v >= height:
-            continue
-        near, far = nearest[int(v), int(u)], farthest[int(v), int(u)]
-        matched[i] = far > 0 and abs(near - z) < gate and abs(far - z) < gate
-
-
-@njit(cache=True, fastmath=True)
-def _color_terms(  # type: ignore[no-untyped-def]
-    lab, camera, at, matched, colors, centre, rot, trans, weight, seen, information, vector
-):  # fmt: skip
-    """Colours of the matched points against the image, each channel up to gain and offset."""
-    height, width = lab.shape[:2]
-    fx, fy, cx, cy = camera
-    count = len(at)
-    for i in range(count):
-        if not matched[i]:
-            continue
-        u, v = fx * at[i, 0] / at[i, 2] + cx, fy * at[i, 1] / at[i, 2] + cy
-        if u < 1 or v < 1 or u >= width - 2 or v >= height - 2:
-            matched[i] = False
-            continue
-        for ch in range(3):
-            seen[i, ch] = _bilinear(lab, u, v, ch)
-    c = np.empty(3)
-    for i in range(3):
-        c[i] = trans[i] + rot[i, 0] * centre[0] + rot[i, 1] * centre[1] + rot[i, 2] * centre[2]
-    jac = np.empty(6)
-    for ch in range(3):
-        gain, offset = _gain(colors, seen, matched, ch)
-        sigma = COLOR_SIGMA[ch]
-        scale = weight / (sigma * sigma)
-        cut = COLOR_CUT * sigma
-        for i in range(count):
-            if not matched[i]:
-                continue
-            e = gain * colors[i, ch] + offset - seen[i, ch]
-            if abs(e) > cut:
-                continue
-            x, y, z = at[i, 0], at[i, 1], at[i, 2]
-            u, v = fx * x / z + cx, fy * y / z + cy
-            gu = 0.5 * (_bilinear(lab, u + 1, v, ch) - _bilinear(lab, u - 1, v, ch))
-            gv = 0.5 * (_bilinear(lab, u, v + 1, ch) - _bilinear(lab, u, v - 1, ch))
-            mx, my = gu * fx / z, gv * fy / z
-            mz = -(mx * x + my * y) / z
-            rx, ry, rz = x - c[0], y - c[1], z - c[2]
-            jac[0], jac[1], jac[2] = mx, my, mz
-            jac[3] = ry * mz - rz * my
-            jac[4] = rz * mx - rx * mz
-            jac[5] = rx * my - ry * mx
-            _accumulate(jac, e, scale * (1.0 - (e / cut) ** 2) ** 2, information, vector)
+    u, v = math.floor(fx * x / z + cx + 0.5), math.floor(fy * y / z + cy + 0.5)
+    if u < 0 or v < 0 or u >= normals.shape[1] or v >= normals.shape[0]:
+        return 0.5
+    n = normals[int(v), int(u)]
+    return normal_agreement(mx, my, mz, n[0], n[1], n[2])
 
 
 @njit(cache=True, fastmath=True)
@@ -226,9 +169,9 @@ def _rim_terms(  # type: ignore[no-untyped-def]
         if z <= 0:
             continue
         du, dv = outward[i, 0], outward[i, 1]
-        end = _end_of_surface(depth, fx * x / z + cx, fy * y / z + cy, du, dv, z, tolerance)
-        e = end - offset
-        if abs(e) >= RIM_REACH:
+        low, high = _end_of_surface(depth, fx * x / z + cx, fy * y / z + cy, du, dv, z, tolerance)
+        e = low - offset if offset < low else min(high - offset, 0.0)
+        if e == 0.0 or abs(e) >= RIM_REACH:
             continue
         mx, my = du * fx / z, dv * fy / z
         mz = -(mx * x + my * y) / z
@@ -238,76 +181,35 @@ def _rim_terms(  # type: ignore[no-untyped-def]
         jac[4] = rz * mx - rx * mz
         jac[5] = rx * my - ry * mx
         w = weight / (RIM_SIGMA * RIM_SIGMA) * (1.0 - (e / RIM_REACH) ** 2) ** 2
-        _accumulate(jac, e, w, information, vector)
+        accumulate(jac, e, w, information, vector)
 
 
 @njit(cache=True, fastmath=True)
 def _end_of_surface(depth, u, v, du, dv, z, tolerance):  # type: ignore[no-untyped-def]
-    """Pixels from (u, v) along (du, dv) to where a surface at depth z ends, or NOWHERE.
+    """Pixels from (u, v) along (du, dv) between which a surface at depth z ends, or NOWHERE.
 
-    It ends where the scene lies behind, or has no depth and then lies behind. An occluder, or a
-    scene that goes on (the table at an object's foot), tells nothing.
+    It ends between its last pixel and the first one of what lies behind; sensors often see
+    neither for some pixels between the two. An occluder, or a scene that goes on (the table at an
+    object's foot), tells nothing.
     """
     height, width = depth.shape
     last = NOWHERE
     inner = 0
     r = -RIM_REACH
-    while r <= RIM_REACH + RIM_GAP:
+    while r <= 2 * RIM_REACH:
         x, y = math.floor(u + r * du + 0.5), math.floor(v + r * dv + 0.5)
         if x < 0 or y < 0 or x >= width or y >= height:
-            return NOWHERE
+            break
         zo = depth[int(y), int(x)]
         if zo > 0:
             if zo < z - tolerance:
-                return NOWHERE
-            if zo > z + tolerance:
-                if inner >= RIM_INNER:
-                    return last + 0.5 if r - last <= RIM_GAP else NOWHERE
-                if r > 0:
-                    return NOWHERE
-            else:
+                break
+            if zo <= z + tolerance:
                 last = r
                 inner += 1
+            elif inner >= RIM_INNER:
+                return last + 0.5, r - 0.5
+            elif r > 0:
+                break
         r += 1.0
-    return NOWHERE
-
-
-@njit(cache=True, fastmath=True)
-def _gain(colors, seen, matched, ch):  # type: ignore[no-untyped-def]
-    """Gain and offset that bring the model's colours nearest to the image's."""
-    n = 0.0
-    sm = ss = smm = sms = 0.0
-    for i in range(len(colors)):
-        if matched[i]:
-            m, s = colors[i, ch], seen[i, ch]
-            n += 1.0
-            sm += m
-            ss += s
-            smm += m * m
-            sms += m * s
-    if n < 1.0:
-        return 1.0, 0.0
-    variance = smm / n - (sm / n) ** 2
-    covariance = sms / n - sm / n * ss / n
-    # towards 1 where the channel hardly varies
-    gain = (covariance + GAIN_VARIANCE) / (variance + GAIN_VARIANCE)
-    gain = min(max(gain, GAIN_LIMITS[0]), GAIN_LIMITS[1])
-    return gain, ss / n - gain * sm / n
-
-
-@njit(cache=True, fastmath=True, inline="always")
-def _bilinear(image, u, v, ch):  # type: ignore[no-untyped-def]
-    height, width = image.shape[:2]
-    x, y = min(max(int(u), 0), width - 2), min(max(int(v), 0), height - 2)
-    a, b = u - x, v - y
-    return (1 - b) * ((1 - a) * image[y, x, ch] + a * image[y, x + 1, ch]) + b * (
-        (1 - a) * image[y + 1, x, ch] + a * image[y + 1, x + 1, ch]
-    )
-
-
-@njit(cache=True, fastmath=True, inline="always")
-def _accumulate(jac, e, w, information, vector):  # type: ignore[no-untyped-def]
-    for p in range(6):
-        vector[p] += w * jac[p] * e
-        for q in range(6):
-            information[p, q] += w * jac[p] * jac[q]
+    return NOWHERE, NOWHERE

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import project
-from sam6d_ros.stages.geometric.track_kernel import place_spots
+from sam6d_ros.stages.geometric.track_color_kernel import place_spots
 from sam6d_ros.stages.geometric.track_view import Window
 
 Array = NDArray[np.float64]
