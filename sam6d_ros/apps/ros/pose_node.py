@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sensor_msgs.msg import Image
 from std_msgs.msg import Header
-from tf2_ros import TransformBroadcaster
 from vision_msgs.msg import Detection3DArray
-from visualization_msgs.msg import MarkerArray
 
-from sam6d_ros.apps.ros import camera_input, conversions, engines, spin, vision_node
+from sam6d_ros.apps.ros import camera_input, conversions, engines, pose_outputs, spin, vision_node
 from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
 from sam6d_ros.apps.ros.frame_store import FrameStore, Match
-from sam6d_ros.apps.ros.object_topics import ClassPoses, DatabaseInfo
+from sam6d_ros.apps.ros.object_topics import DatabaseInfo
 from sam6d_ros.apps.ros.on_demand_action import OnDemandServers
 from sam6d_ros.apps.ros.on_demand_masks import SegmentationClient
 from sam6d_ros.apps.ros.parameters import Parameter
+from sam6d_ros.apps.ros.pose_outputs import PoseOutputs
 from sam6d_ros.apps.ros.vision_node import RESULTS, VisionNode
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.pipeline import Trace
 from sam6d_ros.types import Detections, Frame, PoseEstimates
-from sam6d_ros.visualize import draw_poses
 
 BYTES_PER_MB = 1_000_000
 
@@ -34,8 +31,7 @@ PARAMETERS = (
         "memory for frames that wait for their masks, megabytes",
         limits=(8, 65536),
     ),
-    Parameter("publish_tf", True, "broadcast a TF frame per instance", read_only=False),
-    Parameter("tf_prefix", "", "put before every TF child frame's name", read_only=False),
+    *pose_outputs.PARAMETERS,
 )
 
 
@@ -50,13 +46,7 @@ class PoseNode(VisionNode[Match]):
         cli_args: Sequence[str] | None = None,
     ) -> None:
         super().__init__("pose_node", "pose", PARAMETERS, build_engine, cli_args)
-        self._detections = self.create_lifecycle_publisher(
-            Detection3DArray, "~/detections", RESULTS
-        )
-        self._markers = self.create_lifecycle_publisher(MarkerArray, "~/markers", RESULTS)
-        self._overlay = self.create_lifecycle_publisher(Image, "~/overlay", RESULTS)
-        self._tf = TransformBroadcaster(self)
-        self._class_poses, self._database = ClassPoses(self), DatabaseInfo(self)
+        self._outputs, self._database = PoseOutputs(self), DatabaseInfo(self)
         self._forget_frames()
         self.segmentation = SegmentationClient(self, self.service_group, self._on_masks)
         self._on_demand = OnDemandServers(self)
@@ -79,14 +69,13 @@ class PoseNode(VisionNode[Match]):
         """Make what is made once per object."""
         models = self.objects
         self._told_unknown: set[str] = set()
-        self._mesh_markers = conversions.MeshMarkers(models)
-        self._class_poses.update(models)
+        self._outputs.update(models)
         location = self.get_parameter("objects_file").value
         self._database.update(models, engines.backend_of(self.engine), location)
 
     def released(self) -> None:
         """Forget it."""
-        self._mesh_markers = conversions.MeshMarkers({})
+        self._outputs.update({})
 
     def _forget_frames(self) -> None:
         self._store = FrameStore(self.get_parameter("frame_store_mb").value * BYTES_PER_MB)
@@ -144,24 +133,9 @@ class PoseNode(VisionNode[Match]):
 
     def publish(self, frame: Frame, poses: PoseEstimates, header: Header) -> Detection3DArray:
         """Publish poses with their colour image's header; returns the detections."""
-        message = conversions.detection_3d_array(poses, header, self.objects)
-        self._detections.publish(message)
+        message = self._outputs.publish(frame, poses, header)
         self.published(header)
-        self._publish_views(frame, poses, header)
         return message
-
-    def _publish_views(self, frame: Frame, poses: PoseEstimates, header: Header) -> None:
-        """Poses per class, TF, and what is only made when somebody looks."""
-        if self.active:
-            self._class_poses.publish(poses, header)
-        if self.active and self.get_parameter("publish_tf").value and len(poses):
-            prefix = self.get_parameter("tf_prefix").value
-            self._tf.sendTransform(conversions.transforms_from_poses(poses, header, prefix))
-        if self._markers.get_subscription_count():
-            self._markers.publish(self._mesh_markers.message(poses, header))
-        if self._overlay.get_subscription_count():
-            image = draw_poses(frame.rgb, frame.camera, poses.items, self.objects)
-            self._overlay.publish(conversions.image_from_rgb(image, header))
 
     def destroy_node(self) -> None:
         """The action server too, which is no part of a node to rclpy."""
