@@ -93,7 +93,9 @@ def test_a_slippery_cone_has_no_grasp_and_the_reason_names_the_angles():
 
 def test_a_plate_is_held_at_its_edges_only():
     half = 0.15
-    found = grasps_of(trimesh.creation.box((2 * half, 2 * half, 0.002)), config=SamplingConfig(samples=300))
+    found = grasps_of(
+        trimesh.creation.box((2 * half, 2 * half, 0.002)), config=SamplingConfig(samples=300)
+    )
     assert found.grasps
     depth = half - np.abs(poses(found)[:, :2, 3]).max(1)
     # a plate thinner than the give, looked at in points 4 mm apart
