@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +247,15 @@ def test_settings_from_words() -> None:
     for bad in ("legacy", "speed=9", "views=many", "compile=perhaps", "views=99"):
         with pytest.raises(InvalidConfig):
             Sam6dConfig.parse(bad)
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs/sam6d.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| `")]
+    for field in fields(Sam6dConfig):
+        (row,) = [row for row in rows if f"`{field.name}`" in row.split(" | ")[0]]
+        shown = str(field.default).lower() if isinstance(field.default, bool) else field.default
+        assert f"`{shown}`" in row.split(" | ")[1], field.name
 
 
 def test_torch_is_imported_only_when_needed() -> None:
