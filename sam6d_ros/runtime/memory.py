@@ -13,7 +13,7 @@ from typing import Any
 def free_memory() -> None:
     """Collect what only reference cycles hold, and what malloc and torch keep for later."""
     gc.collect()
-    # malloc_trim(3), of glibc alone: without it a third of an engine stayed with the process.
+    # malloc_trim(3), of glibc alone: without it more than half of an engine stayed here.
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
         trim(0)
     torch = _torch()
