@@ -65,14 +65,19 @@ class TrackSet:
 
     def start(self, track: Track) -> None:
         """Follow a new instance, or one found again, if its place is free."""
+        held = self.live.get(track.name)
+        if held is not None:
+            if not held.is_seen:
+                self.correct(track)
+            return
         if not self._makes_room_for(track):
             return
-        if track.name == self.next_name(track.model):
+        if track.name in self.lost:
+            del self.lost[track.name]
+            self._add(redetected=1)
+        else:
             self._numbers[track.model.name] = self._numbers.get(track.model.name, 0) + 1
             self._add(started=1)
-        else:
-            self.lost.pop(track.name, None)
-            self._add(redetected=1)
         self.live[track.name] = track
 
     def correct(self, track: Track) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 
 from sam6d_ros.cad.model import ObjectModel
@@ -13,7 +14,7 @@ from sam6d_ros.config import TrackingConfig
 from sam6d_ros.geometry import se3
 from sam6d_ros.runtime.frame_buffer import FrameBuffer
 from sam6d_ros.runtime.track_association import assign, distance, nearest_equivalent
-from sam6d_ros.runtime.track_catchup import TrackFunction, catch_up
+from sam6d_ros.runtime.track_catchup import catch_up
 from sam6d_ros.runtime.track_motion import common_motion, held_place
 from sam6d_ros.runtime.track_set import TrackingCounts, TrackSet
 from sam6d_ros.runtime.track_state import Track
@@ -21,12 +22,17 @@ from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates
 
 __all__ = ["TrackFunction", "TrackedObjects", "TrackingCounts"]
 
+TrackFunction = Callable[[Frame, PoseEstimates], PoseEstimates]
+
 _LOG = logging.getLogger(__name__)
 
 SAME_PLACE = 0.5  # in diameters: an estimate so near to a followed instance means that one
 UNSEEN_SPEED = 0.1  # m/s by which the place of an instance that is not seen widens
 AGREES = 0.02  # in diameters: a full estimate so near to the track corrects nothing
 BETTER_BY = 0.02  # in score, for a full estimate to replace the track
+# Frames that newcomers are followed through, when they come and with each step: the present must
+# not wait for the past.
+AT_ONCE, PER_STEP = 12, 4
 HISTORY_SLACK_S = 2.0  # kept beyond the oldest frame that may be corrected
 
 
@@ -51,6 +57,7 @@ class TrackedObjects:
         self._lock = threading.RLock()
         self._tracks = TrackSet(config)
         self._ids = itertools.count(1)
+        self._newcomers: deque[tuple[ObjectModel, Generator[None, None, None]]] = deque()
         self._buffer = FrameBuffer(config.buffer_s, config.buffer_hz)
         self._latest: Frame | None = None
 
@@ -64,6 +71,7 @@ class TrackedObjects:
         """Forget every instance and frame; names are not used again."""
         with self._lock:
             self._tracks.clear()
+            self._newcomers.clear()
             self._buffer.clear()
             self._latest = None
 
@@ -81,11 +89,12 @@ class TrackedObjects:
             if self._latest is not None and frame.stamp_ns < self._latest.stamp_ns:
                 _LOG.warning("time went back: %d instances are dropped", len(self._tracks.live))
                 self.reset()
-            self._tracks.keep_only(self._objects())
+            self._drop_removed_objects()
             self._follow(frame)
             self._tracks.retire(frame.stamp_ns)
             self._latest = frame
             self._buffer.add(frame)
+            self._advance_newcomers(PER_STEP)
             poses = sorted((t.pose for t in self._tracks.live.values()), key=lambda p: -p.score)
             reason = "" if poses else "no instance is followed"
             return PoseEstimates(tuple(poses), frame.stamp_ns, frame.frame_id, reason)
@@ -106,11 +115,21 @@ class TrackedObjects:
                 _LOG.warning("an estimate is %.1f s old: no frame since is kept", age_s)
                 return
             stamp_ns = min(estimates.stamp_ns, self._latest.stamp_ns)
+            self._drop_removed_objects()
             for model in self._objects().values():
                 found = [pose for pose in estimates.items if pose.class_id == model.name]
                 missed = self._correct_class(model, found, stamp_ns)
                 for track in missed if len(estimates) else ():
                     self._tracks.miss(track)
+            self._advance_newcomers(AT_ONCE)
+
+    def _drop_removed_objects(self) -> None:
+        """Forget the instances of objects that are not loaded, or not as they were."""
+        models = self._objects()
+        self._tracks.keep_only(models)
+        current = {model.content_hash for model in models.values()}
+        kept = [entry for entry in self._newcomers if entry[0].content_hash in current]
+        self._newcomers = deque(kept)
 
     def _follow(self, frame: Frame) -> None:
         """Every live track onto the frame; lost ones are moved on only."""
@@ -168,9 +187,9 @@ class TrackedObjects:
             track.missed = 0
             self._check(track, pose, stamp_ns)
         for track, pose in again:
-            self._start(model, pose, stamp_ns, track.name)
+            self._newcomers.append((model, self._newcomer(model, pose, stamp_ns, track.name)))
         for pose in found:
-            self._start(model, pose, stamp_ns, self._tracks.next_name(model))
+            self._newcomers.append((model, self._newcomer(model, pose, stamp_ns)))
         return [track for track in live if all(track is not other for other, _ in matched)]
 
     def _assigned(
@@ -198,9 +217,8 @@ class TrackedObjects:
         then = track.at(stamp_ns)
         alike = nearest_equivalent(track.model, pose.cam_from_obj, then)
         if not track.is_seen:
-            again = self._caught_up(track.model, pose, stamp_ns, track.name)
-            if again is not None:
-                self._tracks.correct(again)
+            newcomer = self._newcomer(track.model, pose, stamp_ns, track.name)
+            self._newcomers.append((track.model, newcomer))
             return
         if distance(track.model, alike, then) < AGREES:
             return
@@ -215,24 +233,46 @@ class TrackedObjects:
             track.replace_pose(best[rival_key], rival_key)
             self._tracks.correct(track)
 
-    def _start(self, model: ObjectModel, pose: PoseEstimate, stamp_ns: int, name: str) -> None:
+    def _newcomer(
+        self, model: ObjectModel, pose: PoseEstimate, stamp_ns: int, name: str = "", tries: int = 2
+    ) -> Generator[None, None, None]:
         """Follow a new instance, or one found again, from an earlier frame to the newest."""
-        track = self._caught_up(model, pose, stamp_ns, name)
-        if track is not None:
+        own_name = name or self._tracks.next_name(model)
+        nearest = self._buffer.around(stamp_ns)[:1]
+        start_ns = min([stamp_ns, *(frame.stamp_ns for frame in nearest)])
+        track = Track(
+            own_name, self._new_key(own_name), model, replace(pose, instance_id=own_name), start_ns
+        )
+        caught = yield from catch_up(
+            track, self._frames_from, self._confirm, self._seen, self._config.hold_s
+        )
+        if caught:
             self._tracks.start(track)
+        elif tries > 1:  # once more after the others, who may tell by then how the camera moved
+            again = self._newcomer(model, pose, stamp_ns, name, tries - 1)
+            self._newcomers.append((model, again))
 
-    def _caught_up(
-        self, model: ObjectModel, pose: PoseEstimate, stamp_ns: int, name: str
-    ) -> Track | None:
-        """A track of the estimate, followed to the newest frame; None when it gets lost."""
+    def _frames_from(self, stamp_ns: int) -> list[Frame]:
+        """What is kept from a stamp on, and the newest frame."""
         assert self._latest is not None  # correct() has seen to it
-        frames = [f for f in self._buffer.around(stamp_ns) if f.stamp_ns < self._latest.stamp_ns]
-        start_ns = min([stamp_ns, *(frame.stamp_ns for frame in frames)])
-        pose = replace(pose, instance_id=name)
-        track = Track(name, self._new_key(name), model, pose, start_ns)
-        seen = [other for other in self._tracks.live.values() if other.is_seen]
-        caught = catch_up(track, [*frames, self._latest], self._confirm, seen, self._config.hold_s)
-        return track if caught else None
+        latest = self._latest
+        if stamp_ns > latest.stamp_ns:
+            return []
+        kept = self._buffer.around(stamp_ns)
+        return [f for f in kept if stamp_ns <= f.stamp_ns < latest.stamp_ns] + [latest]
+
+    def _seen(self) -> list[Track]:
+        return [track for track in self._tracks.live.values() if track.is_seen]
+
+    def _advance_newcomers(self, frames: int) -> None:
+        """Follow newcomers through so many frames, one newcomer after the other."""
+        while self._newcomers and frames > 0:
+            _, newcomer = self._newcomers[0]
+            try:
+                next(newcomer)
+                frames -= 1
+            except StopIteration:
+                self._newcomers.popleft()
 
     def _new_key(self, name: str) -> str:
         return f"{name}~{next(self._ids)}"

@@ -139,7 +139,7 @@ def test_a_late_estimate_is_followed_to_the_present():
     tracked = follow(world)
     run(tracked, world, 0, 90)
     tracked.correct(world.estimate(0, "a", "b"))
-    out = run(tracked, world, 91, 91)
+    out = run(tracked, world, 91, 120)  # the present does not wait for it
     assert set(names_by_place(world, out)) == {"a", "b"}
     for pose in out.items:
         name = {"box": "a", "can": "b"}[pose.class_id]
