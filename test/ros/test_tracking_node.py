@@ -26,6 +26,7 @@ from ros.tracking_graph import (
     seen,
 )
 from sensor_msgs.msg import Image
+from vision_msgs.msg import VisionInfo
 from visualization_msgs.msg import Marker, MarkerArray
 
 from sam6d_ros.apps.ros import conversions, tracking_node
@@ -160,8 +161,9 @@ def test_estimates_of_another_camera_and_of_unknown_objects_are_refused_with_the
 
 
 def test_instances_of_an_object_that_is_removed_are_followed_no_more(world):
-    lists = []
+    lists, databases = [], []
     node = world.probe.node
+    node.create_subscription(VisionInfo, f"/{NODE}/vision_info", databases.append, LATCHED)
     node.create_subscription(ObjectList, f"/{NODE}/objects", lists.append, LATCHED)
     others = node.create_publisher(ObjectList, "/segmentation_node/objects", LATCHED)
     world.start()
@@ -174,6 +176,7 @@ def test_instances_of_an_object_that_is_removed_are_followed_no_more(world):
     others.publish(ObjectList(objects=[red]))
     left = world.show_until(squares, lambda r: len(ids(r)) == 1, "one")
     assert ids(left)[0].startswith("red_box")
+    world.probe.wait_for(lambda: len(databases) == 2, "the news of another set of objects")
 
 
 def test_viewers_get_markers_and_overlays_at_their_rate_and_diagnostics_count_the_objects(world):

@@ -10,6 +10,7 @@ from vision_msgs.msg import Detection3DArray
 from sam6d_ros.apps.ros import camera_input, conversions, engines, pose_outputs, spin, vision_node
 from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
 from sam6d_ros.apps.ros.detections import known_poses
+from sam6d_ros.apps.ros.object_topics import DatabaseInfo
 from sam6d_ros.apps.ros.parameters import Parameter
 from sam6d_ros.apps.ros.pose_outputs import PoseOutputs
 from sam6d_ros.apps.ros.vision_node import RESULTS, VisionNode
@@ -88,6 +89,7 @@ class TrackingNode(VisionNode[CameraMessages]):
     ) -> None:
         super().__init__("tracking_node", "tracking", PARAMETERS, build_engine, cli_args)
         self._outputs = PoseOutputs(self, self.get_parameter("view_rate_hz").value)
+        self._database = DatabaseInfo(self)
         self._tracked: TrackedObjects | None = None
         self._frame_id = ""
 
@@ -113,6 +115,8 @@ class TrackingNode(VisionNode[CameraMessages]):
     def objects_changed(self) -> None:
         """Follow instances of the new set of objects; those of unchanged ones go on."""
         self._outputs.update(self.objects)
+        location = self.get_parameter("objects_file").value
+        self._database.update(self.objects, engines.backend_of(self.engine), location)
         if self._tracked is None:
             config = self._tracking_config()
             self._tracked = TrackedObjects(self.engine.track, lambda: self.objects, config)
