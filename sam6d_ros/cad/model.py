@@ -31,7 +31,7 @@ class Symmetries:
         return len(self.discrete) > 1 or len(self.axes) > 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # equal is only the same model: it is a key of what is made of it
 class ObjectModel:
     """One CAD model in metres, onboarded.
 

@@ -1,7 +1,8 @@
 """What each stage takes and gives. Objects are passed in: stages hold no list of their own.
 
 A stage may prepare per-object data (templates, descriptors) in ``prepare``; it is called once per
-object when the object is added, before the first frame, and caches by ``content_hash``.
+object when the object is added, before the first frame, and keeps what it made only as long
+as the model lives: an object that is removed is forgotten.
 """
 
 from __future__ import annotations

@@ -1,5 +1,9 @@
 """What is kept of the rendered views: spread evenly, on the surface, inside the silhouette."""
 
+import gc
+import weakref
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -182,3 +186,14 @@ def test_views_are_kept_on_disk(carton, tmp_path, monkeypatch):
     assert built == ["carton"]
     assert np.array_equal(first.views.points, second.views.points)
     assert np.array_equal(second.turned.points, carton.turned.points)
+
+
+def test_views_of_an_object_that_is_gone_are_forgotten(carton, views_cache):
+    library = ObjectLibrary(views_cache)
+    model = replace(carton.model)
+    views = weakref.ref(library.kit(model).views)
+    gc.collect()
+    assert views() is not None
+    del model
+    gc.collect()
+    assert views() is None

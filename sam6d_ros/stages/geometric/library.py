@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ class ObjectKit:
 
 
 class ObjectLibrary:
-    """Kits by content hash: an object that was seen before costs nothing.
+    """Views of objects, kept as long as the model itself: what is removed is forgotten.
 
     Args:
         cache_dir: folder where views are kept across runs, or None.
@@ -46,13 +47,14 @@ class ObjectLibrary:
 
     def __init__(self, cache_dir: Path | None) -> None:
         self._cache_dir = cache_dir
-        self._kits: dict[str, ObjectKit] = {}
+        self._views: WeakKeyDictionary[ObjectModel, tuple[ViewTemplates, TurnedViews]]
+        self._views = WeakKeyDictionary()
 
     def kit(self, model: ObjectModel) -> ObjectKit:
         """The kit of one object, made on first use."""
-        if model.content_hash not in self._kits:
+        if model not in self._views:
             key = f"views-{TEMPLATE_VERSION}-{model.content_hash}"
             arrays = load_or_build(key, lambda: build_templates(model), self._cache_dir)
             views = ViewTemplates(**{f.name: arrays[f.name] for f in fields(ViewTemplates)})
-            self._kits[model.content_hash] = ObjectKit(model, views, turn_views(views))
-        return self._kits[model.content_hash]
+            self._views[model] = (views, turn_views(views))
+        return ObjectKit(model, *self._views[model])
