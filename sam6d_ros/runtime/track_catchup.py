@@ -26,7 +26,7 @@ def catch_up(
     """Follow one instance to the newest frame; yields after every frame that was looked at.
 
     An estimate that no frame confirms was wrong; one that is hidden in the end is held. Where
-    little moves, frames are skipped.
+    little moves, frames are skipped; where others tell how the camera moved, all but the newest.
 
     Args:
         frames_from: the frames from a stamp on, oldest first; more may come meanwhile.
@@ -39,13 +39,16 @@ def catch_up(
     """
     next_ns, stride, shown = track.stamp_ns, 1, False
     while frames := frames_from(next_ns):
-        frame, before = frames[min(stride, len(frames)) - 1], track.pose.cam_from_obj
-        expected = _expected(track, frame.stamp_ns, others())
+        before = track.pose.cam_from_obj
+        leap = shown and stride > 0 and _common(track, frames[-1], others()) is not None
+        frame = frames[-1] if leap else frames[min(max(1, stride), len(frames)) - 1]
+        common = _common(track, frame, others())
+        expected = track.predicted(frame.stamp_ns) if common is None else common @ before
         if confirm(frame, [(track, replace(track.pose, cam_from_obj=expected))]):
             next_ns, shown = frame.stamp_ns + 1, True
-            stride = min(2 * stride, MAX_STRIDE) if _calm(track, before) else 1
-        elif stride > 1:
-            stride = 1  # too far a leap: look at the frames between
+            stride = min(2 * stride, MAX_STRIDE) if _calm(track, before) else min(stride, 1)
+        elif leap or stride > 1:
+            stride = 0 if leap else 1  # too far: look at the frames between
         else:
             next_ns = frame.stamp_ns + 1
             track.hold(expected, frame.stamp_ns, hold_s)
@@ -55,10 +58,9 @@ def catch_up(
     return shown
 
 
-def _expected(track: Track, stamp_ns: int, others: Sequence[Track]) -> NDArray[np.float64]:
-    place = track.pose.cam_from_obj[:3, 3]
-    common = common_motion(others, track.stamp_ns, stamp_ns, place)
-    return track.predicted(stamp_ns) if common is None else common @ track.pose.cam_from_obj
+def _common(track: Track, frame: Frame, others: Sequence[Track]) -> NDArray[np.float64] | None:
+    """How the others say that the track's place moved until a frame."""
+    return common_motion(others, track.stamp_ns, frame.stamp_ns, track.centre_cam)
 
 
 def _calm(track: Track, before: NDArray[np.float64]) -> bool:

@@ -15,7 +15,7 @@ PATHS = ("arc", "hand_held")
 FRAME_RATE_HZ = 30.0
 ARC_STEP = np.deg2rad(1.5)
 # A hand-held camera: half-swings of (azimuth, elevation, roll) and of the distance, at these
-# frequencies, and a tremor; with them it reaches 0.4 m/s and 40°/s.
+# frequencies, and a tremor; with them it reaches 0.8 m/s and 54°/s.
 SWING_RAD, SWING_HZ = (0.40, 0.14, 0.16), (0.22, 0.31, 0.27)
 DISTANCE_M, DISTANCE_HZ = 0.10, 0.17
 WANDER_M, WANDER_HZ = 0.03, 0.37  # of the point it looks at
