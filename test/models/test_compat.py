@@ -52,5 +52,5 @@ def test_fewer_views_make_fewer_templates(tiny: Any) -> None:
     for views in (2, 5):
         scorer = DescriptorScorer(tiny.with_config(views=views), 3, None)
         scorer.prepare(MODEL)
-        counts.append(len(scorer._templates[MODEL.content_hash].rotations))
+        counts.append(len(scorer._templates[MODEL].rotations))
     assert counts == [2, 5]

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -45,11 +46,11 @@ class PemEstimator:
 
     def __init__(self, networks: Networks, cache_dir: Path | None) -> None:
         self.networks, self.config, self.cache_dir = networks, networks.config, cache_dir
-        self._objects: dict[str, _Prepared] = {}
+        self._objects: WeakKeyDictionary[ObjectModel, _Prepared] = WeakKeyDictionary()
 
     def prepare(self, model: ObjectModel) -> None:
         """Compute the template features of the object, or load them from the cache."""
-        if model.content_hash in self._objects:
+        if model in self._objects:
             return
         config = self.config
         kind = "float32" if self.networks.dtype is None else str(self.networks.dtype)
@@ -66,7 +67,7 @@ class PemEstimator:
                 points, features, torch.from_numpy(surface).to(device)[None]
             )
         radius = float(np.linalg.norm(surface, axis=1).max())
-        self._objects[model.content_hash] = _Prepared(code, radius)
+        self._objects[model] = _Prepared(code, radius)
 
     def _templates(self, model: ObjectModel) -> dict[str, np.ndarray]:
         """Points (1, 2048, 3) and features (1, 2048, 256) chosen from all views."""
@@ -104,7 +105,7 @@ class PemEstimator:
             sure = [d for d in mine if d.score > self.config.min_detection_score]
             if len(sure) < len(mine):
                 reasons.append(f"{len(mine) - len(sure)} detections of {model.name} are unsure")
-            found += self._estimate_object(frame, points, sure, self._objects[model.content_hash])
+            found += self._estimate_object(frame, points, sure, self._objects[model])
         found.sort(key=lambda pose: -pose.score)
         if not found:
             reason = "; ".join(reasons) or "no detection has enough depth pixels near its centre"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -69,7 +70,7 @@ class DescriptorScorer:
     def __init__(self, networks: Networks, max_instances: int, cache_dir: Path | None) -> None:
         self.networks, self.config = networks, networks.config
         self.max_instances, self.cache_dir = max_instances, cache_dir
-        self._templates: dict[str, ObjectTemplates] = {}
+        self._templates: WeakKeyDictionary[ObjectModel, ObjectTemplates] = WeakKeyDictionary()
 
     @property
     def describer(self) -> Describer:
@@ -79,7 +80,7 @@ class DescriptorScorer:
 
     def prepare(self, model: ObjectModel) -> None:
         """Render and describe the object's views, or load them from the cache."""
-        if model.content_hash in self._templates:
+        if model in self._templates:
             return
         config = self.config
         mode = "raw" if config.legacy else "normalised"
@@ -90,7 +91,7 @@ class DescriptorScorer:
         )
         arrays = load_or_build(key, lambda: self._describe(model), self.cache_dir)
         tensors = {k: torch.from_numpy(v).to(self.networks.device) for k, v in arrays.items()}
-        self._templates[model.content_hash] = ObjectTemplates(
+        self._templates[model] = ObjectTemplates(
             Descriptors(tensors["classes"], tensors["patches"].float()),
             tensors["rotations"],
             tensors["points"],
@@ -114,7 +115,7 @@ class DescriptorScorer:
             return Detections.empty(proposals.reason or "no object is loaded")
         for model in objects:
             self.prepare(model)
-        known = [self._templates[model.content_hash] for model in objects]
+        known = [self._templates[model] for model in objects]
         scored = self._score(frame, proposals, known)
         if not len(scored.scores):
             limit = ism_scores.SEMANTIC_THRESHOLD
