@@ -3,7 +3,8 @@
     ros2 launch sam6d_ros pipeline.launch.py objects_file:=/path/to/objects.yaml camera_ns:=/camera
 
 `--show-args` lists the arguments. An argument left empty keeps what the parameter file says.
-`tracking:=true` adds the tracking node, `one_process:=true` puts the first two into one process.
+`tracking:=true` adds the tracking node, `one_process:=true` puts the first two into one process,
+`grasps:=true` and `planning_scene:=true` add what comes after the poses.
 """
 
 import os
@@ -38,6 +39,10 @@ ARGUMENTS = {
     "device": ("", "auto, cpu or cuda[:N]"),
     "max_rate_hz": ("", "most frames per second that are searched"),
     "tracking": ("false", "also follow the objects from frame to frame"),
+    "grasps": ("false", "also plan grasps of the objects"),
+    "grasp_file": ("", "YAML file with the grasps of the objects"),
+    "planning_scene": ("false", "also tell MoveIt of the objects; needs moveit_msgs"),
+    "base_frame": ("", "robot frame that grasps and the planning scene are also given in"),
     "one_process": ("false", "segmentation and poses in one process, for a small computer"),
     "autostart": ("true", "false leaves the nodes unconfigured, for a lifecycle manager"),
     "use_sim_time": ("false", "take the time from /clock (simulation, bags)"),
@@ -50,6 +55,11 @@ ARGUMENTS = {
 def switched_on(context: LaunchContext, argument: str) -> bool:
     """Whether a true-or-false argument is true."""
     return IfCondition(LaunchConfiguration(argument)).evaluate(context)
+
+
+def shown_node(context: LaunchContext) -> str:
+    """The node whose poses are the last word."""
+    return "tracking_node" if switched_on(context, "tracking") else "pose_node"
 
 
 def parameters(context: LaunchContext, value: dict[str, str]) -> dict[str, object]:
@@ -89,6 +99,11 @@ def nodes(context: LaunchContext) -> list[Node]:
         started = [("segmentation_node", [], {}), ("pose_node", [MASKS, OBJECTS], no_tf)]
     if tracking:
         started.append(("tracking_node", [ESTIMATES, OBJECTS], {}))
+    shown = ("~/detections", f"{shown_node(context)}/detections")
+    own = {name: value[name] for name in ("grasp_file", "base_frame") if value[name]}
+    for argument, name in (("grasps", "grasp_node"), ("planning_scene", "planning_scene_node")):
+        if switched_on(context, argument):
+            started.append((name, [shown, OBJECTS], own))
     return [
         Node(
             package="sam6d_ros",
@@ -106,7 +121,6 @@ def nodes(context: LaunchContext) -> list[Node]:
 
 def rviz(context: LaunchContext) -> list[Node]:
     """RViz with our displays, on the topics of the node that shows the poses."""
-    shown = "tracking_node" if switched_on(context, "tracking") else "pose_node"
     fixed_frame = LaunchConfiguration("fixed_frame")
     return [
         Node(
@@ -115,7 +129,7 @@ def rviz(context: LaunchContext) -> list[Node]:
             namespace=LaunchConfiguration("namespace"),
             arguments=["-d", str(CONFIG / "pipeline.rviz"), "-f", fixed_frame],
             remappings=[
-                (f"/pose_node/{topic}", f"{shown}/{topic}") for topic in ("markers", "overlay")
+                (f"/pose_node/{topic}", f"{shown_node(context)}/{topic}") for topic in ("markers", "overlay")
             ],
         )
     ]

@@ -26,6 +26,10 @@ EXPECTED = {
     "camera_ns", "objects_file", "backend", "device", "rviz", "use_sim_time", "log_level",
     "namespace",
 }  # fmt: skip
+PROGRAMS = (
+    "segmentation_node", "pose_node", "tracking_node", "grasp_node", "planning_scene_node",
+    "replay_node", "pipeline",
+)  # fmt: skip
 NOTE_WHAT_IT_WAS_TOLD = f"""#!{sys.executable}
 import json, pathlib, sys
 files = [pathlib.Path(b) for a, b in zip(sys.argv, sys.argv[1:]) if a == "--params-file"]
@@ -53,7 +57,7 @@ class Ground:
 
     def __init__(self, prefix: Path) -> None:
         self.prefix = prefix
-        for name in ("segmentation_node", "pose_node", "tracking_node", "replay_node", "pipeline"):
+        for name in PROGRAMS:
             self.program("sam6d_ros", name)
         self.program("rviz2", "rviz2")
 
@@ -187,6 +191,18 @@ def test_the_tracking_node_hears_the_pose_node_and_publishes_the_frames_in_its_p
     both = ground.start("tracking.launch.py", one_process="true", max_rate_hz="0.5")
     assert both["pipeline"].parameter("publish_tf") is False
     assert both["pipeline"].parameter("max_rate_hz") == 0.5
+
+
+def test_grasps_and_the_planning_scene_come_from_the_node_that_has_the_poses(ground):
+    told = ground.start("pipeline.launch.py", grasps="true", base_frame="base_link")
+    assert set(told) == {"segmentation_node", "pose_node", "grasp_node"}
+    assert told["grasp_node"].remapped["~/detections"] == "pose_node/detections"
+    assert told["grasp_node"].parameter("base_frame") == "base_link"
+    told = ground.start("tracking.launch.py", planning_scene="true", grasp_file="/g.yaml")
+    scene = told["planning_scene_node"]
+    assert scene.remapped["~/detections"] == "tracking_node/detections"
+    assert scene.remapped["~/follow_objects"] == "segmentation_node/objects"
+    assert scene.parameter("grasp_file") == "/g.yaml"
 
 
 def test_the_replay_waits_for_every_node_that_listens(ground):
