@@ -9,17 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam6d_ros.runtime.track_motion import common_motion
-from sam6d_ros.runtime.track_state import Track
+from sam6d_ros.runtime.track_state import USUAL_SHARE, Track
 from sam6d_ros.types import Frame, PoseEstimate
 
 CALM_SHIFT, CALM_TURN = 0.05, np.radians(3)  # in diameters: less motion, and the stride doubles
 MAX_STRIDE = 8  # kept frames
+LEAP_SHARE = 0.9  # of the usual score, after a leap: the fit may have ended elsewhere
 
 
 def catch_up(
     track: Track,
     frames_from: Callable[[int], Sequence[Frame]],
-    confirm: Callable[[Frame, Sequence[tuple[Track, PoseEstimate]]], Sequence[Track]],
+    confirm: Callable[[Frame, Sequence[tuple[Track, PoseEstimate]], float], Sequence[Track]],
     others: Callable[[], Sequence[Track]],
     hold_s: float,
 ) -> Generator[None, None, bool]:
@@ -30,7 +31,8 @@ def catch_up(
 
     Args:
         frames_from: the frames from a stamp on, oldest first; more may come meanwhile.
-        confirm: takes tracks from their expected poses onto a frame; gives those that it shows.
+        confirm: takes tracks from their expected poses onto a frame; gives those that it shows
+            with a share of their usual score.
         others: seen instances that tell how the camera moved.
         hold_s: see ``Track.hold``.
 
@@ -44,7 +46,8 @@ def catch_up(
         frame = frames[-1] if leap else frames[min(max(1, stride), len(frames)) - 1]
         common = _common(track, frame, others())
         expected = track.predicted(frame.stamp_ns) if common is None else common @ before
-        if confirm(frame, [(track, replace(track.pose, cam_from_obj=expected))]):
+        share = LEAP_SHARE if leap or stride > 1 else USUAL_SHARE
+        if confirm(frame, [(track, replace(track.pose, cam_from_obj=expected))], share):
             next_ns, shown = frame.stamp_ns + 1, True
             stride = min(2 * stride, MAX_STRIDE) if _calm(track, before) else min(stride, 1)
         elif leap or stride > 1:

@@ -97,9 +97,9 @@ class Track:
             return False
         return bool(np.linalg.eigvalsh(covariance[3:, 3:])[-1] > LOOSE_TURN**2)
 
-    def accepts(self, pose: PoseEstimate | None) -> bool:
-        """Whether a pose is there and not suspiciously poor for this instance."""
-        return pose is not None and pose.score >= USUAL_SHARE * self._usual_score
+    def accepts(self, pose: PoseEstimate | None, share: float = USUAL_SHARE) -> bool:
+        """Whether a pose is there and has that share of the score usual for this instance."""
+        return pose is not None and pose.score >= share * self._usual_score
 
     def unseen_s(self, stamp_ns: int) -> float:
         """Seconds from the newest frame that confirmed it to a stamp; 0 for an earlier one."""

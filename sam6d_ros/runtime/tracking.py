@@ -17,7 +17,7 @@ from sam6d_ros.runtime.track_association import assign, distance, nearest_equiva
 from sam6d_ros.runtime.track_catchup import catch_up
 from sam6d_ros.runtime.track_motion import common_motion, held_place
 from sam6d_ros.runtime.track_set import TrackingCounts, TrackSet
-from sam6d_ros.runtime.track_state import Track
+from sam6d_ros.runtime.track_state import USUAL_SHARE, Track
 from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates
 
 __all__ = ["TrackFunction", "TrackedObjects", "TrackingCounts"]
@@ -146,11 +146,14 @@ class TrackedObjects:
             track.forget(now_ns - round(1e9 * (self._config.buffer_s + HISTORY_SLACK_S)))
 
     def _confirm(
-        self, frame: Frame, predicted: Sequence[tuple[Track, PoseEstimate]]
+        self,
+        frame: Frame,
+        predicted: Sequence[tuple[Track, PoseEstimate]],
+        share: float = USUAL_SHARE,
     ) -> list[Track]:
-        """Follow some tracks onto the frame; those that it shows."""
+        """Follow some tracks onto the frame; those that it shows with a share of their score."""
         found = self._found(frame, {track.key: pose for track, pose in predicted})
-        seen = [track for track, _ in predicted if track.accepts(found.get(track.key))]
+        seen = [track for track, _ in predicted if track.accepts(found.get(track.key), share)]
         for track in seen:
             track.confirm(found[track.key], frame.stamp_ns)
         return seen

@@ -17,7 +17,7 @@ from sam6d_ros.stages.geometric.track_color_kernel import color_terms, place_spo
 
 MIN_POINTS = 12.0  # weight of the matches below which a step proves nothing
 RIM_SIGMA = 1.0  # pixels: how well a depth image shows where a surface ends
-RIM_REACH = 7.0  # pixels to each side of the border that are searched
+RIM_REACH = 7.0  # pixels to each side of the border that are searched in the end
 NOWHERE = 1e6  # pixels
 RIM_INNER = 3  # pixels of the surface that must be seen
 
@@ -70,7 +70,7 @@ def align(  # type: ignore[no-untyped-def]
             return information, 0.0
         _rim_terms(
             depth, depth_camera, rim, outward, rim_offset, centre, rotation, translation,
-            gates[-1], rim_weight, information, vector,
+            gates[-1], RIM_REACH * gate / gates[-1], rim_weight, information, vector,
         )  # fmt: skip
         place_spots(nearest, farthest, lab_camera, spots, rotation, translation, gate, at, matched)
         color_terms(
@@ -153,7 +153,8 @@ def _same_side(normals, camera, x, y, z, mx, my, mz):  # type: ignore[no-untyped
 
 @njit(cache=True, fastmath=True)
 def _rim_terms(  # type: ignore[no-untyped-def]
-    depth, camera, rim, outward, offset, centre, rot, trans, tolerance, weight, information, vector
+    depth, camera, rim, outward, offset, centre, rot, trans, tolerance, reach, weight, information,
+    vector
 ):  # fmt: skip
     """Draw the silhouette's border to where the scene falls off behind it."""
     fx, fy, cx, cy = camera
@@ -169,9 +170,11 @@ def _rim_terms(  # type: ignore[no-untyped-def]
         if z <= 0:
             continue
         du, dv = outward[i, 0], outward[i, 1]
-        low, high = _end_of_surface(depth, fx * x / z + cx, fy * y / z + cy, du, dv, z, tolerance)
+        low, high = _end_of_surface(
+            depth, fx * x / z + cx, fy * y / z + cy, du, dv, z, tolerance, reach
+        )
         e = low - offset if offset < low else min(high - offset, 0.0)
-        if e == 0.0 or abs(e) >= RIM_REACH:
+        if e == 0.0 or abs(e) >= reach:
             continue
         mx, my = du * fx / z, dv * fy / z
         mz = -(mx * x + my * y) / z
@@ -180,12 +183,12 @@ def _rim_terms(  # type: ignore[no-untyped-def]
         jac[3] = ry * mz - rz * my
         jac[4] = rz * mx - rx * mz
         jac[5] = rx * my - ry * mx
-        w = weight / (RIM_SIGMA * RIM_SIGMA) * (1.0 - (e / RIM_REACH) ** 2) ** 2
+        w = weight / (RIM_SIGMA * RIM_SIGMA) * (1.0 - (e / reach) ** 2) ** 2
         accumulate(jac, e, w, information, vector)
 
 
 @njit(cache=True, fastmath=True)
-def _end_of_surface(depth, u, v, du, dv, z, tolerance):  # type: ignore[no-untyped-def]
+def _end_of_surface(depth, u, v, du, dv, z, tolerance, reach):  # type: ignore[no-untyped-def]
     """Pixels from (u, v) along (du, dv) between which a surface at depth z ends, or NOWHERE.
 
     It ends between its last pixel and the first one of what lies behind; sensors often see
@@ -195,8 +198,8 @@ def _end_of_surface(depth, u, v, du, dv, z, tolerance):  # type: ignore[no-untyp
     height, width = depth.shape
     last = NOWHERE
     inner = 0
-    r = -RIM_REACH
-    while r <= 2 * RIM_REACH:
+    r = -math.floor(reach)
+    while r <= 2 * reach:
         x, y = math.floor(u + r * du + 0.5), math.floor(v + r * dv + 0.5)
         if x < 0 or y < 0 or x >= width or y >= height:
             break
