@@ -18,6 +18,8 @@ from sam6d_ros.stages.geometric.track_color_kernel import color_terms, place_spo
 MIN_POINTS = 12.0  # weight of the matches below which a step proves nothing
 RIM_SIGMA = 1.0  # pixels: how well a depth image shows where a surface ends
 RIM_REACH = 7.0  # pixels to each side of the border that are searched in the end
+COLOR_FROM = 0.7  # of the first gate: from farther off, colours draw to the next stripe
+TURN_STIFFNESS = 25.0  # of the tie to the predicted turn, until colours have their say
 NOWHERE = 1e6  # pixels
 RIM_INNER = 3  # pixels of the surface that must be seen
 
@@ -72,15 +74,22 @@ def align(  # type: ignore[no-untyped-def]
             depth, depth_camera, rim, outward, rim_offset, centre, rotation, translation,
             gates[-1], RIM_REACH * gate / gates[-1], rim_weight, information, vector,
         )  # fmt: skip
-        place_spots(nearest, farthest, lab_camera, spots, rotation, translation, gate, at, matched)
-        color_terms(
-            lab, lab_camera, at, matched, colors, centre, rotation, translation, color_weight,
-            seen, information, vector,
-        )  # fmt: skip
+        stiffness = 1.0
+        if gate < COLOR_FROM * gates[0]:
+            place_spots(
+                nearest, farthest, lab_camera, spots, rotation, translation, gate, at, matched
+            )
+            color_terms(
+                lab, lab_camera, at, matched, colors, centre, rotation, translation,
+                color_weight, seen, information, vector,
+            )  # fmt: skip
+        elif len(spots) > 0:
+            stiffness = TURN_STIFFNESS
         damped = information.copy()
         for p in range(6):
-            damped[p, p] += prior[p]
-            vector[p] -= prior[p] * total[p]
+            tie = prior[p] * (stiffness if p >= 3 else 1.0)
+            damped[p, p] += tie
+            vector[p] -= tie * total[p]
         if not solve_spd6(damped, vector, step):
             information[:] = 0.0
             return information, 0.0
