@@ -9,6 +9,9 @@ from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import TrackingConfig
 from sam6d_ros.geometry import se3
@@ -29,7 +32,8 @@ _LOG = logging.getLogger(__name__)
 SAME_PLACE = 0.5  # in diameters: an estimate so near to a followed instance means that one
 UNSEEN_SPEED = 0.1  # m/s by which the place of an instance that is not seen widens
 AGREES = 0.02  # in diameters: a full estimate so near to the track corrects nothing
-BETTER_BY = 0.02  # in score, for a full estimate to replace the track
+BETTER_BY = 0.03  # in score, for a full estimate to replace the track
+JUDGES = 4  # frames since the estimate that decide: one alone may not show the difference
 # Frames that newcomers are followed through, when they come and with each step: the present must
 # not wait for the past.
 AT_ONCE, PER_STEP = 12, 4
@@ -225,16 +229,31 @@ class TrackedObjects:
             return
         if distance(track.model, alike, then) < AGREES:
             return
-        assert self._latest is not None  # correct() has seen to it
-        rival_key = self._new_key(track.name)
-        rival = replace(
-            track.pose, cam_from_obj=track.pose.cam_from_obj @ se3.inverse(then) @ alike
-        )
-        best = self._found(self._latest, {track.key: track.pose, rival_key: rival})
-        own_score = best[track.key].score if track.key in best else 0.0
-        if rival_key in best and best[rival_key].score > own_score + BETTER_BY:
-            track.replace_pose(best[rival_key], rival_key)
+        change = se3.inverse(then) @ alike  # in the object's own frame: the camera moved since
+        kept = self._frames_from(stamp_ns)[::-1]
+        judges = kept[:: max(1, len(kept) // JUDGES)]  # the newest one first
+        duels = [self._duel(track, change, frame) for frame in judges]
+        gain = sum(rival.score - own.score for own, rival in duels) / len(duels)
+        newest = duels[0][1]
+        if gain > BETTER_BY and newest.score > 0:
+            track.replace_pose(replace(newest, instance_id=track.name), newest.instance_id)
             self._tracks.correct(track)
+
+    def _duel(
+        self, track: Track, change: NDArray[np.float64], frame: Frame
+    ) -> tuple[PoseEstimate, PoseEstimate]:
+        """Track and rival, each fitted to a frame; under new keys, of score 0 when not confirmed.
+
+        Neither may use what the track has learnt: it would speak for itself.
+        """
+        own = replace(track.pose, cam_from_obj=track.at(frame.stamp_ns), score=0.0)
+        rival = replace(own, cam_from_obj=own.cam_from_obj @ change)
+        guesses = {self._new_key(track.name): own, self._new_key(track.name): rival}
+        found = self._found(frame, guesses)
+        first, second = (
+            replace(found.get(key, guess), instance_id=key) for key, guess in guesses.items()
+        )
+        return first, second
 
     def _newcomer(
         self, model: ObjectModel, pose: PoseEstimate, stamp_ns: int, name: str = "", tries: int = 2
