@@ -7,12 +7,15 @@ from collections.abc import Container
 from vision_msgs.msg import Detection3DArray
 
 from sam6d_ros.apps.ros import conversions
+from sam6d_ros.apps.ros.status import NodeStatus
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.types import PoseEstimate
 
 
-def known_poses(message: Detection3DArray, names: Container[str]) -> tuple[list[PoseEstimate], str]:
-    """The poses of detections of the named objects, and what is wrong with the others.
+def known_poses(
+    message: Detection3DArray, names: Container[str], status: NodeStatus
+) -> tuple[list[PoseEstimate], str]:
+    """The poses of detections of the named objects, and what is wrong with the others, warned of.
 
     Raises:
         InvalidInput: a detection has no result, or a pose is none.
@@ -24,10 +27,11 @@ def known_poses(message: Detection3DArray, names: Container[str]) -> tuple[list[
             )
     items = conversions.with_ids(conversions.poses_from_detection_3d_array(message).items)
     unknown = sorted({pose.class_id for pose in items if pose.class_id not in names})
+    if not unknown:
+        return list(items), ""
     problem = (
         f"detections of {unknown}, which are no objects here. Remap ~/follow_objects to the "
         "segmentation node's ~/objects, or give this node the same objects_file"
-        if unknown
-        else ""
     )
+    status.log("warning", problem, key="unknown class")
     return [pose for pose in items if pose.class_id in names], problem

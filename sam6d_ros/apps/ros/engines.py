@@ -47,7 +47,6 @@ STAGE_PARAMETERS = (
         limits=(1, 100),
     ),
 )
-PARAMETERS = (*OBJECT_PARAMETERS, *STAGE_PARAMETERS)
 
 
 def config_of(node: Node) -> PipelineConfig:

@@ -11,15 +11,14 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import MarkerArray
 
-from sam6d_ros.apps.ros import base_frame, engines, grasp_planning, spin, vision_node
-from sam6d_ros.apps.ros.base_frame import BaseFrame
+from sam6d_ros.apps.ros import detections_node, engines, grasp_planning, spin
 from sam6d_ros.apps.ros.conversions import grasps as grasp_conversions
 from sam6d_ros.apps.ros.conversions.grasps import PlacedGrasp
 from sam6d_ros.apps.ros.detections import known_poses
+from sam6d_ros.apps.ros.detections_node import DetectionsNode
 from sam6d_ros.apps.ros.object_topics import ClassPoses
 from sam6d_ros.apps.ros.parameters import Parameter
-from sam6d_ros.apps.ros.vision_node import RESULTS, VisionNode
-from sam6d_ros.config import PipelineConfig
+from sam6d_ros.apps.ros.vision_node import RESULTS
 from sam6d_ros.errors import InvalidConfig
 from sam6d_ros.grasps.types import GraspSet
 from sam6d_ros.msg import GraspArray
@@ -32,9 +31,7 @@ ANY_ANGLE = 3.1416  # half a turn: every approach is allowed
 DIRECTIONS = {f"{sign}{axis}": index for index, axis in enumerate("xyz") for sign in "+-"}
 
 PARAMETERS = (
-    *(row for row in vision_node.PARAMETERS if row not in engines.STAGE_PARAMETERS),
-    *base_frame.PARAMETERS,
-    *grasp_planning.PARAMETERS,
+    *detections_node.PARAMETERS,
     Parameter("max_grasps", 10, "most grasps per object", read_only=False, limits=(1, 1000)),
     Parameter(
         "approach_direction",
@@ -54,42 +51,23 @@ PARAMETERS = (
 )
 
 
-class GraspNode(VisionNode[Detection3DArray]):
+class GraspNode(DetectionsNode):
     """Knows the grasps of every object and places them at the detections."""
-
-    follows_objects = True
 
     def __init__(
         self,
         build_engine: engines.EngineBuilder = engines.build,
         cli_args: Sequence[str] | None = None,
     ) -> None:
-        super().__init__("grasp_node", "objects", PARAMETERS, build_engine, cli_args)
+        super().__init__("grasp_node", PARAMETERS, build_engine, cli_args)
         create = self.create_lifecycle_publisher
         self._grasps = create(GraspArray, "~/grasps", RESULTS)
         self._poses = create(PoseArray, "~/grasp_poses", RESULTS)
         self._base_grasps = create(GraspArray, "~/base/grasps", RESULTS)
         self._base_poses = create(PoseArray, "~/base/grasp_poses", RESULTS)
         self._markers = create(MarkerArray, "~/markers", RESULTS)
-        self._base = BaseFrame(self, self.status)
         self._planned: Mapping[str, GraspSet] = {}
         self._in_object = ClassPoses(self, "~/grasps")
-
-    def pipeline_config(self) -> PipelineConfig:
-        """There are no stages to set."""
-        return PipelineConfig()
-
-    def open_inputs(self) -> None:
-        """Listen to detections and to TF."""
-        self._base.open()
-        self._detections = self.create_subscription(
-            Detection3DArray, "~/detections", self._on_detections, RESULTS
-        )
-
-    def close_inputs(self) -> None:
-        """Listen no more."""
-        self.destroy_subscription(self._detections)
-        self._base.close()
 
     def objects_changed(self) -> None:
         """Plan the grasps of every object; those of unchanged ones come from the cache."""
@@ -104,9 +82,7 @@ class GraspNode(VisionNode[Detection3DArray]):
 
     def process(self, item: Detection3DArray, trace: Trace) -> str:
         """Place the grasps at the detections of one image and publish them with its stamp."""
-        poses, unknown = known_poses(item, self._planned)
-        if unknown:
-            self.status.log("warning", unknown, key="unknown class")
+        poses, unknown = known_poses(item, self._planned, self.status)
         base_from_cam = self._base.from_camera(item.header)
         wanted = self._filter(base_from_cam)
         with trace.timed("place"):
@@ -117,10 +93,6 @@ class GraspNode(VisionNode[Detection3DArray]):
         if placed:
             return ""
         return self._why_none(poses, base_from_cam) or unknown or "no object was detected"
-
-    def _on_detections(self, message: Detection3DArray) -> None:
-        self.status.stats.receive()
-        self.submit(message)
 
     def _publish(
         self, placed: list[PlacedGrasp], header: Header, base_from_cam: Array | None

@@ -8,79 +8,53 @@ from pathlib import Path
 from rclpy.node import Node
 
 from sam6d_ros.apps.ros import engines
-from sam6d_ros.apps.ros.parameters import Parameter
+from sam6d_ros.apps.ros.parameters import Parameter, group, values_of
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.grasps.grasp_file import read_grasp_file, stated_grasps
 from sam6d_ros.grasps.gripper import Gripper, SamplingConfig
 from sam6d_ros.grasps.plan import sample_grasps
 from sam6d_ros.grasps.types import GraspSet
 
-GRIPPER, SAMPLING = "gripper.", "sampling."
 LENGTH_LIMITS = (0.0005, 1.0)
-# field of Gripper → description; all are lengths in metres
-GRIPPER_LENGTHS = {
-    "max_width": "largest opening between the pads, metres",
-    "clearance": "free space between each pad and the object on the way in, metres",
-    "finger_length": "from the palm to the contact, metres",
-    "finger_tip": "how far the fingers reach beyond the contact, metres",
-    "finger_width": "of a finger and its pad, across closing and approach, metres",
-    "finger_thickness": "of a finger along the closing direction, metres",
-    "palm_width": "of the body behind the fingers, across closing and approach, metres",
-    "palm_height": "of that body along the approach, metres",
+GRIPPER = {
+    "max_width": ("largest opening between the pads, metres", LENGTH_LIMITS),
+    "clearance": (
+        "free space between each pad and the object on the way in, metres",
+        LENGTH_LIMITS,
+    ),
+    "finger_length": ("from the palm to the contact, metres", LENGTH_LIMITS),
+    "finger_tip": ("how far the fingers reach beyond the contact, metres", LENGTH_LIMITS),
+    "finger_width": (
+        "of a finger and its pad, across closing and approach, metres",
+        LENGTH_LIMITS,
+    ),
+    "finger_thickness": ("of a finger along the closing direction, metres", LENGTH_LIMITS),
+    "palm_width": (
+        "of the body behind the fingers, across closing and approach, metres",
+        LENGTH_LIMITS,
+    ),
+    "palm_height": ("of that body along the approach, metres", LENGTH_LIMITS),
+    "friction": ("coefficient between pad and object", (0.01, 5.0)),
 }
-
+SAMPLING = {
+    "samples": ("points on the surface at which a grasp is tried", (1, 100_000)),
+    "directions": ("approach directions tried around each closing axis", (1, 360)),
+    "count": ("most sampled grasps kept per object", (1, 1000)),
+    "pregrasp": (
+        "how far back along the approach the gripper starts, metres; that way must be free",
+        LENGTH_LIMITS,
+    ),
+    "seed": ("of the random numbers; the same seed gives the same grasps", (0, 2**31 - 1)),
+}
 PARAMETERS = (
     Parameter(
         "grasp_file",
         "",
         "YAML file of stated grasps (docs/grasps.md); other objects get sampled ones",
     ),
-    *(
-        Parameter(GRIPPER + name, getattr(Gripper, name), text, limits=LENGTH_LIMITS)
-        for name, text in GRIPPER_LENGTHS.items()
-    ),
-    Parameter(
-        GRIPPER + "friction",
-        Gripper.friction,
-        "coefficient between pad and object",
-        limits=(0.01, 5.0),
-    ),
-    Parameter(
-        SAMPLING + "samples",
-        SamplingConfig.samples,
-        "points on the surface at which a grasp is tried",
-        limits=(1, 100_000),
-    ),
-    Parameter(
-        SAMPLING + "directions",
-        SamplingConfig.directions,
-        "approach directions tried around each closing axis",
-        limits=(1, 360),
-    ),
-    Parameter(
-        SAMPLING + "count",
-        SamplingConfig.count,
-        "most sampled grasps kept per object",
-        limits=(1, 1000),
-    ),
-    Parameter(
-        SAMPLING + "pregrasp",
-        SamplingConfig.pregrasp,
-        "how far back along the approach the gripper starts, metres; that way must be free",
-        limits=LENGTH_LIMITS,
-    ),
-    Parameter(
-        SAMPLING + "seed",
-        SamplingConfig.seed,
-        "of the random numbers; the same seed gives the same grasps",
-        limits=(0, 2**31 - 1),
-    ),
+    *group("gripper", Gripper, GRIPPER),
+    *group("sampling", SamplingConfig, SAMPLING),
 )
-
-
-def _values(node: Node, prefix: str) -> dict[str, float]:
-    names = [row.name for row in PARAMETERS if row.name.startswith(prefix)]
-    return {name.removeprefix(prefix): node.get_parameter(name).value for name in names}
 
 
 def plan(node: Node, models: Mapping[str, ObjectModel]) -> dict[str, GraspSet]:
@@ -90,8 +64,8 @@ def plan(node: Node, models: Mapping[str, ObjectModel]) -> dict[str, GraspSet]:
         InvalidGrasps: the grasp file is unusable.
         InvalidConfig: the gripper cannot be.
     """
-    gripper = Gripper(**_values(node, GRIPPER))
-    sampling = SamplingConfig(**_values(node, SAMPLING))
+    gripper = Gripper(**values_of(node, "gripper"))
+    sampling = SamplingConfig(**values_of(node, "sampling"))
     path = node.get_parameter("grasp_file").value
     file = read_grasp_file(Path(path).expanduser(), gripper.max_width) if path else {}
     for name in set(file) - set(models):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -67,6 +68,22 @@ class Parameter:
         return ""
 
 
+def group(
+    name: str, config: type, fields: Mapping[str, tuple[str, tuple[float, float]]]
+) -> tuple[Parameter, ...]:
+    """Rows ``<name>.<field>`` with the defaults of a class; see ``values_of``.
+
+    Args:
+        name: of the group.
+        config: a dataclass.
+        fields: name of each → description, and lowest and highest value.
+    """
+    return tuple(
+        Parameter(f"{name}.{field}", getattr(config, field), text, limits=limits)
+        for field, (text, limits) in fields.items()
+    )
+
+
 # What carries out changes that nothing speaks against; gives the reason why it cannot, or nothing.
 Apply = Callable[[Sequence[RosParameter]], str]
 
@@ -89,6 +106,12 @@ def declare(node: Node, table: Sequence[Parameter], apply: Apply | None = None) 
         return SetParametersResult(successful=not reason, reason=reason)
 
     node.add_on_set_parameters_callback(check)
+
+
+def values_of(node: Node, name: str) -> dict[str, Any]:
+    """The values of the rows of a ``group``, by the names of the fields."""
+    found = node.get_parameters_by_prefix(name)
+    return {field: parameter.value for field, parameter in found.items()}
 
 
 def _declare_one(node: Node, row: Parameter) -> None:

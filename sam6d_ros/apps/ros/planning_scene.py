@@ -13,14 +13,12 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 
 from sam6d_ros.apps.ros import conversions, engines, grasp_planning
-from sam6d_ros.apps.ros.base_frame import BaseFrame
 from sam6d_ros.apps.ros.conversions.rigid import pose_message
 from sam6d_ros.apps.ros.conversions.scene import collision_mesh, grasp_subframes
 from sam6d_ros.apps.ros.detections import known_poses
+from sam6d_ros.apps.ros.detections_node import DetectionsNode
 from sam6d_ros.apps.ros.planning_scene_node import PARAMETERS
 from sam6d_ros.apps.ros.scene_objects import Change, SceneChange, SceneObjects
-from sam6d_ros.apps.ros.vision_node import RESULTS, VisionNode
-from sam6d_ros.config import PipelineConfig
 from sam6d_ros.grasps.types import GraspSet
 from sam6d_ros.pipeline import Trace
 
@@ -32,43 +30,27 @@ OPERATIONS = {
 NO_TRANSFORM = "the place of the camera in base_frame is not known"
 
 
-class PlanningSceneNode(VisionNode[Detection3DArray]):
-    """Keeps MoveIt's scene up with the detections."""
+class PlanningSceneNode(DetectionsNode):
+    """Keeps MoveIt's scene up with the detections.
 
-    follows_objects = True
+    Deactivated it leaves the scene as it is, so that an arm can grasp from it.
+    """
 
     def __init__(
         self,
         build_engine: engines.EngineBuilder = engines.build,
         cli_args: Sequence[str] | None = None,
     ) -> None:
-        super().__init__("planning_scene_node", "objects", PARAMETERS, build_engine, cli_args)
+        super().__init__("planning_scene_node", PARAMETERS, build_engine, cli_args)
         # Not a lifecycle publisher: on cleanup it removes the objects. Each message counts, and
         # one image makes one per object.
         self._changes = self.create_publisher(
             CollisionObject, "collision_object", QoSProfile(depth=100)
         )
         self._listeners = 0
-        self._base = BaseFrame(self, self.status)
         self._scene = SceneObjects(self.get_parameter("forget_s").value)
         self._header = Header()
         self.released()
-
-    def pipeline_config(self) -> PipelineConfig:
-        """There are no stages to set."""
-        return PipelineConfig()
-
-    def open_inputs(self) -> None:
-        """Listen to detections and to TF."""
-        self._base.open()
-        self._detections = self.create_subscription(
-            Detection3DArray, "~/detections", self._on_detections, RESULTS
-        )
-
-    def close_inputs(self) -> None:
-        """Listen no more; the scene stays as it is, so that an arm can grasp from it."""
-        self.destroy_subscription(self._detections)
-        self._base.close()
 
     def objects_changed(self) -> None:
         """Make mesh and subframes of every object; objects in the scene are added anew."""
@@ -90,9 +72,7 @@ class PlanningSceneNode(VisionNode[Detection3DArray]):
 
     def process(self, item: Detection3DArray, trace: Trace) -> str:
         """Tell MoveIt what one image changes."""
-        poses, unknown = known_poses(item, self._meshes)
-        if unknown:
-            self.status.log("warning", unknown, key="unknown class")
+        poses, unknown = known_poses(item, self._meshes, self.status)
         base_from_cam = self._base.from_camera(item.header)
         if self._base.name and base_from_cam is None:
             return NO_TRANSFORM
@@ -104,10 +84,6 @@ class PlanningSceneNode(VisionNode[Detection3DArray]):
         self._send(self._scene.update(stamp_ns, poses, frame_from_cam))
         self.published(item.header)
         return "" if poses else unknown or "no object was detected"
-
-    def _on_detections(self, message: Detection3DArray) -> None:
-        self.status.stats.receive()
-        self.submit(message)
 
     def _welcome(self) -> None:
         """A listener that came later has missed what was added: add it again."""

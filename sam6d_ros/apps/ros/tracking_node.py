@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 
 from vision_msgs.msg import Detection3DArray
 
@@ -11,7 +10,7 @@ from sam6d_ros.apps.ros import camera_input, conversions, engines, pose_outputs,
 from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
 from sam6d_ros.apps.ros.detections import known_poses
 from sam6d_ros.apps.ros.object_topics import DatabaseInfo
-from sam6d_ros.apps.ros.parameters import Parameter
+from sam6d_ros.apps.ros.parameters import Parameter, group, values_of
 from sam6d_ros.apps.ros.pose_outputs import PoseOutputs
 from sam6d_ros.apps.ros.vision_node import RESULTS, VisionNode
 from sam6d_ros.config import PipelineConfig, TrackingConfig
@@ -20,54 +19,27 @@ from sam6d_ros.pipeline import Trace
 from sam6d_ros.runtime.tracking import TrackedObjects
 from sam6d_ros.types import PoseEstimates
 
-# One row for each field of TrackingConfig, behind this prefix.
-PREFIX = "tracking."
-TRACKING_PARAMETERS = (
-    Parameter(
-        "tracking.min_score",
-        TrackingConfig.min_score,
-        "a frame confirms an instance whose pose there scores at least this",
-        limits=(0.0, 1.0),
-    ),
-    Parameter(
-        "tracking.hold_s",
-        TrackingConfig.hold_s,
-        "how long an instance is held that no frame confirms (hidden), seconds",
-        limits=(0.0, 3600.0),
-    ),
-    Parameter(
-        "tracking.remember_s",
-        TrackingConfig.remember_s,
+TRACKING = {
+    "min_score": ("a frame confirms an instance whose pose there scores at least this", (0, 1)),
+    "hold_s": ("how long an instance is held that no frame confirms (hidden), seconds", (0, 3600)),
+    "remember_s": (
         "how long after its loss an instance gets its id back when found again, seconds",
-        limits=(0.0, 3600.0),
+        (0, 3600),
     ),
-    Parameter(
-        "tracking.remember_radius",
-        TrackingConfig.remember_radius,
+    "remember_radius": (
         "how near to its last place it must then be, in diameters of the object",
-        limits=(0.0, 100.0),
+        (0, 100),
     ),
-    Parameter(
-        "tracking.max_missed",
-        TrackingConfig.max_missed,
+    "max_missed": (
         "estimates in a row without an instance in plain view until it is lost; 0 keeps it",
-        limits=(0, 1000),
+        (0, 1000),
     ),
-    Parameter(
-        "tracking.buffer_s",
-        TrackingConfig.buffer_s,
-        "how old an estimate may be to be followed to the newest frame, seconds",
-        limits=(0.0, 60.0),
-    ),
-    Parameter(
-        "tracking.buffer_hz",
-        TrackingConfig.buffer_hz,
-        "frames per second that are kept for that",
-        limits=(0.1, 60.0),
-    ),
-)
+    "buffer_s": ("how old an estimate may be to be followed to the newest frame, seconds", (0, 60)),
+    "buffer_hz": ("frames per second that are kept for that", (0.1, 60)),
+}
+TRACKING_PARAMETERS = group("tracking", TrackingConfig, TRACKING)
 PARAMETERS = (
-    *(row for row in vision_node.PARAMETERS if row not in engines.STAGE_PARAMETERS),
+    *vision_node.WITHOUT_STAGES,
     *camera_input.PARAMETERS,
     *pose_outputs.PARAMETERS,
     *TRACKING_PARAMETERS,
@@ -118,17 +90,13 @@ class TrackingNode(VisionNode[CameraMessages]):
         location = self.get_parameter("objects_file").value
         self._database.update(self.objects, engines.backend_of(self.engine), location)
         if self._tracked is None:
-            config = self._tracking_config()
+            config = TrackingConfig(**values_of(self, "tracking"))
             self._tracked = TrackedObjects(self.engine.track, lambda: self.objects, config)
 
     def released(self) -> None:
         """Forget all of it."""
         self._tracked = None
         self._outputs.update({})
-
-    def _tracking_config(self) -> TrackingConfig:
-        names = (field.name for field in fields(TrackingConfig))
-        return TrackingConfig(**{name: self.get_parameter(PREFIX + name).value for name in names})
 
     def process(self, item: CameraMessages, trace: Trace) -> str:
         """Follow all instances into one frame and publish them with the colour image's header."""
@@ -169,9 +137,7 @@ class TrackingNode(VisionNode[CameraMessages]):
                 f"estimates are in frame {frame_id!r} but the images in {self._frame_id!r}: remap "
                 "~/estimates to a pose node of the same camera"
             )
-        items, unknown = known_poses(message, self.objects)
-        if unknown:
-            self.status.log("warning", unknown, key="unknown class")
+        items, _ = known_poses(message, self.objects, self.status)
         return PoseEstimates(tuple(items), conversions.stamp_ns_of(message.header), frame_id)
 
 

@@ -26,7 +26,7 @@ from sam6d_ros.pipeline import Trace
 from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.memory import free_memory
 
-__all__ = ["LATCHED", "PARAMETERS", "RESULTS", "NotConfigured", "VisionNode"]
+__all__ = ["LATCHED", "PARAMETERS", "RESULTS", "WITHOUT_STAGES", "NotConfigured", "VisionNode"]
 
 Item = TypeVar("Item")
 
@@ -34,7 +34,8 @@ DIAGNOSTICS_PERIOD_S = 1.0
 # Results are small and wanted; the queue covers a reader that is briefly busy.
 RESULTS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 
-PARAMETERS = (AUTOSTART, *engines.PARAMETERS)
+WITHOUT_STAGES = (AUTOSTART, *engines.OBJECT_PARAMETERS)
+PARAMETERS = (*WITHOUT_STAGES, *engines.STAGE_PARAMETERS)
 
 
 class NotConfigured(Sam6dError):

@@ -1,0 +1,55 @@
+"""What the nodes on 3D detections have in common: they know objects, grasps and the robot's TF."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vision_msgs.msg import Detection3DArray
+
+from sam6d_ros.apps.ros import base_frame, engines, grasp_planning, vision_node
+from sam6d_ros.apps.ros.base_frame import BaseFrame
+from sam6d_ros.apps.ros.parameters import Parameter
+from sam6d_ros.apps.ros.vision_node import RESULTS, VisionNode
+from sam6d_ros.config import PipelineConfig
+
+PARAMETERS = (
+    *vision_node.WITHOUT_STAGES,
+    *base_frame.PARAMETERS,
+    *grasp_planning.PARAMETERS,
+)
+
+
+class DetectionsNode(VisionNode[Detection3DArray]):
+    """Works on ``~/detections`` of a pose or a tracking node, with objects but without stages."""
+
+    follows_objects = True
+
+    def __init__(
+        self,
+        name: str,
+        parameters: Sequence[Parameter],
+        build_engine: engines.EngineBuilder,
+        cli_args: Sequence[str] | None,
+    ) -> None:
+        super().__init__(name, "objects", parameters, build_engine, cli_args)
+        self._base = BaseFrame(self, self.status)
+
+    def pipeline_config(self) -> PipelineConfig:
+        """There are no stages to set."""
+        return PipelineConfig()
+
+    def open_inputs(self) -> None:
+        """Listen to detections and to TF."""
+        self._base.open()
+        self._detections = self.create_subscription(
+            Detection3DArray, "~/detections", self._on_detections, RESULTS
+        )
+
+    def close_inputs(self) -> None:
+        """Listen no more."""
+        self.destroy_subscription(self._detections)
+        self._base.close()
+
+    def _on_detections(self, message: Detection3DArray) -> None:
+        self.status.stats.receive()
+        self.submit(message)
