@@ -32,7 +32,7 @@ _LOG = logging.getLogger(__name__)
 SAME_PLACE = 0.5  # in diameters: an estimate so near to a followed instance means that one
 UNSEEN_SPEED = 0.1  # m/s by which the place of an instance that is not seen widens
 AGREES = 0.02  # in diameters: a full estimate so near to the track corrects nothing
-BETTER_BY = 0.03  # in score, for a full estimate to replace the track
+BETTER_BY = 0.05  # in score, for a full estimate to replace the track: it may be wrong itself
 JUDGES = 4  # frames since the estimate that decide: one alone may not show the difference
 # Frames that newcomers are followed through, when they come and with each step: the present must
 # not wait for the past.
