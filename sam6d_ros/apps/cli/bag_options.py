@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import argparse
 import math
+from pathlib import Path
 
 STORAGES = ("mcap", "sqlite3")
+
+
+def add_bag_option(parser: argparse._ActionsContainer) -> None:
+    """The bag to read."""
+    parser.add_argument(
+        "--bag", type=Path, required=True, metavar="BAG", help="folder of the bag, or .mcap, .db3"
+    )
 
 
 def add_storage_option(parser: argparse._ActionsContainer) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from sam6d_ros.apps.cli.output import json_text, pose_as_json
@@ -72,12 +71,7 @@ class BagSummary:
         self._rows.writerow(COLUMNS)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Write the JSON, whatever happened: what is done is worth keeping."""
         self._file.close()
         values = {"convention": CONVENTION, "bag": str(self._bag), "frames": self._entries}

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from sam6d_ros import frames, visualize
 from sam6d_ros.apps.cli import explain, output
-from sam6d_ros.apps.cli.objects import add_unit_option, load_models
+from sam6d_ros.apps.cli.objects import add_object_options, load_models
 from sam6d_ros.apps.cli.options import (
     CONSOLE,
     add_backend_options,
@@ -49,17 +49,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     """Register the subcommand."""
     parser = add_command(commands, "estimate", "find objects in one frame", DESCRIPTION)
     add_frame_options(parser.add_argument_group("frame"))
-    group = parser.add_argument_group("objects (at least one)")
-    group.add_argument(
-        "--cad",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="PLY, OBJ, STL or GLB; several times for several objects; named by the file",
-    )
-    group.add_argument("--objects", type=Path, metavar="YAML", help="objects file with names")
-    add_unit_option(group)
+    add_object_options(parser)
     add_backend_options(parser)
     group = parser.add_argument_group("result")
     group.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")

@@ -15,6 +15,21 @@ from sam6d_ros.errors import InvalidObjects
 UNITS = ("auto", "mm", "m")
 
 
+def add_object_options(parser: argparse.ArgumentParser) -> None:
+    """What to look for: CAD files, an objects file, or both; see ``load_models``."""
+    group = parser.add_argument_group("objects (at least one)")
+    group.add_argument(
+        "--cad",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="PLY, OBJ, STL or GLB; several times for several objects; named by the file",
+    )
+    group.add_argument("--objects", type=Path, metavar="YAML", help="objects file with names")
+    add_unit_option(group)
+
+
 def add_unit_option(parser: argparse._ActionsContainer) -> None:
     """The unit of the CAD files."""
     parser.add_argument(

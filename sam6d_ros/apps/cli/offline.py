@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sam6d_ros.apps.cli.bag_options import (
+    add_bag_option,
     add_storage_option,
     non_negative,
     positive_int,
@@ -17,7 +18,7 @@ from sam6d_ros.apps.cli.bag_options import (
 )
 from sam6d_ros.apps.cli.bag_summary import BagSummary
 from sam6d_ros.apps.cli.estimate import NOTHING_FOUND, refuse_doubtful
-from sam6d_ros.apps.cli.objects import add_unit_option, load_models
+from sam6d_ros.apps.cli.objects import add_object_options, load_models
 from sam6d_ros.apps.cli.options import (
     CONSOLE,
     add_backend_options,
@@ -59,9 +60,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     """Register the subcommand."""
     parser = add_command(commands, "offline", "find objects in the frames of a bag", DESCRIPTION)
     group = parser.add_argument_group("input")
-    group.add_argument(
-        "--bag", type=Path, required=True, metavar="BAG", help="folder of the bag, or .mcap, .db3"
-    )
+    add_bag_option(group)
     for name, what in (("rgb", "colour images"), ("depth", "depth images"), ("info", "CameraInfo")):
         group.add_argument(f"--{name}-topic", type=topic_name, metavar="TOPIC", help=what)
     group.add_argument(
@@ -74,12 +73,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     group.add_argument(
         "--every", type=positive_int, default=1, metavar="N", help="use every N-th frame"
     )
-    group = parser.add_argument_group("objects (at least one)")
-    group.add_argument(
-        "--cad", type=Path, action="append", default=[], metavar="FILE", help="PLY, OBJ, STL, GLB"
-    )
-    group.add_argument("--objects", type=Path, metavar="YAML", help="objects file with names")
-    add_unit_option(group)
+    add_object_options(parser)
     add_backend_options(parser)
     group = parser.add_argument_group("result")
     group.add_argument("--out", type=Path, required=True, metavar="BAG", help="folder to make")

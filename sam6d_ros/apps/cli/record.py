@@ -16,8 +16,8 @@ from sam6d_ros.apps.cli.options import (
 from sam6d_ros.errors import InvalidConfig
 
 if TYPE_CHECKING:
-    from sam6d_ros.apps.ros.bags.session import GraphSession
     from sam6d_ros.apps.ros.bags.writer import BagWriter
+    from sam6d_ros.apps.ros.session import GraphSession
 
 NOTHING_RECORDED = 3
 LOOK_AROUND_EVERY_S = 0.2
@@ -86,9 +86,9 @@ def record_topics(args: argparse.Namespace) -> int:
     """Topics into a bag, until told to stop."""
     with ros_modules("record"):
         from sam6d_ros.apps.ros.bags.recorder import Recorder
-        from sam6d_ros.apps.ros.bags.session import GraphSession
         from sam6d_ros.apps.ros.bags.signals import Interruption
         from sam6d_ros.apps.ros.bags.writer import BagWriter
+        from sam6d_ros.apps.ros.session import GraphSession
     with (
         Interruption() as interruption,
         GraphSession("sam6d_record", args.use_sim_time) as session,

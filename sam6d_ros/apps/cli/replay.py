@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from sam6d_ros.apps.cli.bag_options import non_negative, positive, topic_name
+from sam6d_ros.apps.cli.bag_options import add_bag_option, non_negative, positive, topic_name
 from sam6d_ros.apps.cli.options import (
     CONSOLE,
     add_command,
@@ -32,9 +31,7 @@ examples:
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Register the subcommand."""
     parser = add_command(commands, "replay", "play a bag into the ROS graph", DESCRIPTION)
-    parser.add_argument(
-        "--bag", type=Path, required=True, metavar="BAG", help="folder of the bag, or .mcap, .db3"
-    )
+    add_bag_option(parser)
     group = parser.add_argument_group("what to play")
     group.add_argument(
         "--topics", type=topic_name, nargs="+", default=[], metavar="TOPIC", help="only these"
@@ -99,8 +96,8 @@ def run(args: argparse.Namespace) -> int:
     with ros_modules("replay"):
         from sam6d_ros.apps.ros.bags.player import Player, PlayOptions
         from sam6d_ros.apps.ros.bags.reader import BagReader
-        from sam6d_ros.apps.ros.bags.session import GraphSession
         from sam6d_ros.apps.ros.bags.signals import Interruption
+        from sam6d_ros.apps.ros.session import GraphSession
     options = PlayOptions(
         rate=args.rate,
         loop=args.loop,

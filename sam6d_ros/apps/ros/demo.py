@@ -7,16 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 
 from sam6d_ros.apps.ros import demo_report
 from sam6d_ros.apps.ros.camera_input import INPUTS
 from sam6d_ros.apps.ros.children import Children, graph_environment
 from sam6d_ros.apps.ros.listener import Listener
+from sam6d_ros.cad import objects
 from sam6d_ros.cad.bop_models import load_bop_models
 from sam6d_ros.cad.cache import default_cache_dir
 from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.cad.objects import ObjectEntry
 from sam6d_ros.errors import InvalidDataset, Sam6dError
 from sam6d_ros.evaluation.bop import BopDataset, GroundTruth
 from sam6d_ros.evaluation.synthetic import make_scene, write_bop
@@ -113,16 +114,8 @@ def write_objects_file(models: list[ObjectModel], path: Path) -> Path:
     for model in models:
         if model.source is None:
             raise InvalidDataset(f"object {model.name} has no file")
-        symmetries = {
-            "discrete": [motion.ravel().tolist() for motion in model.symmetries.discrete[1:]],
-            "continuous": [
-                {"axis": axis.tolist(), "offset": offset.tolist()}
-                for axis, offset in model.symmetries.axes
-            ],
-        }
-        entry = {"name": model.name, "mesh": str(model.source.resolve()), "unit": "mm"}
-        entries.append({**entry, "symmetries": symmetries})
-    path.write_text(yaml.safe_dump({"objects": entries}, sort_keys=False), encoding="utf-8")
+        entries.append(ObjectEntry(model.name, model.source, "mm", model.symmetries))
+    objects.write_objects_file(path, entries)
     return path
 
 

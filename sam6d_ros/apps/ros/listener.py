@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import SingleThreadedExecutor
 from std_msgs.msg import Bool
 from vision_msgs.msg import Detection3DArray
 
 from sam6d_ros.apps.ros.conversions import poses_from_detection_3d_array
+from sam6d_ros.apps.ros.session import GraphSession
 from sam6d_ros.apps.ros.status import State
 from sam6d_ros.apps.ros.vision_node import LATCHED, RESULTS
 from sam6d_ros.types import PoseEstimates
 
 RESULTS_WANTED = 1
-SPIN_S = 0.1
 
 
-class Listener:
-    """A node of its own context, so that it disturbs nothing else in the process.
+class Listener(GraphSession):
+    """Hears what the nodes say.
 
     Args:
         domain_id: DDS domain of the graph.
@@ -30,20 +27,16 @@ class Listener:
     """
 
     def __init__(self, domain_id: int, ready_topics: Sequence[str]) -> None:
-        self._context = rclpy.Context()
-        rclpy.init(context=self._context, domain_id=domain_id)
-        self._node = rclpy.create_node("listener", context=self._context)
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self._node)
+        super().__init__("listener", domain_id=domain_id)
         self._missing = set(ready_topics)
         self._results: list[PoseEstimates] = []
         self._load_failure = ""
         for topic in ready_topics:
-            self._node.create_subscription(Bool, topic, self._ready_callback(topic), LATCHED)
-        self._node.create_subscription(
+            self.node.create_subscription(Bool, topic, self._ready_callback(topic), LATCHED)
+        self.node.create_subscription(
             Detection3DArray, "/pose_node/detections", self._on_result, RESULTS
         )
-        self._node.create_subscription(
+        self.node.create_subscription(
             DiagnosticArray, "/diagnostics", self._on_diagnostics, RESULTS
         )
 
@@ -72,7 +65,7 @@ class Listener:
             check()
             if time.monotonic() > end:
                 return False
-            self._executor.spin_once(timeout_sec=SPIN_S)
+            self.spin_once()
         return True
 
     def _ready_callback(self, topic: str) -> Callable[[Bool], None]:
@@ -89,16 +82,3 @@ class Listener:
         for status in message.status:
             if status.message.startswith(State.LOAD_FAILED.value):
                 self._load_failure = f"{status.name}: {status.message}"
-
-    def __enter__(self) -> Listener:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._executor.shutdown()
-        self._node.destroy_node()
-        rclpy.shutdown(context=self._context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -40,6 +41,8 @@ def run(factories: Sequence[Callable[[], Node]], args: Sequence[str] | None = No
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     finally:
+        # A terminal and `ros2 launch` may both pass a Ctrl-C on: the second must not break the end.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         for node in nodes:
             node.destroy_node()
         rclpy.try_shutdown()

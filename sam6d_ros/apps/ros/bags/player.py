@@ -12,7 +12,7 @@ from sam6d_ros.apps.ros.bags.endpoints import BagClock, ReadyTopics, make_publis
 from sam6d_ros.apps.ros.bags.qos import is_latched, is_reliable
 from sam6d_ros.apps.ros.bags.reader import BagReader
 from sam6d_ros.apps.ros.bags.schedule import NS_PER_S, Schedule
-from sam6d_ros.apps.ros.bags.session import SPIN_S, GraphSession
+from sam6d_ros.apps.ros.session import SPIN_S, GraphSession
 from sam6d_ros.errors import InvalidBag
 
 # Readers lag behind by little; a lost one must not hold the end up.

@@ -46,9 +46,7 @@ def rgb_from_compressed(message: CompressedImage) -> NDArray[np.uint8]:
     """
     if "compressedDepth" in message.format:
         raise InvalidFrame(f"rgb has format {message.format!r}: that is a depth image. {REMEDY}")
-    pixels = _decoded(
-        message, bytes(message.data), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    )
+    pixels = _decoded(message, bytes(message.data), COLOUR_FLAGS)
     # Old senders may have written RGB where the file format has BGR; they say so.
     stored_as_rgb = "compressed rgb" in message.format
     return pixels if stored_as_rgb else np.ascontiguousarray(pixels[..., ::-1])

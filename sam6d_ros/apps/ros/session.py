@@ -1,9 +1,9 @@
-"""A node of its own context for a command that plays or records: nothing else in the process."""
+"""A node of its own context, which disturbs nothing else in the process (commands, the demo)."""
 
 from __future__ import annotations
 
 import os
-from types import TracebackType
+from typing import TypeVar
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -12,6 +12,8 @@ from rclpy.parameter import Parameter
 
 from sam6d_ros.apps.ros.children import PROFILE
 from sam6d_ros.apps.ros.resources import shipped
+
+Session = TypeVar("Session", bound="GraphSession")
 
 SPIN_S = 0.1
 
@@ -24,13 +26,14 @@ class GraphSession:
     Args:
         name: of the node.
         use_sim_time: whether the node's clock is ``/clock``.
+        domain_id: DDS domain of the graph; None: the environment's.
     """
 
-    def __init__(self, name: str, use_sim_time: bool = False) -> None:
+    def __init__(self, name: str, use_sim_time: bool = False, domain_id: int | None = None) -> None:
         if profile := shipped("config/fastdds.xml"):
             os.environ.setdefault(PROFILE, str(profile))
         self._context = rclpy.Context()
-        rclpy.init(context=self._context)
+        rclpy.init(context=self._context, domain_id=domain_id)
         self.node: Node = rclpy.create_node(
             name,
             context=self._context,
@@ -43,15 +46,10 @@ class GraphSession:
         """Handle what came, or wait for it."""
         self._executor.spin_once(timeout_sec=timeout_s)
 
-    def __enter__(self) -> GraphSession:
+    def __enter__(self: Session) -> Session:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._executor.shutdown()
         self.node.destroy_node()
         rclpy.shutdown(context=self._context)
