@@ -1,9 +1,21 @@
 """How a process around nodes ends."""
 
+import os
+import signal
+from collections.abc import Iterator
+
 import pytest
 import rclpy
 
 from sam6d_ros.apps.ros import spin
+
+
+@pytest.fixture(autouse=True)
+def _own_ctrl_c() -> Iterator[None]:
+    """A process that ends ignores Ctrl-C; this one goes on."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def _executor_that_loses_its_wait_set(monkeypatch: pytest.MonkeyPatch, *, stopped: bool) -> None:
@@ -25,3 +37,21 @@ def test_the_same_error_while_running_is_a_defect(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(spin.RCLError):
         spin.run([], [])
     assert not rclpy.ok()
+
+
+def test_a_second_ctrl_c_does_not_break_the_end() -> None:
+    destroyed = []
+
+    class Node(rclpy.node.Node):
+        def __init__(self) -> None:
+            super().__init__("node")
+            self._stop = self.create_guard_condition(lambda: os.kill(os.getpid(), signal.SIGINT))
+            self._stop.trigger()
+
+        def destroy_node(self) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            super().destroy_node()
+            destroyed.append(self)
+
+    assert spin.run([Node, Node], []) == 0
+    assert len(destroyed) == 2
