@@ -124,6 +124,14 @@ def test_memory_bounds_the_store():
     assert store.add_masks(masks_at(20)) == (big, masks_at(20))  # one frame always fits
 
 
+def test_a_bag_that_begins_again_does_not_use_up_the_memory():
+    store = FrameStore(1000)
+    for _ in range(5):
+        for stamp in range(4):
+            store.add_frame(camera_messages(stamp))
+    assert store.add_masks(masks_at(0)), "there is room for ten frames"
+
+
 # --- status
 
 

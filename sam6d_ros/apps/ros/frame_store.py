@@ -40,6 +40,8 @@ class FrameStore:
                 masks, self._waiting = self._waiting, None
                 self._matched = frame
                 return frame, masks
+            if stamp in self._frames:  # a bag that begins again
+                self._bytes -= _size(self._frames.pop(stamp))
             self._frames[stamp] = frame
             self._bytes += _size(frame)
             while self._bytes > self._max_bytes and len(self._frames) > 1:
