@@ -15,6 +15,7 @@ import yaml
 from sam6d_ros.cad.model import Symmetries
 from sam6d_ros.cad.symmetry import complete, from_bop, turn
 from sam6d_ros.cad.units import UNITS
+from sam6d_ros.cad.yaml_entries import YamlEntry
 from sam6d_ros.errors import InvalidInput, InvalidObjects
 
 KEYS = ("name", "mesh", "unit", "symmetries", "min_score")
@@ -72,8 +73,8 @@ def read_entry(
     return EntryReader(where, None, item, resolve_package).entry()
 
 
-class EntryReader:
-    """Reads one entry; every complaint names where it is.
+class EntryReader(YamlEntry):
+    """Reads one entry.
 
     Args:
         where: the beginning of every complaint.
@@ -82,23 +83,16 @@ class EntryReader:
         resolve_package: gives the share folder of a ROS package for ``package://``.
     """
 
+    error = InvalidObjects
+
     def __init__(
         self, where: str, folder: Path | None, item: Any, resolve_package: PackageResolver | None
     ) -> None:
-        self.where, self.folder, self.item = where, folder, item
-        self.resolve_package = resolve_package
-
-    def fail(self, key: str, problem: str) -> InvalidObjects:
-        name = self.item.get("name") if isinstance(self.item, Mapping) else None
-        of = f" ({name})" if isinstance(name, str) else ""
-        return InvalidObjects(f"{self.where}{'.' + key if key else ''}{of}: {problem}")
+        super().__init__(where, item)
+        self.folder, self.resolve_package = folder, resolve_package
 
     def entry(self) -> ObjectEntry:
-        if not isinstance(self.item, Mapping):
-            raise self.fail("", f"is {self.item!r:.80}; expected a map with name and mesh")
-        unknown = [key for key in self.item if key not in KEYS]
-        if unknown:
-            raise self.fail(str(unknown[0]), f"is unknown; expected one of {KEYS}")
+        self.check_keys("name and mesh", KEYS)
         unit = self.item.get("unit", "auto")
         if unit not in UNITS:
             raise self.fail("unit", f"is {unit!r}; expected one of {UNITS}")
@@ -115,19 +109,15 @@ class EntryReader:
         further = {k: v for k, v in self.item.items() if k not in REQUEST_KEYS}
         return yaml.safe_dump(further, sort_keys=True) if further else ""
 
-    def text(self, key: str) -> str:
-        value = self.item.get(key)
-        if not isinstance(value, str) or not value.strip():
-            raise self.fail(key, f"is {value!r:.80}; expected a text that is not empty")
-        return value.strip()
-
     def mesh(self) -> Path:
         text = self.text("mesh")
         scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text)
         if "\0" in text:
             raise self.fail("mesh", "has a NUL character")
         if scheme is None and self.folder is None and not Path(text).is_absolute():
-            raise self.fail("mesh", f"is {text!r}; expected an absolute path, file:// or package://")
+            raise self.fail(
+                "mesh", f"is {text!r}; expected an absolute path, file:// or package://"
+            )
         if scheme is None:
             return (self.folder or Path()) / text
         if scheme.group(1) == "file":
@@ -156,12 +146,9 @@ class EntryReader:
             ) from error
 
     def min_score(self) -> float | None:
-        value = self.item.get("min_score")
-        if value is None:
+        if self.item.get("min_score") is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-            raise self.fail("min_score", f"is {value!r:.80}; expected a number in [0, 1]")
-        return float(value)
+        return self.number("min_score", None, "a number in [0, 1]", 0.0, 1.0)
 
     def symmetries(self) -> Symmetries | str:
         value = self.item.get("symmetries", "auto")

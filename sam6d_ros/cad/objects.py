@@ -17,7 +17,7 @@ objects:
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ import yaml
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.object_entry import EntryReader, ObjectEntry, PackageResolver
 from sam6d_ros.cad.onboard import onboard
+from sam6d_ros.cad.yaml_entries import read_entries
 from sam6d_ros.errors import InvalidMesh, InvalidObjects
 
 __all__ = ["ObjectEntry", "load_entry", "load_objects", "read_objects_file", "write_objects_file"]
@@ -78,24 +79,11 @@ def read_objects_file(
         InvalidObjects: the file is unusable; names file, entry, key and remedy.
     """
     path = Path(path)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidObjects(f"the objects file {path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InvalidObjects(f"{path} is not YAML: {error}") from error
-    if not isinstance(content, Mapping) or not isinstance(content.get("objects"), list):
-        raise InvalidObjects(
-            f"{path} has no list `objects:`; expected objects: [{{name, mesh}}, …]"
-        )
-    unknown = [key for key in content if key != "objects"]
-    if unknown:
-        raise InvalidObjects(f"{path} has the unknown keys {unknown}; expected only `objects`")
+    example = "[{name, mesh}, …]"
+    items = read_entries(path, "the objects file", "objects", list, example, InvalidObjects)
     entries: list[ObjectEntry] = []
-    for index, item in enumerate(content["objects"]):
-        entry = EntryReader(
-            f"{path}, objects[{index}]", path.parent, item, resolve_package
-        ).entry()
+    for index, item in enumerate(items):
+        entry = EntryReader(f"{path}, objects[{index}]", path.parent, item, resolve_package).entry()
         if any(entry.name == other.name for other in entries):
             raise InvalidObjects(
                 f"{path}, objects[{index}].name: {entry.name!r} is there twice; name each once"

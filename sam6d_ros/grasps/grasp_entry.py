@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from sam6d_ros.cad.model import Symmetries
 from sam6d_ros.cad.symmetry import expand
+from sam6d_ros.cad.yaml_entries import YamlEntry
 from sam6d_ros.errors import InvalidGrasps, InvalidInput
 from sam6d_ros.geometry import se3
 from sam6d_ros.grasps.types import Grasp
@@ -51,25 +50,15 @@ class GraspEntry:
         )
 
 
-class EntryReader:
-    """Reads one entry; ``where`` (file, object, number) begins every complaint."""
+class EntryReader(YamlEntry):
+    """Reads one entry."""
 
-    def __init__(self, where: str, item: Any) -> None:
-        self.where, self.item = where, item
-
-    def fail(self, key: str, problem: str) -> InvalidGrasps:
-        name = self.item.get("name") if isinstance(self.item, Mapping) else None
-        of = f" ({name})" if isinstance(name, str) else ""
-        return InvalidGrasps(f"{self.where}{'.' + key if key else ''}{of}: {problem}")
+    error = InvalidGrasps
 
     def entry(self) -> GraspEntry:
-        if not isinstance(self.item, Mapping):
-            raise self.fail("", f"is {self.item!r:.80}; expected a map with name, pose and width")
-        unknown = [key for key in self.item if key not in KEYS]
-        if unknown:
-            raise self.fail(str(unknown[0]), f"is unknown; expected one of {KEYS}")
+        self.check_keys("name, pose and width", KEYS)
         grasp = Grasp(
-            self.name(),
+            self.text("name"),
             self.pose(),
             self.number("width", None, "metres, 0 or more, below 1", 0.0, 1.0),
             self.number("score", 1.0, "a number in [0, 1]", 0.0, 1.0),
@@ -79,24 +68,6 @@ class EntryReader:
         if not isinstance(symmetric, bool):
             raise self.fail("symmetric", f"is {symmetric!r:.80}; expected true or false")
         return GraspEntry(grasp, symmetric)
-
-    def name(self) -> str:
-        value = self.item.get("name")
-        if not isinstance(value, str) or not value.strip():
-            raise self.fail("name", f"is {value!r:.80}; expected a text that is not empty")
-        return value.strip()
-
-    def number(
-        self, key: str, default: float | None, expected: str, low: float, high: float
-    ) -> float:
-        value = self.item.get(key, default)
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not low <= value <= high
-        ):
-            raise self.fail(key, f"is {value!r:.80}; expected {expected}")
-        return float(value)
 
     def pose(self) -> Array:
         """The gripper's frame in the object's: a matrix, or a position and one kind of turn."""

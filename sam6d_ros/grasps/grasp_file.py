@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.cad.yaml_entries import read_entries
 from sam6d_ros.errors import InvalidGrasps
 from sam6d_ros.grasps.grasp_entry import EntryReader, GraspEntry
 from sam6d_ros.grasps.types import GraspSet
@@ -27,11 +26,9 @@ def read_grasp_file(path: Path | str, max_width: float) -> GraspFile:
         InvalidGrasps: the file is unusable; names file, object, entry, key and remedy.
     """
     path = Path(path)
-    content = _content(path)
-    unknown = [key for key in content if key != "grasps"]
-    if unknown:
-        raise InvalidGrasps(f"{path} has the unknown keys {unknown}; expected only `grasps`")
-    for name, items in content["grasps"].items():
+    example = "{OBJECT: [{name, pose, width}, …]}"
+    grasps = read_entries(path, "the grasp file", "grasps", dict, example, InvalidGrasps)
+    for name, items in grasps.items():
         if not isinstance(name, str) or not isinstance(items, list):
             raise InvalidGrasps(
                 f"{path}, grasps.{name!r:.80}: is {items!r:.80}; expected the name of an object "
@@ -39,7 +36,7 @@ def read_grasp_file(path: Path | str, max_width: float) -> GraspFile:
             )
     return {
         name: tuple(_entries(f"{path}, grasps.{name}", items, max_width))
-        for name, items in content["grasps"].items()
+        for name, items in grasps.items()
     }
 
 
@@ -48,20 +45,6 @@ def stated_grasps(file: GraspFile, model: ObjectModel) -> GraspSet:
     grasps = [copy for entry in file.get(model.name, ()) for copy in entry.copies(model.symmetries)]
     grasps.sort(key=lambda grasp: -grasp.score)
     return GraspSet(tuple(grasps), "" if grasps else "the grasp file states none")
-
-
-def _content(path: Path) -> Mapping[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidGrasps(f"the grasp file {path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InvalidGrasps(f"{path} is not YAML: {error}") from error
-    if not isinstance(content, Mapping) or not isinstance(content.get("grasps"), Mapping):
-        raise InvalidGrasps(
-            f"{path} has no map `grasps:`; expected grasps: {{OBJECT: [{{name, pose, width}}, …]}}"
-        )
-    return content
 
 
 def _entries(where: str, items: list[Any], max_width: float) -> list[GraspEntry]:
