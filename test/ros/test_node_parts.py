@@ -110,7 +110,7 @@ def test_a_frame_is_matched_once_and_older_ones_are_let_go():
     assert store.add_masks(masks_at(2))
     for stamp in (2, 1):
         assert store.add_masks(masks_at(stamp)) is None
-    assert store.unmatched == 1  # the second pushed out the first
+    assert store.unmatched == 2  # a newer frame is here, so theirs will not come
 
 
 def test_memory_bounds_the_store():
@@ -130,6 +130,21 @@ def test_a_bag_that_begins_again_does_not_use_up_the_memory():
         for stamp in range(4):
             store.add_frame(camera_messages(stamp))
     assert store.add_masks(masks_at(0)), "there is room for ten frames"
+
+
+def test_a_frame_that_is_being_segmented_outlasts_the_memory():
+    store = FrameStore(250)
+    frames = [camera_messages(stamp) for stamp in range(40)]
+    store.announce(3)
+    for frame in frames[:3]:
+        store.add_frame(frame)
+    store.announce(1)
+    for frame in frames[3:]:
+        store.add_frame(frame)
+    assert store.find(2) is None
+    assert store.add_masks(masks_at(1)) == (frames[1], masks_at(1))
+    assert store.add_masks(masks_at(3)) == (frames[3], masks_at(3))
+    assert store.add_masks(masks_at(39)) == (frames[39], masks_at(39))
 
 
 # --- status

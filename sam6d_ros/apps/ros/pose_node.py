@@ -9,7 +9,7 @@ from vision_msgs.msg import Detection3DArray
 
 from sam6d_ros.apps.ros import camera_input, conversions, engines, pose_outputs, spin, vision_node
 from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
-from sam6d_ros.apps.ros.frame_store import FrameStore, Match
+from sam6d_ros.apps.ros.frame_store import FrameStore, Match, in_work_topic
 from sam6d_ros.apps.ros.object_topics import DatabaseInfo
 from sam6d_ros.apps.ros.on_demand_action import OnDemandServers
 from sam6d_ros.apps.ros.on_demand_masks import SegmentationClient
@@ -28,7 +28,7 @@ PARAMETERS = (
     Parameter(
         "frame_store_mb",
         256,
-        "memory for frames that wait for their masks, megabytes",
+        "memory for frames whose segmentation has not begun, megabytes",
         limits=(8, 65536),
     ),
     *pose_outputs.PARAMETERS,
@@ -57,11 +57,15 @@ class PoseNode(VisionNode[Match]):
         self._masks = self.create_subscription(
             InstanceMaskArray, "~/masks", self.segmentation.on_masks, RESULTS
         )
+        self._in_work = self.create_subscription(
+            Header, in_work_topic(self), self._on_in_work, RESULTS
+        )
 
     def close_inputs(self) -> None:
         """Listen no more."""
         self._input.close()
         self.destroy_subscription(self._masks)
+        self.destroy_subscription(self._in_work)
         self._forget_frames()
         self._on_demand.notify()
 
@@ -84,6 +88,9 @@ class PoseNode(VisionNode[Match]):
         if match := self._store.add_frame(frame):
             self.submit(match)
         self._on_demand.notify()
+
+    def _on_in_work(self, header: Header) -> None:
+        self._store.announce(conversions.stamp_ns_of(header))
 
     def _on_masks(self, masks: InstanceMaskArray) -> None:
         self.status.on_demand = False

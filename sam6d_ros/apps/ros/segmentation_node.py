@@ -17,6 +17,7 @@ from sam6d_ros.apps.ros import (
     vision_node,
 )
 from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
+from sam6d_ros.apps.ros.frame_store import in_work_topic
 from sam6d_ros.apps.ros.object_topics import ClassIds
 from sam6d_ros.apps.ros.on_demand_segment import OnDemandSegmentation
 from sam6d_ros.apps.ros.vision_node import RESULTS, VisionNode
@@ -45,6 +46,7 @@ class SegmentationNode(VisionNode[CameraMessages]):
     ) -> None:
         super().__init__("segmentation_node", "segmentation", PARAMETERS, build_engine, cli_args)
         self._masks = self.create_lifecycle_publisher(InstanceMaskArray, "~/masks", RESULTS)
+        self._in_work = self.create_lifecycle_publisher(Header, in_work_topic(self), RESULTS)
         self._boxes = self.create_lifecycle_publisher(Detection2DArray, "~/detections", RESULTS)
         self._labels = self.create_lifecycle_publisher(Image, "~/label_image", RESULTS)
         self._instances = self.create_lifecycle_publisher(Image, "~/instance_image", RESULTS)
@@ -78,6 +80,7 @@ class SegmentationNode(VisionNode[CameraMessages]):
         """Segment one frame, publish and return the masks; of all objects, everywhere, if None."""
         frame = conversions.frame_from_messages(*camera)
         header, shape = camera.rgb.header, frame.depth.shape
+        self._in_work.publish(header)
         detections = self.engine.segment(frame, names, trace, region)
         self._doubt_sizes(frame)
         masks = conversions.masks_from_detections(detections, header, shape)
