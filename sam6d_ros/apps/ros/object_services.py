@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geometry_msgs.msg import Vector3
 from std_msgs.msg import Header
 
 from sam6d_ros.apps.ros.engines import objects_file_from, share_folder
 from sam6d_ros.apps.ros.managed_node import LATCHED
+from sam6d_ros.apps.ros.object_entries import entry_from, entry_message, entry_messages
 from sam6d_ros.apps.ros.worker import Interrupted
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.cad.object_entry import read_entry
-from sam6d_ros.cad.objects import ObjectEntry, read_objects_file
+from sam6d_ros.cad.objects import read_objects_file
 from sam6d_ros.errors import Sam6dError
 from sam6d_ros.msg import ObjectEntry as EntryMessage
 from sam6d_ros.msg import ObjectList
@@ -175,37 +174,6 @@ class ObjectServices:
                 continue  # the node changed its state: look again
             except Exception as error:  # the boundary: see status.ERROR_TABLE
                 return self._node.status.failed(error)
-
-
-def entry_messages(engine: Engine) -> list[EntryMessage]:
-    """All objects of an engine."""
-    entries: Mapping[str, ObjectEntry] = engine.entries
-    return [entry_message(model, entries.get(name)) for name, model in engine.objects.items()]
-
-
-def entry_message(model: ObjectModel, entry: ObjectEntry | None) -> EntryMessage:
-    """What is told of one object; without an entry it was made by the program."""
-    x, y, z = (float(extent) for extent in model.box_size)
-    message = EntryMessage(
-        name=model.name,
-        diameter=float(model.diameter),
-        size=Vector3(x=x, y=y, z=z),
-        symmetric=model.symmetries.is_symmetric,
-        content_hash=model.content_hash,
-    )
-    if entry is not None:
-        message.mesh, message.unit = str(entry.mesh.resolve()), entry.unit
-        message.options = entry.options
-    return message
-
-
-def entry_from(message: EntryMessage | AddObject.Request) -> ObjectEntry:
-    """The entry that a message states.
-
-    Raises:
-        InvalidObjects: something of it is unusable; names the key and the remedy.
-    """
-    return read_entry(message.name, message.mesh, message.unit, message.options, share_folder)
 
 
 def _key(entry: EntryMessage) -> tuple[str, str]:

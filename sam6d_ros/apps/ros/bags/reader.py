@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,18 +14,13 @@ from rosbags.rosbag2 import Reader
 
 from sam6d_ros.apps.ros.bags.definitions import message_class
 from sam6d_ros.apps.ros.bags.qos import check
+from sam6d_ros.apps.ros.bags.storage import METADATA, readable, storage_of
 from sam6d_ros.errors import InvalidBag, InvalidFrame
 
 log = logging.getLogger(__name__)
 
-METADATA = "metadata.yaml"
-STORAGE_SUFFIXES = (".mcap", ".db3")
 CDR = "cdr"
 LATEST_NS = 2**31 * 1_000_000_000  # builtin_interfaces/Time has 31 bits of seconds
-UNCLOSED = (
-    "If its recording was cut off: `mcap recover FILE` for MCAP, `ros2 bag reindex DIR` for a "
-    f"missing {METADATA}"
-)
 
 
 @dataclass(frozen=True)
@@ -87,8 +81,8 @@ class BagReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _readable(path):
-            self._reader = Reader(_storage_of(path))
+        with readable(path):
+            self._reader = Reader(storage_of(path))
             self._reader.open()
             self._connections: dict[Topic, list[Connection]] = {}
             for connection in self._reader.connections:
@@ -148,7 +142,7 @@ class BagReader:
             return
         topic_of = {(t.name, t.type_name): t for t in topics}
         read = 0
-        with _readable(self.path):
+        with readable(self.path):
             for connection, time_ns, data in self._reader.messages(wanted, start_ns, stop_ns):
                 read += 1
                 topic = topic_of[connection.topic, connection.msgtype]
@@ -180,46 +174,3 @@ def _checked(time_ns: int) -> int:
     if not 0 <= time_ns < LATEST_NS:
         raise ValueError(f"it has a message at {time_ns} ns, which is no time since 1970")
     return time_ns
-
-
-def _storage_of(path: Path) -> Path:
-    """What to open: the folder, or its only storage file when metadata.yaml is missing."""
-    if not path.exists():
-        raise InvalidBag(f"{path} does not exist; expected the folder of a ROS 2 bag")
-    if path.is_file():
-        if path.suffix == ".bag":
-            raise InvalidBag(
-                f"{path} is a ROS 1 bag; convert it: rosbags-convert --src {path.name} --dst OUT"
-            )
-        if path.name == METADATA:
-            return path.parent
-        if path.suffix not in STORAGE_SUFFIXES:
-            raise InvalidBag(
-                f"{path} is no ROS 2 bag; expected a folder with {METADATA}, or one of "
-                f"{', '.join(STORAGE_SUFFIXES)}"
-            )
-        return path
-    if (path / METADATA).is_file():
-        return path
-    files = sorted(p for p in path.iterdir() if p.suffix in STORAGE_SUFFIXES)
-    if len(files) == 1:
-        log.warning("%s has no %s; reading %s alone", path, METADATA, files[0].name)
-        return files[0]
-    raise InvalidBag(
-        f"{path} has no {METADATA} and {len(files)} storage files; expected the folder of a "
-        "ROS 2 bag. `ros2 bag reindex` writes it anew, or give one of the files"
-    )
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Turn what reading a bag raises into the error that names the bag."""
-    try:
-        yield
-    except InvalidBag:
-        raise
-    # rosbags unpacks what the file says and checks little of it: damaged files end in errors of
-    # every kind (struct, Unicode, assertions, zstd, SQLite, even memory).
-    except Exception as error:
-        reason = str(error) or type(error).__name__
-        raise InvalidBag(f"{path} is no readable ROS 2 bag: {reason}. {UNCLOSED}") from error
