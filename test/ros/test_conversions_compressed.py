@@ -18,7 +18,6 @@ from sam6d_ros.types import CameraIntrinsics
 
 HEADER = conversions.header_from(42, "cam_optical_frame")
 CAMERA = CameraIntrinsics(60.0, 61.0, 15.5, 11.5, 32, 24)
-VALUES = st.sampled_from([0, 0, 1, 7, 8, 900, 65535])
 DEPTH_KINDS = [(e, c) for e in ("16UC1", "32FC1") for c in ("png", "rvl")]
 
 

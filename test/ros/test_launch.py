@@ -21,7 +21,6 @@ import launch
 
 REPO = Path(__file__).resolve().parents[2]
 FILES = sorted(path.name for path in (REPO / "launch").glob("*.launch.py"))
-CAMERAS = ("realsense.launch.py", "zed.launch.py", "orbbec.launch.py")
 EXPECTED = {
     "camera_ns", "objects_file", "backend", "device", "rviz", "use_sim_time", "log_level",
     "namespace",

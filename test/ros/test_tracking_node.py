@@ -44,9 +44,7 @@ def world(probe):
 def test_two_equal_objects_keep_their_ids_while_they_pass_and_are_estimated_anew(world):
     world.start()
     squares = [(RED, 15, 20), (RED, 60, 45), (GREEN, 40, 30)]
-    world.show(squares)
-    world.tell(squares)
-    first = world.show_until(squares, lambda r: len(seen(r)) == 3, "three instances")
+    first = world.find(squares)
     names = columns(first)
     (left,) = [name for name, column in names.items() if name[0] == "r" and column < 30]
     (right,) = [name for name, column in names.items() if name[0] == "r" and column > 45]
@@ -63,9 +61,7 @@ def test_two_equal_objects_keep_their_ids_while_they_pass_and_are_estimated_anew
 def test_every_result_has_its_place_in_tf_while_it_is_seen(world):
     world.start({"tf_prefix": "cell/"})
     squares = [(RED, 20, 30), (GREEN, 60, 30)]
-    world.show(squares)
-    world.tell(squares)
-    result = world.show_until(squares, lambda r: len(seen(r)) == 2, "both")
+    result = world.find(squares)
     stamp = conversions.stamp_ns_of(result.header)
     world.probe.wait_for(lambda: stamp in world.frames_of_tf, "TF")
     assert world.frames_of_tf[stamp] == {f"cell/{name}" for name in ids(result)}
@@ -79,9 +75,7 @@ def test_every_result_has_its_place_in_tf_while_it_is_seen(world):
 def test_an_object_that_is_hidden_for_a_moment_is_followed_through(world):
     world.start()
     squares = [(RED, 20, 30), (GREEN, 60, 30)]
-    world.show(squares)
-    world.tell(squares)
-    before = world.show_until(squares, lambda r: len(seen(r)) == 2, "both")
+    before = world.find(squares)
     (green,) = [name for name in ids(before) if name.startswith("green")]
     held = [scores(world.show(squares[:1]))[green] for _ in range(8)]  # 0.26 s: less than hold_s
     assert held == sorted(held, reverse=True)
@@ -93,9 +87,7 @@ def test_an_object_that_is_hidden_for_a_moment_is_followed_through(world):
 def test_what_is_gone_is_lost_and_gets_its_id_back_when_it_is_found_again(world):
     world.start()
     squares = [(RED, 20, 30), (GREEN, 60, 30)]
-    world.show(squares)
-    world.tell(squares)
-    before = world.show_until(squares, lambda r: len(seen(r)) == 2, "both")
+    before = world.find(squares)
     world.show_until(squares[:1], lambda r: len(ids(r)) == 1, "lost")
     for _ in range(3):
         assert len(ids(world.show(squares))) == 1, "back in view, but nobody has found it yet"
@@ -168,9 +160,7 @@ def test_instances_of_an_object_that_is_removed_are_followed_no_more(world):
     others = node.create_publisher(ObjectList, "/segmentation_node/objects", LATCHED)
     world.start()
     squares = [(RED, 20, 30), (GREEN, 60, 30)]
-    world.show(squares)
-    world.tell(squares)
-    world.show_until(squares, lambda r: len(seen(r)) == 2, "both")
+    world.find(squares)
     world.probe.wait_for(lambda: lists, "the list of objects")
     (red,) = (entry for entry in lists[-1].objects if entry.name == "red_box")
     others.publish(ObjectList(objects=[red]))
@@ -188,9 +178,7 @@ def test_viewers_get_markers_and_overlays_at_their_rate_and_diagnostics_count_th
         probe.node.create_subscription(kind, topic, messages.append, QoSProfile(depth=100))
     world.start({"view_rate_hz": 1.0})
     squares = [(RED, 20, 30), (GREEN, 60, 30)]
-    world.show(squares)
-    world.tell(squares)
-    world.show_until(squares, lambda r: len(seen(r)) == 2, "both")
+    world.find(squares)
     meshes = []
 
     def add_meshes():
@@ -213,9 +201,7 @@ def test_viewers_get_markers_and_overlays_at_their_rate_and_diagnostics_count_th
 def test_when_time_goes_back_all_is_forgotten_and_begins_again(world):
     world.start()
     squares = [(RED, 20, 30)]
-    world.show(squares)
-    world.tell(squares)
-    first = world.show_until(squares, lambda r: seen(r), "found")
+    first = world.find(squares)
     world.stamp_ns -= 100 * FRAME_NS  # a bag that is played again
     assert ids(world.show(squares)) == []
     world.tell(squares)

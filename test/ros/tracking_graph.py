@@ -108,6 +108,12 @@ class Squares(Graph):
                 return result
         raise AssertionError(f"in {seconds} s of frames never {what}: {ids(result)}")
 
+    def find(self, squares):
+        """Show squares and tell of them; the first result in which all are seen."""
+        self.show(squares)
+        self.tell(squares)
+        return self.show_until(squares, lambda r: len(seen(r)) == len(squares), "all of them")
+
     def tell(self, squares, **options):
         items = [
             PoseEstimate(CLASSES[colour], 0.75, pose_of(colour, column, row))

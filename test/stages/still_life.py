@@ -26,7 +26,6 @@ CAM_FROM_TABLE = se3.from_rotation_translation(
     [[1, 0, 0], [0, -SLANT, -SLANT], [0, SLANT, -SLANT]], [0, 0, 0.6]
 )
 TABLE_RGB = (150, 120, 90)
-NO_LABEL = np.zeros((CAMERA.height, CAMERA.width), np.int32)
 PLATE_HEIGHT = 0.001
 BOX_SIZE = (0.06, 0.09, 0.13)
 HALF_TURNS = np.stack([se3.exp([0, 0, 0, *(np.pi * axis)]) for axis in (np.zeros(3), *np.eye(3))])
