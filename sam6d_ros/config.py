@@ -62,7 +62,7 @@ class TrackingConfig:
     remember_s: float = 30.0
     remember_radius: float = 1.0
     max_missed: int = 3
-    buffer_s: float = 10.0
+    buffer_s: float = 20.0
     buffer_hz: float = 10.0
 
     def __post_init__(self) -> None:

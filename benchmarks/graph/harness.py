@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -27,21 +28,23 @@ READY_TIMEOUT_S = 300.0
 class Reader:
     """Notes when each result arrives: (stamp of its image, arrival), in seconds of one clock."""
 
-    def __init__(self, domain_id: int, topic: str, ready_topics: Sequence[str]) -> None:
+    def __init__(self, domain_id: int, topics: Sequence[str], ready_topics: Sequence[str]) -> None:
         self._context = rclpy.Context()
         rclpy.init(context=self._context, domain_id=domain_id)
         self._node = rclpy.create_node("benchmark_reader", context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
-        self.arrivals: list[tuple[float, float]] = []
+        self.arrivals: dict[str, list[tuple[float, float]]] = {topic: [] for topic in topics}
         self._not_ready = set(ready_topics)
-        self._node.create_subscription(Detection3DArray, topic, self._note, RESULTS)
+        for topic in topics:
+            note = partial(self._note, self.arrivals[topic])
+            self._node.create_subscription(Detection3DArray, topic, note, RESULTS)
         for name in ready_topics:
             self._node.create_subscription(Bool, name, self._ready_callback(name), LATCHED)
 
-    def ages_ms(self) -> np.ndarray:
+    def ages_ms(self, topic: str) -> np.ndarray:
         """Age of every result when it arrived, milliseconds since its image's stamp."""
-        return np.array([1e3 * (arrived - stamp) for stamp, arrived in self.arrivals])
+        return np.array([1e3 * (arrived - stamp) for stamp, arrived in self.arrivals[topic]])
 
     def ready(self) -> bool:
         """Whether every node has said so."""
@@ -69,8 +72,9 @@ class Reader:
         self._node.destroy_node()
         rclpy.shutdown(context=self._context)
 
-    def _note(self, message: Detection3DArray) -> None:
-        self.arrivals.append((1e-9 * stamp_ns_of(message.header), time.time()))
+    @staticmethod
+    def _note(arrivals: list[tuple[float, float]], message: Detection3DArray) -> None:
+        arrivals.append((1e-9 * stamp_ns_of(message.header), time.time()))
 
     def _ready_callback(self, name: str) -> Callable[[Bool], None]:
         return lambda message: self._not_ready.discard(name) if message.data else None

@@ -29,6 +29,7 @@ from sam6d_ros.evaluation.report import machine
 
 SIZES = ((640, 480), (1280, 720))
 LAYOUTS = {"two processes": ("segmentation_node", "pose_node"), "one process": ("pipeline",)}
+RESULTS = "/pose_node/detections"
 READY = ("/segmentation_node/ready", "/pose_node/ready")
 WARM_UP = 10  # first results, not counted
 
@@ -67,15 +68,15 @@ def measure(
         folder = write_noise_frames(Path(scratch) / "frames", *size)
         environment = graph_environment(domain_id, Path(scratch))
         with Children(environment, Path(scratch)) as children:
-            reader = Reader(domain_id, "/pose_node/detections", READY)
+            reader = Reader(domain_id, [RESULTS], READY)
             for name in nodes:
                 program = ("-m", "benchmarks.graph.idle_nodes", name)
                 children.start(name, {"objects_file": "unused"}, REMAPPING_ARGUMENTS, program)
             start_camera(children, folder, rate_hz, READY, subscribers=2)
-            reader.wait_for(lambda: len(reader.arrivals) >= frames + WARM_UP, children)
+            reader.wait_for(lambda: len(reader.arrivals[RESULTS]) >= frames + WARM_UP, children)
             reader.close()
-    counted = reader.arrivals[WARM_UP:]
-    ages = reader.ages_ms()[WARM_UP:]
+    counted = reader.arrivals[RESULTS][WARM_UP:]
+    ages = reader.ages_ms(RESULTS)[WARM_UP:]
     sent = round((counted[-1][0] - counted[0][0]) * rate_hz) + 1
     return {
         "image": f"{size[0]}×{size[1]}",

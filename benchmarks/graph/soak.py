@@ -33,6 +33,7 @@ from sam6d_ros.evaluation.report import machine
 from sam6d_ros.evaluation.synthetic import make_scene, write_bop
 
 NODES = ("segmentation_node", "pose_node", "tracking_node")
+RESULTS = {"full": "/pose_node/detections", "tracked": "/tracking_node/detections"}
 READY = tuple(f"/{name}/ready" for name in NODES)
 MB = 1e6
 
@@ -63,24 +64,21 @@ def soak(dataset: Path | None, seconds: float, rate_hz: float, scratch: Path) ->
     objects = write_objects_file(list(task.models.values()), scratch / "objects.yaml")
     domain_id = domain_of_this_process()
     with Children(graph_environment(domain_id, scratch), scratch) as children:
-        full = Reader(domain_id, "/pose_node/detections", READY)
-        tracked = Reader(domain_id, "/tracking_node/detections", ())
+        reader = Reader(domain_id, list(RESULTS.values()), READY)
         nodes = {name: start_node(children, name, objects) for name in NODES}
         start_camera(children, task.scene_dir, rate_hz, READY, subscribers=len(NODES))
-        full.wait_for(lambda: bool(full.arrivals), children)
+        reader.wait_for(lambda: bool(reader.arrivals[RESULTS["full"]]), children)
         memory: dict[str, list[float]] = {name: [] for name in nodes}
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             due = time.monotonic() + min(1.0, left)
-            full.wait_for(lambda due=due: time.monotonic() > due - 0.5, children)
-            tracked.wait_for(lambda due=due: time.monotonic() > due, children)
+            reader.wait_for(lambda due=due: time.monotonic() > due, children)
             for name, child in nodes.items():
                 memory[name].append(resident_mb(child.pid))
-        full.close()
-        tracked.close()
+        reader.close()
     return {
         "memory_mb": memory,
-        "age_ms": {"full": list(full.ages_ms()), "tracked": list(tracked.ages_ms())},
+        "age_ms": {name: list(reader.ages_ms(topic)) for name, topic in RESULTS.items()},
     }
 
 

@@ -116,7 +116,12 @@ class TrackedObjects:
                 return
             age_s = (self._latest.stamp_ns - estimates.stamp_ns) * 1e-9
             if age_s > self._config.buffer_s:
-                _LOG.warning("an estimate is %.1f s old: no frame since is kept", age_s)
+                _LOG.warning(
+                    "an estimate is %.1f s old but frames are kept for %.1f s only: raise buffer_s "
+                    "(tracking.buffer_s), or search for fewer objects",
+                    age_s,
+                    self._config.buffer_s,
+                )
                 return
             stamp_ns = min(estimates.stamp_ns, self._latest.stamp_ns)
             self._drop_removed_objects()

@@ -62,6 +62,11 @@ class Child:
                 start_new_session=True,
             )
 
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
     def output(self) -> str:
         """What it has printed so far."""
         return self.log.read_text(errors="replace")
