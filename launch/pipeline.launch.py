@@ -121,7 +121,7 @@ def nodes(context: LaunchContext) -> list[Node]:
 
 def rviz(context: LaunchContext) -> list[Node]:
     """RViz with our displays, on the topics of the node that shows the poses."""
-    fixed_frame = LaunchConfiguration("fixed_frame")
+    fixed_frame, shown = LaunchConfiguration("fixed_frame"), shown_node(context)
     return [
         Node(
             package="rviz2",
@@ -129,7 +129,7 @@ def rviz(context: LaunchContext) -> list[Node]:
             namespace=LaunchConfiguration("namespace"),
             arguments=["-d", str(CONFIG / "pipeline.rviz"), "-f", fixed_frame],
             remappings=[
-                (f"/pose_node/{topic}", f"{shown_node(context)}/{topic}") for topic in ("markers", "overlay")
+                (f"/pose_node/{topic}", f"{shown}/{topic}") for topic in ("markers", "overlay")
             ],
         )
     ]

@@ -11,12 +11,15 @@ from scipy.optimize import linear_sum_assignment
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.symmetry import expand
 from sam6d_ros.geometry import se3
+from sam6d_ros.runtime.track_state import Track
+from sam6d_ros.types import PoseEstimate
 
 Array = NDArray[np.float64]
 
 SYMMETRY_STEP = np.radians(10)
 TURN_WEIGHT = 0.2  # of the turned box against the distance: an estimate may well be flipped
 FORBIDDEN = 1e6
+UNSEEN_SPEED = 0.1  # m/s by which the place of an instance that is not seen widens
 BOX_CORNERS = (np.indices((2, 2, 2)).reshape(3, -1).T - 0.5).astype(np.float64)
 
 
@@ -69,3 +72,24 @@ def _corner_distances(model: ObjectModel, poses: Array, reference: Array) -> Arr
     corners = box_corners(model)
     shift = se3.transform(poses, corners) - se3.transform(reference, corners)
     return np.linalg.norm(shift, axis=-1).mean(-1)
+
+
+def pair_up(
+    tracks: Sequence[Track], found: Sequence[PoseEstimate], stamp_ns: int, reach: float
+) -> tuple[list[tuple[Track, PoseEstimate]], list[PoseEstimate]]:
+    """Pairs of tracks and estimates, and the estimates that are left.
+
+    Args:
+        reach: in diameters, how far from its known place an instance may be found.
+    """
+    if not tracks or not found:
+        return [], list(found)
+    pairs = assign(
+        tracks[0].model,
+        [track.at(stamp_ns) for track in tracks],
+        [pose.cam_from_obj for pose in found],
+        [reach * t.model.diameter + UNSEEN_SPEED * t.unseen_s(stamp_ns) for t in tracks],
+    )
+    taken = {j for _, j in pairs}
+    left = [pose for j, pose in enumerate(found) if j not in taken]
+    return [(tracks[i], found[j]) for i, j in pairs], left

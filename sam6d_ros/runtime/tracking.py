@@ -16,7 +16,7 @@ from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import TrackingConfig
 from sam6d_ros.geometry import se3
 from sam6d_ros.runtime.frame_buffer import FrameBuffer
-from sam6d_ros.runtime.track_association import assign, distance, nearest_equivalent
+from sam6d_ros.runtime.track_association import distance, nearest_equivalent, pair_up
 from sam6d_ros.runtime.track_catchup import catch_up
 from sam6d_ros.runtime.track_motion import common_motion, held_place
 from sam6d_ros.runtime.track_set import TrackingCounts, TrackSet
@@ -29,8 +29,10 @@ TrackFunction = Callable[[Frame, PoseEstimates], PoseEstimates]
 
 _LOG = logging.getLogger(__name__)
 
+TOO_OLD = (
+    "an estimate is %.1f s old, frames are kept for %.1f s: raise buffer_s (tracking.buffer_s)"
+)
 SAME_PLACE = 0.5  # in diameters: an estimate so near to a followed instance means that one
-UNSEEN_SPEED = 0.1  # m/s by which the place of an instance that is not seen widens
 AGREES = 0.02  # in diameters: a full estimate so near to the track corrects nothing
 BETTER_BY = 0.05  # in score, for a full estimate to replace the track: it may be wrong itself
 JUDGES = 4  # frames since the estimate that decide: one alone may not show the difference
@@ -116,12 +118,7 @@ class TrackedObjects:
                 return
             age_s = (self._latest.stamp_ns - estimates.stamp_ns) * 1e-9
             if age_s > self._config.buffer_s:
-                _LOG.warning(
-                    "an estimate is %.1f s old but frames are kept for %.1f s only: raise buffer_s "
-                    "(tracking.buffer_s), or search for fewer objects",
-                    age_s,
-                    self._config.buffer_s,
-                )
+                _LOG.warning(TOO_OLD, age_s, self._config.buffer_s)
                 return
             stamp_ns = min(estimates.stamp_ns, self._latest.stamp_ns)
             self._drop_removed_objects()
@@ -193,8 +190,8 @@ class TrackedObjects:
         """
         live = [t for t in self._tracks.live.values() if t.model.name == model.name]
         lost = [t for t in self._tracks.lost.values() if t.model.name == model.name]
-        matched, found = self._assigned(live, found, stamp_ns, SAME_PLACE)
-        again, found = self._assigned(lost, found, stamp_ns, self._config.remember_radius)
+        matched, found = pair_up(live, found, stamp_ns, SAME_PLACE)
+        again, found = pair_up(lost, found, stamp_ns, self._config.remember_radius)
         for track, pose in matched:
             track.missed = 0
             self._check(track, pose, stamp_ns)
@@ -203,26 +200,6 @@ class TrackedObjects:
         for pose in found:
             self._newcomers.append((model, self._newcomer(model, pose, stamp_ns)))
         return [track for track in live if all(track is not other for other, _ in matched)]
-
-    def _assigned(
-        self, tracks: Sequence[Track], found: Sequence[PoseEstimate], stamp_ns: int, reach: float
-    ) -> tuple[list[tuple[Track, PoseEstimate]], list[PoseEstimate]]:
-        """Pairs of tracks and estimates, and the estimates that are left.
-
-        Args:
-            reach: in diameters, how far from its known place an instance may be found.
-        """
-        if not tracks or not found:
-            return [], list(found)
-        pairs = assign(
-            tracks[0].model,
-            [track.at(stamp_ns) for track in tracks],
-            [pose.cam_from_obj for pose in found],
-            [reach * t.model.diameter + UNSEEN_SPEED * t.unseen_s(stamp_ns) for t in tracks],
-        )
-        taken = {j for _, j in pairs}
-        left = [pose for j, pose in enumerate(found) if j not in taken]
-        return [(tracks[i], found[j]) for i, j in pairs], left
 
     def _check(self, track: Track, pose: PoseEstimate, stamp_ns: int) -> None:
         """Let the full estimate replace the track where it explains the newest frame better."""
