@@ -6,7 +6,7 @@ import pytest
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from ros.probe import DOUBLE, INPUT_REMAPPINGS, scene
+from ros.probe import DOUBLE, INPUT_REMAPPINGS, RESULTS, scene
 from sensor_msgs.msg import CompressedImage, Image
 
 from sam6d_ros.apps.ros import camera_input, conversions
@@ -231,3 +231,19 @@ def test_a_topic_that_falls_silent_is_named_and_recovers(probe):
         "masks again",
         every=lambda: probe.send(probe.messages(*scene())),
     )
+
+
+def test_a_missing_segmentation_node_is_named_until_it_is_there(probe):
+    probe.listen("/diagnostics")
+    probe.start_double("pose_node")
+
+    def send():
+        probe.send(probe.messages(*scene()))
+
+    def problem():
+        return problem_of(probe, "/pose_node")
+
+    wanted = f"nobody publishes ~/masks ({MASKS}): start the segmentation node"
+    probe.wait_for(lambda: wanted in problem(), "the warning", every=send)
+    probe.node.create_publisher(RESULTS[MASKS], MASKS, 5)
+    probe.wait_for(lambda: not problem(), "its end", every=send)

@@ -66,16 +66,25 @@ class CameraMessages(NamedTuple):
 
 
 class CameraInput:
-    """Subscribes ``~/rgb``, ``~/depth``, ``~/camera_info``; calls back with each matching set."""
+    """Subscribes ``~/rgb``, ``~/depth``, ``~/camera_info``; calls back with each matching set.
+
+    Args:
+        unfed: what is wrong with another input of the node, that needs a publisher; or nothing.
+    """
 
     def __init__(
-        self, node: Node, status: NodeStatus, callback: Callable[[CameraMessages], None]
+        self,
+        node: Node,
+        status: NodeStatus,
+        callback: Callable[[CameraMessages], None],
+        unfed: Callable[[], str] = str,
     ) -> None:
         self._node, self._status, self._callback = node, status, callback
         exact = self._value("sync") == "exact"
         slop_s = 0.0 if exact else self._value("slop_s")
         topics = [CameraTopic(node, name) for name in INPUTS]
-        self._watch = CameraWatch(status, topics, slop_s, self._value("pair_timeout_s"))
+        timeout_s = self._value("pair_timeout_s")
+        self._watch = CameraWatch(status, topics, slop_s, timeout_s, unfed)
         self._subscribers = [self._subscribe(topic) for topic in topics]
         queue_size = self._value("queue_size")
         self._synchronizer = (

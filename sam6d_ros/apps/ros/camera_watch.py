@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
+from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from sam6d_ros.apps.ros.camera_topics import CameraTopic
@@ -27,12 +29,19 @@ class CameraWatch:
         topics: the inputs, the reference of the pairing first.
         slop_s: largest difference of paired stamps.
         timeout_s: how long nothing may arrive or pair before that is a problem.
+        unfed: what is wrong with a further input, which must have a publisher; or nothing.
     """
 
     def __init__(
-        self, status: NodeStatus, topics: Sequence[CameraTopic], slop_s: float, timeout_s: float
+        self,
+        status: NodeStatus,
+        topics: Sequence[CameraTopic],
+        slop_s: float,
+        timeout_s: float,
+        unfed: Callable[[], str],
     ) -> None:
         self._status, self._slop_s = status, slop_s
+        self._timeout_s, self._unfed, self._fed = timeout_s, unfed, time.monotonic()
         self._topics = {topic.name: topic for topic in topics}
         self._pairing = PairingWatch(tuple(self._topics), timeout_s)
         self._image_bytes = 0
@@ -56,6 +65,7 @@ class CameraWatch:
             or self._pairing.never_pairs(self._slop_s)
             or self._lossy()
             or self.age_problem
+            or self._alone()
         )
         self._status.input_problem = problem
         if problem:
@@ -83,6 +93,13 @@ class CameraWatch:
             f"{'' if camera_is_silent else profile_hint()}"
         ).strip()
 
+    def _alone(self) -> str:
+        """Nobody has offered the further input for some time."""
+        problem, now = self._unfed(), time.monotonic()
+        if not problem:
+            self._fed = now
+        return problem if now - self._fed > self._timeout_s else ""
+
     def _lossy(self) -> str:
         """Small messages arrive but the large ones of the same camera do not."""
         counts = self._pairing.counts
@@ -93,6 +110,14 @@ class CameraWatch:
             f"{counts['camera_info']} camera_info but only {images} images arrived. "
             f"{profile_hint()}"
         )
+
+
+def unpublished(node: Node, name: str, remedy: str) -> str:
+    """What to say when nobody publishes what ``~/name`` is remapped to; else nothing."""
+    topic = node.resolve_topic_name(f"~/{name}")
+    if node.count_publishers(topic):
+        return ""
+    return f"nobody publishes ~/{name} ({topic}): {remedy}"
 
 
 def profile_hint() -> str:

@@ -9,6 +9,7 @@ from vision_msgs.msg import Detection3DArray
 
 from sam6d_ros.apps.ros import camera_input, conversions, engines, pose_outputs, spin, vision_node
 from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
+from sam6d_ros.apps.ros.camera_watch import unpublished
 from sam6d_ros.apps.ros.frame_store import FrameStore, Match, in_work_topic
 from sam6d_ros.apps.ros.object_topics import DatabaseInfo
 from sam6d_ros.apps.ros.on_demand_action import OnDemandServers
@@ -53,7 +54,7 @@ class PoseNode(VisionNode[Match]):
 
     def open_inputs(self) -> None:
         """Listen to the camera and to the masks."""
-        self._input = CameraInput(self, self.status, self._on_frame)
+        self._input = CameraInput(self, self.status, self._on_frame, self._unfed)
         self._masks = self.create_subscription(
             InstanceMaskArray, "~/masks", self.segmentation.on_masks, RESULTS
         )
@@ -80,6 +81,10 @@ class PoseNode(VisionNode[Match]):
     def released(self) -> None:
         """Forget it."""
         self._outputs.update({})
+
+    def _unfed(self) -> str:
+        remedy = "start the segmentation node, or remap ~/masks to its topic of this name"
+        return unpublished(self, "masks", remedy)
 
     def _forget_frames(self) -> None:
         self._store = FrameStore(self.get_parameter("frame_store_mb").value * BYTES_PER_MB)

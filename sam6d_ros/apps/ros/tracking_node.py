@@ -8,6 +8,7 @@ from vision_msgs.msg import Detection3DArray
 
 from sam6d_ros.apps.ros import camera_input, conversions, engines, pose_outputs, spin, vision_node
 from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
+from sam6d_ros.apps.ros.camera_watch import unpublished
 from sam6d_ros.apps.ros.detections import known_poses
 from sam6d_ros.apps.ros.object_topics import DatabaseInfo
 from sam6d_ros.apps.ros.parameters import Parameter, group, values_of
@@ -71,7 +72,7 @@ class TrackingNode(VisionNode[CameraMessages]):
 
     def open_inputs(self) -> None:
         """Listen to the camera and to the estimates."""
-        self._input = CameraInput(self, self.status, self.submit)
+        self._input = CameraInput(self, self.status, self.submit, self._unfed)
         self._estimates = self.create_subscription(
             Detection3DArray, "~/estimates", self._on_estimates, RESULTS
         )
@@ -83,6 +84,10 @@ class TrackingNode(VisionNode[CameraMessages]):
         if self._tracked is not None:
             self._tracked.reset()
         self.status.tracked_objects = 0
+
+    def _unfed(self) -> str:
+        remedy = "start a pose node, or remap ~/estimates to its detections"
+        return unpublished(self, "estimates", remedy)
 
     def objects_changed(self) -> None:
         """Follow instances of the new set of objects; those of unchanged ones go on."""
