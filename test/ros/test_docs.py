@@ -74,3 +74,8 @@ def test_every_test_that_bad_input_names_exists():
         assert not name or f"def {name}(" in source, f"{file}::{name}"
         checked += 1
     assert checked > 25
+
+
+@pytest.mark.parametrize("path", [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))])
+def test_no_command_has_a_private_name_that_the_shell_would_take_for_a_home_folder(path):
+    assert not re.findall(r"-r ~/.*", path.read_text()), "put '~/name:=…' into quotes"
