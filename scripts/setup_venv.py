@@ -108,6 +108,25 @@ def add_underlay_to_path() -> None:
             link.symlink_to(REPO / name)
 
 
+def drop_stale_kernels() -> None:
+    """Remove compiled loops when one of their sources has changed.
+
+    numba notices a change in a function's own file, but not in functions of other files that it
+    calls.
+    """
+    digest = hashlib.sha256()
+    for path in sorted((REPO / "sam6d_ros").rglob("*.py")):
+        source = path.read_bytes()
+        if b"njit" in source:
+            digest.update(source)
+    stamp = STAMPS / "kernels"
+    if stamp.exists() and stamp.read_text() == digest.hexdigest():
+        return
+    for compiled in (REPO / "sam6d_ros").rglob("__pycache__/*.nb?"):
+        compiled.unlink()
+    stamp.write_text(digest.hexdigest())
+
+
 def main(extras: list[str]) -> None:
     """Bring the environment up to date for `extras`; a second call waits for the first."""
     with Path(__file__).open() as lock:
@@ -121,6 +140,7 @@ def set_up(extras: list[str]) -> None:
         check_system.main()
     make_environment()
     install(extras)
+    drop_stale_kernels()
     if "ros-wheels" in extras:
         add_underlay_to_path()
         run(PYTHON, "scripts/build_interfaces.py")
