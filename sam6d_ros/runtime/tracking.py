@@ -30,8 +30,6 @@ TrackFunction = Callable[[Frame, PoseEstimates], PoseEstimates]
 _LOG = logging.getLogger(__name__)
 
 TOO_OLD = "an estimate is %.1f s old, frames are kept %.1f s: raise buffer_s (tracking.buffer_s)"
-    "an estimate is %.1f s old, frames are kept for %.1f s: raise buffer_s (tracking.buffer_s)"
-)
 SAME_PLACE = 0.5  # in diameters: an estimate so near to a followed instance means that one
 AGREES = 0.02  # in diameters: a full estimate so near to the track corrects nothing
 BETTER_BY = 0.05  # in score, for a full estimate to replace the track: it may be wrong itself
