@@ -153,12 +153,17 @@ def test_a_topic_that_nobody_publishes_is_named(probe):
     probe.listen("/diagnostics")
     probe.start_double("segmentation_node")
     rgb, _, info = probe.messages(*scene())
-    wanted = "no message on ~/depth (/camera/depth, 1 publishers). Remap"
-    probe.wait_for(
-        lambda: wanted in probe.diagnostics("/segmentation_node").get("input_problem", ""),
-        "the warning about depth alone",
-        every=lambda: (probe.publishers[0].publish(rgb), probe.publishers[2].publish(info)),
-    )
+
+    def wait_for(wanted):
+        probe.wait_for(
+            lambda: wanted in probe.diagnostics("/segmentation_node").get("input_problem", ""),
+            "the warning about depth alone",
+            every=lambda: (probe.publishers[0].publish(rgb), probe.publishers[2].publish(info)),
+        )
+
+    wait_for("no message on ~/depth (/camera/depth, 1 publishers). Is the camera running?")
+    probe.node.destroy_publisher(probe.publishers[1])
+    wait_for("no message on ~/depth (/camera/depth, 0 publishers). Remap")
 
 
 def test_an_object_too_large_for_the_scene_is_doubted(probe):

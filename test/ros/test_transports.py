@@ -8,8 +8,10 @@ import numpy as np
 from ros.probe import CAMERA, DEPTH, RGB, scene
 from ros.test_inputs import start
 from sensor_msgs.msg import CameraInfo, CompressedImage
+from std_msgs.msg import Bool
 
 from sam6d_ros.apps.ros import conversions
+from sam6d_ros.apps.ros.vision_node import LATCHED
 
 POSES, MASKS = "/pose_node/detections", "/segmentation_node/masks"
 
@@ -68,14 +70,31 @@ def test_damaged_compressed_depth_is_reported_and_the_node_recovers(probe):
     probe.wait_for(lambda: probe.received[MASKS] and not error(), "masks", every=send)
 
 
+def write_frame(folder, rgb, depth):
+    """One frame as the replay node reads it."""
+    for name in ("rgb", "depth"):
+        (folder / name).mkdir()
+    cv2.imwrite(str(folder / "rgb/000001.png"), rgb[..., ::-1])
+    cv2.imwrite(str(folder / "depth/000001.png"), (1000 * depth).astype(np.uint16))
+    camera = {"cam_K": CAMERA.matrix.ravel().tolist(), "depth_scale": 1.0}
+    (folder / "scene_camera.json").write_text(json.dumps({"1": camera}))
+
+
+def test_the_replay_node_says_what_it_waits_for(probe, tmp_path):
+    write_frame(tmp_path, *scene())
+    ready = probe.node.create_publisher(Bool, "/there/ready", LATCHED)
+    node = probe.children.start(
+        "replay_node", {"path": tmp_path, "wait_for": ["/there/ready", "/away/ready"]}
+    )
+    both = "waiting for /away/ready, /there/ready to be true"
+    probe.wait_for(lambda: both in node.output(), "the names of both")
+    ready.publish(Bool(data=True))
+    probe.wait_for(lambda: "waiting for /away/ready to be true" in node.output(), "the other's")
+
+
 def test_the_replay_node_sends_compressed_images(probe, tmp_path):
     rgb, depth = scene([(255, 0, 0), (0, 255, 0)])
-    for name in ("rgb", "depth"):
-        (tmp_path / name).mkdir()
-    cv2.imwrite(str(tmp_path / "rgb/000001.png"), rgb[..., ::-1])
-    cv2.imwrite(str(tmp_path / "depth/000001.png"), (1000 * depth).astype(np.uint16))
-    camera = {"cam_K": CAMERA.matrix.ravel().tolist(), "depth_scale": 1.0}
-    (tmp_path / "scene_camera.json").write_text(json.dumps({"1": camera}))
+    write_frame(tmp_path, rgb, depth)
     topics = {
         "/color/image_raw/compressed": CompressedImage,
         "/aligned_depth_to_color/image_raw/compressedDepth": CompressedImage,

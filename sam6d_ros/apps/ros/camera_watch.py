@@ -83,13 +83,18 @@ class CameraWatch:
         silent = [self._topics[name] for name in self._pairing.silent()]
         if not silent:
             return ""
+        publishers = [topic.publishers() for topic in silent]
         listed = ", ".join(
-            f"~/{topic.name} ({topic.topic}, {topic.publishers()} publishers)" for topic in silent
+            f"~/{topic.name} ({topic.topic}, {count} publishers)"
+            for topic, count in zip(silent, publishers, strict=True)
+        )
+        remedy = (
+            "Is the camera running?" if all(publishers) else "Remap them to the camera's topics."
         )
         transports = "".join(topic.transport_hint() for topic in silent)
         camera_is_silent = any(topic.name == "camera_info" for topic in silent)
         return (
-            f"no message on {listed}. {transports}Remap them to the camera's topics. "
+            f"no message on {listed}. {transports}{remedy} "
             f"{'' if camera_is_silent else profile_hint()}"
         ).strip()
 

@@ -72,7 +72,7 @@ class ReplayNode(Node):
         super().__init__("replay_node")
         declare(self, PARAMETERS)
         self._recording = Recording(Path(self._value("path")).expanduser(), self._value("image"))
-        self._next = 0
+        self._next, self._told = 0, ""
         qos = QoSProfile(depth=5, reliability=RELIABILITY[self._value("reliability")])
         self._rgb = self._image_publisher("rgb", RGB_TOPIC, qos)
         self._depth = self._image_publisher("depth", DEPTH_TOPIC, qos)
@@ -102,9 +102,11 @@ class ReplayNode(Node):
     def _tick(self) -> None:
         """Send the next frame, once everybody is there."""
         wanted = self._value("wait_for_subscribers") if self._next == 0 else 0
-        present = (p.get_subscription_count() for p in (self._rgb, self._depth, self._info))
-        clock_runs = self.get_clock().now().nanoseconds > 0  # a simulation's may not run yet
-        if self._waiting_for or min(present) < wanted or not clock_runs:
+        missing = self._missing(wanted)
+        if missing and missing != self._told:
+            self.get_logger().info(f"waiting for {missing}")
+        self._told = missing
+        if missing:
             return
         self._publish(self._next)
         self._next += 1
@@ -113,6 +115,16 @@ class ReplayNode(Node):
             if not self._value("loop"):
                 self._timer.cancel()
                 self.get_logger().info("all frames are sent")
+
+    def _missing(self, readers: int) -> str:
+        """What must be there before the next frame, and is not."""
+        if self.get_clock().now().nanoseconds == 0:  # a simulation's may not run yet
+            return "/clock, which use_sim_time asks for"
+        if self._waiting_for:
+            return f"{', '.join(sorted(self._waiting_for))} to be true"
+        publishers = (self._rgb, self._depth, self._info)
+        lonely = [p.topic_name for p in publishers if p.get_subscription_count() < readers]
+        return f"{readers} readers of {', '.join(lonely)}" if lonely else ""
 
     def _publish(self, index: int) -> None:
         frame = self._recording.frame(index)
