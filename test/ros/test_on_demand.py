@@ -59,12 +59,12 @@ def test_a_goal_fuses_frames_and_tells_its_stages_in_order(asking):
 
     status, result = asking.estimate(camera, frames=3)
     assert (status, result.success) == (GoalStatus.STATUS_SUCCEEDED, True)
-    # Feedback has a topic of its own: the last of it may come after the result.
-    asking.probe.wait_for(lambda: ("fuse", 3) in asking.stages(), "the last feedback")
-    assert asking.stages() == [
+    told = [
         *(pair for n in (1, 2, 3) for pair in (("segment", n), ("estimate", n))),
         ("fuse", 3),
     ]
+    # Feedback has a topic of its own, and rclpy's client drops what comes after the goal's end.
+    assert asking.stages() in (told, told[:-1])
     assert {f.frames for f in asking.feedback} == {3}
     elapsed = [f.elapsed_s for f in asking.feedback]
     assert elapsed == sorted(elapsed)
@@ -92,6 +92,20 @@ def test_a_goal_chooses_objects_and_a_region(asking):
     assert none.message == (
         "nothing found: what was found lies outside the region 30×40 at (5, 10)"
     )
+
+
+def test_a_choice_of_objects_or_a_region_is_no_news_of_all_others(asking):
+    """Readers of the topics (tracking, a planning scene) take what is missing for gone."""
+    asking.probe.start_double(*BOTH, parameters=ON_DEMAND)
+    asking.probe.listen("/tf")
+    _, green = asking.estimate(asking.camera(), class_ids=["green_box"])
+    asking.estimate(asking.camera(), roi=RegionOfInterest(width=30, height=40))
+    _, every = asking.estimate(asking.camera())
+    asking.probe.wait_for(lambda: asking.probe.received[POSES], "the message about all")
+    assert asking.probe.received[POSES] == [every.detections]
+    asking.probe.wait_for(lambda: len(asking.probe.received["/tf"]) == 3, "transforms of all three")
+    sent = asking.probe.received["/tf"][0].transforms
+    assert [t.child_frame_id for t in sent] == [found.id for found in green.detections.detections]
 
 
 def test_what_cannot_be_done_is_answered_with_the_reason(asking):
@@ -125,10 +139,10 @@ def test_the_segmentation_service_takes_a_frame_that_is_new_enough(asking):
     first = asking.segment(asking.camera(), class_ids=["red_box"])
     assert first.success, first.message
     assert [m.class_id for m in first.masks.instances] == ["red_box"]
-    asking.probe.wait_for(lambda: asking.probe.received[MASKS], "the same on the topic")
-    assert asking.probe.received[MASKS] == [first.masks]
     stamp = first.masks.header.stamp
     later = asking.segment(asking.camera(), newer_than=stamp)
+    asking.probe.wait_for(lambda: asking.probe.received[MASKS], "those of all on the topic")
+    assert asking.probe.received[MASKS] == [later.masks]
     assert stamp_ns_of(later.masks.header) > stamp_ns_of(first.masks.header)
     future = TimeMessage(sec=stamp.sec + 10**6)
     none = asking.segment(asking.camera(), newer_than=future, timeout=Duration(nanosec=10**8))

@@ -82,7 +82,7 @@ class OnDemandEstimation:
                 request.frames_used = number
             request.begin("fuse", request.frames)
             request.commit()
-            return await self._node.in_worker(lambda: self._published(found, masks))
+            return await self._node.in_worker(lambda: self._published(request, found, masks))
         finally:
             self._queue.remove(request)
             self.notify()
@@ -176,13 +176,13 @@ class OnDemandEstimation:
         return estimated
 
     def _published(
-        self, found: list[Estimated], masks: InstanceMaskArray
+        self, request: Request, found: list[Estimated], masks: InstanceMaskArray
     ) -> tuple[Detection3DArray, str]:
         """In the worker: fuse and publish with the header of the last frame."""
         fused = fuse([poses for _, poses in found], self._node.objects)
         sure = tuple(p for p in fused.items if p.score_parts[PRESENCE] >= MIN_PRESENCE)
         poses = replace(fused, items=sure)
-        message = self._node.publish(found[-1][0], poses, masks.header)
+        message = self._node.publish(found[-1][0], poses, masks.header, request.complete)
         return message, summary(message, poses.reason, len(fused) - len(sure), len(found))
 
 

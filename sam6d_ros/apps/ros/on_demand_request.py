@@ -53,6 +53,11 @@ class Request:
         self._timeout_s = seconds_from(self.goal.timeout, when_zero=NEVER)
 
     @property
+    def complete(self) -> bool:
+        """Whether all objects are looked for, everywhere."""
+        return not self.goal.class_ids and region_from(self.goal.roi) is None
+
+    @property
     def deadline(self) -> float:
         """By ``time.monotonic``."""
         return self._started + self._timeout_s

@@ -143,9 +143,11 @@ class PoseNode(VisionNode[Match]):
         kept = tuple(found for found in detections.items if found.class_id in loaded)
         return Detections(kept, "" if kept else text)
 
-    def publish(self, frame: Frame, poses: PoseEstimates, header: Header) -> Detection3DArray:
+    def publish(
+        self, frame: Frame, poses: PoseEstimates, header: Header, complete: bool = True
+    ) -> Detection3DArray:
         """Publish poses with their colour image's header; returns the detections."""
-        message = self._outputs.publish(frame, poses, header)
+        message = self._outputs.publish(frame, poses, header, complete)
         self.published(header)
         return message
 

@@ -53,12 +53,21 @@ class PoseOutputs:
         self._mesh_markers = conversions.MeshMarkers(models)
         self._class_poses.update(models)
 
-    def publish(self, frame: Frame, poses: PoseEstimates, header: Header) -> Detection3DArray:
-        """Publish the poses in a frame with its colour image's header; returns the detections."""
+    def publish(
+        self, frame: Frame, poses: PoseEstimates, header: Header, complete: bool = True
+    ) -> Detection3DArray:
+        """Publish the poses in a frame with its colour image's header; returns the detections.
+
+        Args:
+            complete: all objects were looked for everywhere. Else TF and viewers alone are told:
+                readers of detections and poses take what is missing there for gone.
+        """
         message = conversions.detection_3d_array(poses, header, self._models)
-        self._detections.publish(message)
+        if complete:
+            self._detections.publish(message)
         if self._node.active:
-            self._class_poses.publish(poses, header)
+            if complete:
+                self._class_poses.publish(poses, header)
             self._send_transforms(poses, header)
         now = time.monotonic()
         if now >= self._view_due:

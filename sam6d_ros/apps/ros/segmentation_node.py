@@ -77,17 +77,21 @@ class SegmentationNode(VisionNode[CameraMessages]):
         names: Sequence[str] | None = None,
         region: Region | None = None,
     ) -> InstanceMaskArray:
-        """Segment one frame, publish and return the masks; of all objects, everywhere, if None."""
+        """Segment one frame; of all objects, everywhere, if None. Then it is published too.
+
+        Readers of the topics take what is missing there for gone.
+        """
         frame = conversions.frame_from_messages(*camera)
         header, shape = camera.rgb.header, frame.depth.shape
         self._in_work.publish(header)
         detections = self.engine.segment(frame, names, trace, region)
         self._doubt_sizes(frame)
         masks = conversions.masks_from_detections(detections, header, shape)
-        self._masks.publish(masks)
-        self._boxes.publish(conversions.detection_2d_array(detections, header))
+        if names is None and region is None:
+            self._masks.publish(masks)
+            self._boxes.publish(conversions.detection_2d_array(detections, header))
+            self._publish_views(detections, header, shape)
         self.published(header)
-        self._publish_views(detections, header, shape)
         return masks
 
     def _publish_views(
