@@ -51,9 +51,9 @@ def onboard(
         raise InvalidObjects(f"{name}: symmetries is {symmetries!r}; expected auto or none")
     if min_score is not None and not 0 <= min_score <= 1:
         raise InvalidObjects(f"{name}: min_score is {min_score}; expected a number in [0, 1]")
-    mesh_files.check_file(path)
-    content_hash = _content_hash(path, unit, symmetries)
     try:
+        mesh_files.check_file(path)
+        content_hash = _content_hash(path, unit, symmetries)
         arrays = cache.load_or_build(
             f"object-{content_hash}",
             lambda: _build(load_mesh(path), unit, symmetries),

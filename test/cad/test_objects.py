@@ -151,7 +151,7 @@ def test_any_number_of_objects_is_loaded_in_order(tmp_path, caplog):
 
 def test_a_missing_mesh_names_file_and_object(tmp_path):
     path = write(tmp_path, {"objects": [{"name": "mug", "mesh": "mug.ply"}]})
-    with pytest.raises(InvalidMesh, match=r"objects\.yaml.*mug\.ply does not exist"):
+    with pytest.raises(InvalidMesh, match=r"objects\.yaml: object 'mug': .*mug\.ply does not"):
         load_objects(path)
 
 
