@@ -10,9 +10,11 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
+from lifecycle_msgs.msg import Transition
 from rclpy.qos import QoSProfile
 from ros.probe import DOUBLE as ENGINE_DOUBLE
 from ros.probe import INPUT_REMAPPINGS
+from ros.test_planning_scene_node import change_state
 from ros.tracking_graph import (
     FRAME_NS,
     GREEN,
@@ -206,6 +208,23 @@ def test_when_time_goes_back_all_is_forgotten_and_begins_again(world):
     assert ids(world.show(squares)) == []
     world.tell(squares)
     second = world.show_until(squares, lambda r: seen(r), "found")
+    assert set(ids(second)).isdisjoint(ids(first)), "an id never means two objects"
+
+
+def test_a_node_that_is_cleaned_up_and_configured_anew_gives_no_id_twice(world):
+    world.start()
+    squares = [(RED, 20, 30)]
+    first = world.find(squares)
+    for transition in (
+        Transition.TRANSITION_DEACTIVATE,
+        Transition.TRANSITION_CLEANUP,
+        Transition.TRANSITION_CONFIGURE,
+        Transition.TRANSITION_ACTIVATE,
+    ):
+        change_state(world.probe, NODE, transition)
+    world.wait_until_heard()
+    assert ids(world.show(squares)) == []
+    second = world.find(squares)
     assert set(ids(second)).isdisjoint(ids(first)), "an id never means two objects"
 
 

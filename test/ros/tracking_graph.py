@@ -53,12 +53,16 @@ class Graph:
         ]
         child = self.probe.children.start(NODE, {**QUICK, **parameters}, arguments, program)
         self.probe.wait_ready(NODE, timeout_s=timeout_s)
+        self.wait_until_heard()
+        return child
+
+    def wait_until_heard(self):
+        """By the node's subscriptions, which it has while it is active."""
         topics = (self.estimates, *self.probe.publishers)
         self.probe.wait_for(
             lambda: all(topic.get_subscription_count() for topic in topics),
             "the tracking node to listen",
         )
-        return child
 
     def show(self, messages):
         """Send one frame and wait for what comes of it."""

@@ -96,11 +96,15 @@ class TrackingNode(VisionNode[CameraMessages]):
         self._database.update(self.objects, engines.backend_of(self.engine), location)
         if self._tracked is None:
             config = TrackingConfig(**values_of(self, "tracking"))
-            self._tracked = TrackedObjects(self.engine.track, lambda: self.objects, config)
+            # It outlives the engine, so that no name is given twice.
+            self._tracked = TrackedObjects(
+                lambda frame, poses: self.engine.track(frame, poses), lambda: self.objects, config
+            )
 
     def released(self) -> None:
         """Forget all of it."""
-        self._tracked = None
+        if self._tracked is not None:
+            self._tracked.reset()
         self._outputs.update({})
 
     def process(self, item: CameraMessages, trace: Trace) -> str:
