@@ -24,7 +24,7 @@ class OnDemandServers:
     """The trigger service and the action server of a pose node."""
 
     def __init__(self, node: PoseNode) -> None:
-        self._estimation = OnDemandEstimation(node)
+        self._node, self._estimation = node, OnDemandEstimation(node)
         self.notify = self._estimation.notify
         self._waiting = Waiting(node, node.service_group)
         self._requests: dict[bytes, Request] = {}
@@ -51,7 +51,7 @@ class OnDemandServers:
             _, response.message = await self._estimation.run(request)
             response.success = True
         except Exception as error:  # the boundary: the caller gets the reason, the node goes on
-            response.message = reason(error)
+            response.message = self._failed(error)
         return response
 
     def _accepted(self, handle: ServerGoalHandle) -> None:
@@ -71,7 +71,7 @@ class OnDemandServers:
             await self._waiting.until(lambda: handle.is_cancel_requested, every_s=LOOK_EVERY_S)
             handle.canceled()
         except Exception as error:  # the boundary, as above
-            result.message = reason(error)
+            result.message = self._failed(error)
             handle.abort()
         finally:
             del self._requests[bytes(handle.goal_id.uuid)]
@@ -84,7 +84,8 @@ class OnDemandServers:
         self._estimation.notify()
         return CancelResponse.ACCEPT if in_time else CancelResponse.REJECT
 
-
-def reason(error: Exception) -> str:
-    """What to tell who asked."""
-    return str(error) if isinstance(error, Sam6dError) else f"{type(error).__name__}: {error}"
+    def _failed(self, error: Exception) -> str:
+        """What to tell who asked; the log is told too."""
+        text = str(error) if isinstance(error, Sam6dError) else f"{type(error).__name__}: {error}"
+        self._node.status.log("warning", f"a request failed: {text}", key=f"request {type(error).__name__}")
+        return text
