@@ -131,7 +131,8 @@ class Engine:
             InvalidObjects: no object has this name.
         """
         with self._lock:
-            self._select([name])
+            if name not in self._objects:
+                raise InvalidObjects(f"no object is named {name!r}; there are {[*self._objects]}")
             self._look_for({k: v for k, v in self._objects.items() if k != name}, self._entries)
 
     def warm_up(self) -> None:
