@@ -86,6 +86,7 @@ class OnDemandServers:
 
     def _failed(self, error: Exception) -> str:
         """What to tell who asked; the log is told too."""
-        text = str(error) if isinstance(error, Sam6dError) else f"{type(error).__name__}: {error}"
-        self._node.status.log("warning", f"a request failed: {text}", key=f"request {type(error).__name__}")
+        kind = type(error).__name__
+        text = str(error) if isinstance(error, Sam6dError) else f"{kind}: {error}"
+        self._node.status.log("warning", f"a request failed: {text}", key=f"request {kind}")
         return text
