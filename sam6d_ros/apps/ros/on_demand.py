@@ -18,7 +18,6 @@ from sensor_msgs.msg import RegionOfInterest
 from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.errors import InvalidConfig, InvalidObjects, Sam6dError
 from sam6d_ros.geometry.region import Region
-from sam6d_ros.pipeline import Trace
 
 Result = TypeVar("Result")
 
@@ -76,30 +75,6 @@ class Waiting:
                 await future
             finally:
                 alarm.cancel()
-
-
-def measured(
-    node: VisionNode[Any], work: Callable[[Trace], Result], reason: Callable[[Result], str]
-) -> Result:
-    """Do work in the worker as a node does a frame: timed, and shown in the diagnostics.
-
-    Args:
-        reason: of a result: why it is empty, or nothing.
-    """
-    trace = Trace()
-    node.status.working = True
-    try:
-        with trace.timed("total"):
-            result = work(trace)
-    except Exception as error:
-        if node.active:
-            node.status.failed(error)
-        raise
-    finally:
-        node.status.working = False
-    if node.active:
-        node.status.processed(trace.timings_s, reason(result))
-    return result
 
 
 def region_from(message: RegionOfInterest) -> Region | None:

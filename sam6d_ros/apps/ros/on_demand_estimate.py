@@ -20,7 +20,6 @@ from sam6d_ros.apps.ros.on_demand import (
     Waiting,
     duration_message,
     inactive,
-    measured,
     names_from,
 )
 from sam6d_ros.apps.ros.on_demand_masks import SERVICE
@@ -167,7 +166,7 @@ class OnDemandEstimation:
             return self._node.estimate((camera, masks), trace)
 
         done = self._node.in_worker(
-            lambda: measured(self._node, work, lambda found: found[1].reason)
+            lambda: self._node.measured(work, lambda found: found[1].reason)
         )
         # An error that comes after nobody waits any more is known from the node's status.
         done.add_done_callback(lambda future: self.notify(future.exception()))

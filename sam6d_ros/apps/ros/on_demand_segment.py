@@ -13,7 +13,6 @@ from sam6d_ros.apps.ros.on_demand import (
     Unavailable,
     Waiting,
     inactive,
-    measured,
     names_from,
     region_from,
     seconds_from,
@@ -128,7 +127,7 @@ class OnDemandSegmentation:
             return self._segment(frame, trace, names, region)
 
         def job() -> InstanceMaskArray:
-            return measured(self._node, work, lambda masks: masks.reason)
+            return self._node.measured(work, lambda masks: masks.reason)
 
         masks: InstanceMaskArray = await self._node.in_worker(job)
         return masks

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -29,6 +30,7 @@ from sam6d_ros.runtime.memory import free_memory
 __all__ = ["LATCHED", "PARAMETERS", "RESULTS", "WITHOUT_STAGES", "NotConfigured", "VisionNode"]
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 DIAGNOSTICS_PERIOD_S = 1.0
 # Results are small and wanted; the queue covers a reader that is briefly busy.
@@ -152,17 +154,28 @@ class VisionNode(ManagedNode[Item]):
         return ""
 
     def work(self, item: Item) -> None:
-        """Process one item, time it, and show what goes wrong."""
+        """Process one item; what goes wrong is shown."""
+        with suppress(Exception):  # the boundary: ``measured`` has told of it
+            self.measured(lambda trace: self.process(item, trace), str)
+
+    def measured(self, job: Callable[[Trace], Result], reason: Callable[[Result], str]) -> Result:
+        """Do a job in the worker: timed, and shown in the diagnostics, as is what it raises.
+
+        Args:
+            reason: of a result: why it is empty, or nothing.
+        """
         trace = Trace()
         self.status.working = True
         try:
             with trace.timed("total"):
-                reason = self.process(item, trace)
+                result = job(trace)
             if self.active:
-                self.status.processed(trace.timings_s, reason)
-        except Exception as error:  # the boundary: see status.ERROR_TABLE
+                self.status.processed(trace.timings_s, reason(result))
+            return result
+        except Exception as error:  # see status.ERROR_TABLE
             if self.active and not self._worker.stopping and self.context.ok():
                 self.status.failed(error)
+            raise
         finally:
             self.status.working = False
 
