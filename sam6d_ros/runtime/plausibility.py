@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from sam6d_ros.cad.model import ObjectModel
@@ -18,21 +20,19 @@ def size_doubt(model: ObjectModel, frame: Frame) -> str:
     An object larger than everything the camera sees, or smaller than a few pixels at the nearest
     measured surface, is nearly always a matter of units.
     """
-    sample = frame.depth[::SAMPLED_EVERY_PX, ::SAMPLED_EVERY_PX]
-    measured = sample[sample > 0]
-    if measured.size == 0:
+    near, far = _reach(frame)
+    if far == 0:
         return ""
-    near, far = np.percentile(measured, [2, 98])
     camera = frame.camera
     # widest extent that the camera can see at the far end of the scene
-    extent = float(far) * max(1.0, camera.width / camera.fx, camera.height / camera.fy)
+    extent = far * max(1.0, camera.width / camera.fx, camera.height / camera.fy)
     scene = f"the scene reaches from {near:.3g} m to {far:.3g} m"
     if model.diameter > 2 * extent:
         return (
             f"{model.name} is {model.diameter:.3g} m across but {scene}; "
             f"is the CAD file in millimetres ({_STATED.format('mm')}), or the depth scale wrong?"
         )
-    pixels = model.diameter * camera.fx / float(near)
+    pixels = model.diameter * camera.fx / near
     if pixels < MIN_PIXELS:
         return (
             f"{model.name} is {1e3 * model.diameter:.3g} mm across, {pixels:.1f} pixels where it "
@@ -40,3 +40,14 @@ def size_doubt(model: ObjectModel, frame: Frame) -> str:
             "depth scale wrong?"
         )
     return ""
+
+
+@lru_cache(maxsize=1)  # the same for every object
+def _reach(frame: Frame) -> tuple[float, float]:
+    """Nearest and farthest depth, metres, but for a few pixels; zeros when nothing is measured."""
+    sample = frame.depth[::SAMPLED_EVERY_PX, ::SAMPLED_EVERY_PX]
+    measured = sample[sample > 0]
+    if measured.size == 0:
+        return 0.0, 0.0
+    near, far = np.percentile(measured, [2, 98])
+    return float(near), float(far)
