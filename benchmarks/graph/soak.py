@@ -31,6 +31,7 @@ from sam6d_ros.apps.ros.demo import read_task, write_objects_file
 from sam6d_ros.cad.cache import default_cache_dir
 from sam6d_ros.evaluation.report import machine
 from sam6d_ros.evaluation.synthetic import make_scene, write_bop
+from sam6d_ros.runtime.memory import resident_bytes
 
 NODES = ("segmentation_node", "pose_node", "tracking_node")
 RESULTS = {"full": "/pose_node/detections", "tracked": "/tracking_node/detections"}
@@ -74,7 +75,7 @@ def soak(dataset: Path | None, seconds: float, rate_hz: float, scratch: Path) ->
             due = time.monotonic() + min(1.0, left)
             reader.wait_for(lambda due=due: time.monotonic() > due, children)
             for name, child in nodes.items():
-                memory[name].append(resident_mb(child.pid))
+                memory[name].append(resident_bytes(child.pid) / MB)
         reader.close()
     return {
         "memory_mb": memory,
@@ -86,14 +87,6 @@ def start_node(children: Children, name: str, objects: Path) -> Child:
     """One node with the demo's topics; the tracker follows the pose node."""
     estimates = ["-r", "tracking_node:~/estimates:=/pose_node/detections"]
     return children.start(name, {"objects_file": objects}, [*REMAPPING_ARGUMENTS, *estimates])
-
-
-def resident_mb(pid: int) -> float:
-    """Resident memory of a process, megabytes."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return float(line.split()[1]) * 1024 / MB
-    return 0.0
 
 
 def report(result: dict[str, Any]) -> None:

@@ -21,9 +21,9 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def resident_bytes() -> int:
-    """Memory of this process in RAM (proc_pid_statm(5): the second number, in pages)."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+def resident_bytes(process: int | str = "self") -> int:
+    """Memory of a process in RAM (proc_pid_statm(5): the second number, in pages)."""
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
