@@ -9,10 +9,16 @@ Sam6dError
 │   ├── InvalidGrasps       the grasp file
 │   ├── InvalidConfig       a parameter out of its range
 │   ├── InvalidDataset      a BOP folder
-│   └── InvalidBag          a ROS 2 bag
+│   ├── InvalidBag          a ROS 2 bag
+│   └── UnknownName         a name that is not registered: object, model, stream
+├── NotReady                loading, draining or stopped: the same request may succeed later
+├── Overloaded              the queue is full: retry after the stated time
+├── DeadlineExceeded        the request took longer than it may
+├── Cancelled               the client gave the request up
 ├── CheckpointError         network weights: missing, truncated, of another network
 ├── BackendUnavailable      the chosen backend cannot run on this machine
-└── ResourceExhausted       memory ran out even at the smallest chunk
+├── ResourceExhausted       memory ran out even at the smallest chunk
+└── InvariantError          a result of ours breaks its own rules: a defect, not bad input
 """
 
 
@@ -56,6 +62,34 @@ class InvalidBag(InvalidInput):
     """A ROS 2 bag is unusable."""
 
 
+class UnknownName(InvalidInput):
+    """A name is not registered."""
+
+
+class NotReady(Sam6dError):
+    """The engine is loading, draining or stopped; the same request may succeed later."""
+
+
+class Overloaded(Sam6dError):
+    """The queue is full.
+
+    Attributes:
+        retry_after_s: seconds until a new attempt is worthwhile, estimated from recent work.
+    """
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DeadlineExceeded(Sam6dError):
+    """The request took longer than it may."""
+
+
+class Cancelled(Sam6dError):
+    """The client gave the request up."""
+
+
 class CheckpointError(Sam6dError):
     """A weights file is missing, damaged or of another network."""
 
@@ -66,3 +100,7 @@ class BackendUnavailable(Sam6dError):
 
 class ResourceExhausted(Sam6dError):
     """Memory ran out even at the smallest chunk size."""
+
+
+class InvariantError(Sam6dError):
+    """A result of this program breaks its own rules: a defect, never bad input."""
