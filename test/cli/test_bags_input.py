@@ -17,7 +17,7 @@ from sam6d_ros.apps.ros import conversions
 from sam6d_ros.apps.ros.bags.definitions import type_name_of
 from sam6d_ros.apps.ros.bags.reader import BagReader
 from sam6d_ros.apps.ros.bags.writer import BagWriter
-from sam6d_ros.apps.ros.recording import Recording
+from sam6d_ros.frames.recordings import Recording
 from sam6d_ros.runtime import engine
 
 POSES = "/pose_node/detections"

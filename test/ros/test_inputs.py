@@ -2,7 +2,6 @@
 
 import re
 
-import pytest
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -11,7 +10,6 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from sam6d_ros.apps.ros import camera_input, conversions
 from sam6d_ros.apps.ros.camera_input import CameraInput
-from sam6d_ros.apps.ros.frame_age import age_problem, too_old
 from sam6d_ros.apps.ros.parameters import declare
 from sam6d_ros.apps.ros.status import NodeStatus
 
@@ -89,32 +87,6 @@ def test_the_usual_qos_overrides_count_at_every_opening(ros):
             assert info.qos_profile.reliability.name == wanted
         opened.close()
         ros.wait_for(lambda: eyes.hearers() == [0, 0, 0], "the end of them")
-
-
-# --- the age of a frame
-
-
-@pytest.mark.parametrize(
-    ("age_s", "said"),
-    [
-        (0.9, ""),
-        (-0.9, ""),
-        (1.5, "images are 1.50 s older than this node's clock (max_age_s is 1): they are skipped"),
-        (1.5, "Synchronise the clocks"),
-        (-200.0, "images are 3.3 min ahead of this node's clock (max_age_s is 1): they are taken"),
-        (54 * 31_557_600.0, "images are 54.0 years older"),
-        (54 * 31_557_600.0, "set use_sim_time to true"),
-    ],
-)
-def test_the_age_of_a_frame_is_judged_with_a_remedy(age_s, said):
-    problem = age_problem(age_s, max_age_s=1.0)
-    assert said in problem if said else problem == ""
-    assert too_old(age_s, 1.0) == (age_s > 1.0)
-
-
-def test_without_a_limit_every_age_is_fine():
-    assert age_problem(1e9, 0.0) == ""
-    assert not too_old(1e9, 0.0)
 
 
 # --- over DDS

@@ -13,8 +13,8 @@ from std_srvs.srv import Trigger
 from sam6d_ros.apps.ros import vision_node
 from sam6d_ros.apps.ros.pipeline import shared
 from sam6d_ros.apps.ros.vision_node import VisionNode
-from sam6d_ros.apps.ros.worker import Interrupted
 from sam6d_ros.config import PipelineConfig
+from sam6d_ros.runtime.worker import Interrupted
 
 PATIENCE_S = 20.0
 

@@ -1,10 +1,7 @@
-"""The parts of the nodes that hold no node: pairing watch, frame store, status, files."""
+"""The parts of the nodes that hold no node: frame store, status, parameters."""
 
-import json
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 import rclpy
 import yaml
@@ -15,68 +12,11 @@ from sam6d_ros.apps.ros import conversions, pose_node, replay_node, segmentation
 from sam6d_ros.apps.ros.camera_input import CameraMessages
 from sam6d_ros.apps.ros.children import parameter_arguments
 from sam6d_ros.apps.ros.frame_store import FrameStore
-from sam6d_ros.apps.ros.pairing import PairingWatch
 from sam6d_ros.apps.ros.parameters import Parameter, declare
-from sam6d_ros.apps.ros.recording import Recording
 from sam6d_ros.apps.ros.reports import diagnostic_status
 from sam6d_ros.apps.ros.status import NodeStatus, State
-from sam6d_ros.errors import InvalidConfig, InvalidDataset, InvalidFrame, ResourceExhausted
+from sam6d_ros.errors import InvalidConfig, InvalidFrame, ResourceExhausted
 from sam6d_ros.msg import InstanceMaskArray
-
-# --- pairing watch
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-def watch_with(clock, offset_ns, seconds=5):
-    """A watch after some seconds of messages at 10 Hz, ``depth`` stamped later by an offset."""
-    watch = PairingWatch(("rgb", "depth"), timeout_s=2.0, clock=clock)
-    for tick in range(10 * seconds):
-        clock.now += 0.1
-        watch.saw("rgb", tick * 100_000_000)
-        watch.saw("depth", tick * 100_000_000 + offset_ns)
-    return watch
-
-
-@pytest.mark.parametrize(
-    ("offset_ms", "said"),
-    [(30, "0.030 s apart (depth is later)"), (-40, "0.040 s apart (depth is earlier)")],
-)
-def test_the_watch_names_offset_direction_and_remedy(clock, offset_ms, said):
-    problem = watch_with(clock, offset_ms * 1_000_000).never_pairs(slop_s=0.01)
-    assert said in problem
-    assert f"slop_s to at least {abs(offset_ms) * 1.1e-3:.3f}" in problem
-
-
-def test_matching_stamps_that_do_not_pair_point_at_the_queue(clock):
-    assert "queue_size" in watch_with(clock, 0).never_pairs(slop_s=0.01)
-
-
-def test_pairs_and_patience_keep_the_watch_quiet(clock):
-    watch = watch_with(clock, 30_000_000)
-    watch.paired()
-    assert watch.never_pairs(slop_s=0.01) == ""
-    assert watch_with(clock, 30_000_000, seconds=1).never_pairs(slop_s=0.01) == ""
-
-
-def test_a_silent_topic_is_silent_and_no_matter_of_pairing(clock):
-    watch = watch_with(clock, 30_000_000)
-    assert watch.silent() == []
-    clock.now += 3
-    watch.saw("rgb", 0)
-    assert watch.silent() == ["depth"]
-    assert watch.never_pairs(slop_s=0.01) == ""
-
 
 # --- frame store
 
@@ -226,39 +166,3 @@ def test_children_get_parameters_that_yaml_reads_back():
     assert arguments[::2] == ["-p"] * 5
     read = [yaml.safe_load(text.partition(":=")[2]) for text in arguments[1::2]]
     assert read == ["/a b", True, 5.0, "1", ["a", "b"]]
-
-
-# --- recordings
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Two frames in the layout of a BOP scene."""
-    for name in ("rgb", "depth"):
-        (tmp_path / name).mkdir()
-    for number in (1, 3):
-        cv2.imwrite(str(tmp_path / f"rgb/{number:06}.png"), np.full((4, 6, 3), number, np.uint8))
-        depth = np.full((4, 6), 500 * number, np.uint16)
-        cv2.imwrite(str(tmp_path / f"depth/{number:06}.png"), depth)
-    camera = {"cam_K": [5, 0, 2.5, 0, 5, 1.5, 0, 0, 1], "depth_scale": 1.0}
-    (tmp_path / "scene_camera.json").write_text(json.dumps({"1": camera, "3": camera}))
-    return tmp_path
-
-
-def test_a_scene_is_read_in_order(folder):
-    recording = Recording(folder)
-    assert [recording.frame(i).depth.max() for i in range(len(recording))] == [0.5, 1.5]
-    assert Recording(folder, image=3).frame(0).rgb.max() == 3
-
-
-def test_a_useless_folder_is_refused_with_the_expected_layout(folder):
-    with pytest.raises(InvalidDataset, match="does not exist"):
-        Recording(folder / "nowhere")
-    with pytest.raises(InvalidDataset, match="no image number 2"):
-        Recording(folder, image=2)
-    (folder / "depth/000003.png").unlink()
-    with pytest.raises(InvalidDataset, match=r"depth has no image for 000003.png"):
-        Recording(folder)
-    (folder / "scene_camera.json").unlink()
-    with pytest.raises(InvalidDataset, match="no camera file"):
-        Recording(folder)

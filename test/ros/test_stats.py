@@ -1,7 +1,5 @@
 """What the nodes measure of their own work, and how they say it."""
 
-import math
-
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -9,10 +7,8 @@ from ros.probe import scene
 
 from sam6d_ros.apps.ros import conversions
 from sam6d_ros.apps.ros.reports import diagnostic_status, node_stats
-from sam6d_ros.apps.ros.stats import WINDOW_S, FrameStats
 from sam6d_ros.apps.ros.status import NodeStatus, State
 from sam6d_ros.errors import InvalidFrame
-from sam6d_ros.runtime.memory import device_bytes, resident_bytes
 
 
 class Clock:
@@ -25,78 +21,6 @@ class Clock:
 @pytest.fixture
 def clock():
     return Clock()
-
-
-@pytest.fixture
-def stats(clock):
-    return FrameStats(clock)
-
-
-def test_rates_are_of_the_last_seconds(stats, clock):
-    for _ in range(300):  # 15 Hz in, 5 Hz out, for 20 s
-        clock.now += 1 / 15
-        stats.receive()
-        if _ % 3 == 0:
-            stats.process({})
-    figures = stats.snapshot()
-    assert figures.input_rate_hz == pytest.approx(15, rel=0.02)
-    assert figures.output_rate_hz == pytest.approx(5, rel=0.03)
-    assert (figures.received, figures.processed) == (300, 100)
-    clock.now += WINDOW_S + 1
-    figures = stats.snapshot()
-    assert (figures.input_rate_hz, figures.output_rate_hz) == (0, 0)
-    assert (figures.received, figures.processed) == (300, 100)
-
-
-def test_a_rate_is_right_before_the_window_is_full(stats, clock):
-    for _ in range(40):
-        clock.now += 0.1
-        stats.receive()
-    assert stats.snapshot().input_rate_hz == pytest.approx(10, rel=0.03)
-
-
-def test_ages_and_stage_times_have_median_and_95th_percentile(stats, clock):
-    for number in range(101):
-        clock.now += 0.01
-        stats.publish(age_s=number / 100)
-        stats.process({"score": number / 1000, **({"refine": 0.5} if number == 7 else {})})
-    figures = stats.snapshot()
-    assert (figures.age.median, figures.age.p95) == pytest.approx((0.5, 0.95))
-    score, refine = figures.stages["score"], figures.stages["refine"]
-    assert (score.median, score.p95, score.count) == pytest.approx((0.05, 0.095, 101))
-    assert (refine.median, refine.p95, refine.count) == (0.5, 0.5, 1)
-
-
-def test_what_is_old_is_forgotten_and_no_value_is_nan(stats, clock):
-    stats.publish(3.0)
-    stats.process({"score": 1.0})
-    clock.now += WINDOW_S + 1
-    figures = stats.snapshot()
-    assert math.isnan(figures.age.median)
-    assert figures.age.count == 0
-    assert figures.stages == {}
-    assert figures.idle_s == WINDOW_S + 1
-
-
-def test_counts_begin_anew_with_an_activation(stats, clock):
-    stats.receive()
-    stats.skip()
-    stats.fail()
-    stats.process({"score": 1.0})
-    figures = stats.snapshot()
-    assert (figures.received, figures.skipped, figures.failed, figures.processed) == (1, 1, 1, 1)
-    stats.restart()
-    figures = stats.snapshot()
-    assert (figures.received, figures.skipped, figures.failed, figures.processed) == (0, 0, 0, 0)
-    assert figures.idle_s == math.inf
-
-
-def test_memory_is_that_of_this_process():
-    before = resident_bytes()
-    held = bytearray(60_000_000)
-    assert 50_000_000 < resident_bytes() - before < 90_000_000
-    assert len(held) == 60_000_000
-    assert device_bytes() >= 0
 
 
 # --- as messages

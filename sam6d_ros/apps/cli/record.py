@@ -74,7 +74,7 @@ def record_frames(args: argparse.Namespace) -> int:
     with ros_modules("record"):
         from sam6d_ros.apps.ros.bags.from_frames import write_frames
         from sam6d_ros.apps.ros.bags.writer import BagWriter
-        from sam6d_ros.apps.ros.recording import Recording
+        from sam6d_ros.frames.recordings import Recording
     recording = Recording(args.frames)
     with BagWriter(args.out, args.storage) as writer:
         write_frames(recording, writer, time.time_ns(), args.rate)

@@ -15,10 +15,10 @@ from sam6d_ros.apps.ros import camera_topics
 from sam6d_ros.apps.ros.camera_topics import INPUTS, CameraTopic
 from sam6d_ros.apps.ros.camera_watch import CameraWatch
 from sam6d_ros.apps.ros.conversions import distortion_warning, stamp_ns_of
-from sam6d_ros.apps.ros.frame_age import age_problem, too_old
 from sam6d_ros.apps.ros.parameters import Parameter
 from sam6d_ros.apps.ros.status import NodeStatus
 from sam6d_ros.errors import InvalidFrame
+from sam6d_ros.runtime.frame_age import age_problem, too_old
 
 NO_CLOCK = (
     "use_sim_time is true but nobody publishes /clock: max_age_s cannot be applied. Have it "

@@ -12,8 +12,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from sam6d_ros.apps.ros.camera_topics import CameraTopic
 from sam6d_ros.apps.ros.children import PROFILE
 from sam6d_ros.apps.ros.conversions import stamp_ns_of
-from sam6d_ros.apps.ros.pairing import PairingWatch
 from sam6d_ros.apps.ros.status import THROTTLE_S, NodeStatus
+from sam6d_ros.runtime.pairing import PairingWatch
 
 # Best-effort messages larger than this are mostly lost on Fast DDS's default transports.
 LARGE_IMAGE_BYTES = 500_000

@@ -18,7 +18,7 @@ from std_msgs.msg import Bool
 from sam6d_ros.apps.ros.parameters import Parameter, declare
 from sam6d_ros.apps.ros.slow_calls import SlowCalls
 from sam6d_ros.apps.ros.status import NodeStatus, State
-from sam6d_ros.apps.ros.worker import Interrupted, Worker
+from sam6d_ros.runtime.worker import Interrupted, Worker
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

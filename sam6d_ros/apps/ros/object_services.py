@@ -11,13 +11,13 @@ from std_msgs.msg import Header
 from sam6d_ros.apps.ros.engines import objects_file_from, share_folder
 from sam6d_ros.apps.ros.managed_node import LATCHED
 from sam6d_ros.apps.ros.object_entries import entry_from, entry_message, entry_messages
-from sam6d_ros.apps.ros.worker import Interrupted
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.objects import read_objects_file
 from sam6d_ros.errors import Sam6dError
 from sam6d_ros.msg import ObjectEntry as EntryMessage
 from sam6d_ros.msg import ObjectList
 from sam6d_ros.runtime.engine import Engine
+from sam6d_ros.runtime.worker import Interrupted
 from sam6d_ros.srv import AddObject, ListObjects, RemoveObject
 
 if TYPE_CHECKING:

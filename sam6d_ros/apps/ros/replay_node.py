@@ -18,8 +18,8 @@ from sam6d_ros.apps.ros.camera_topics import RELIABILITY, TRANSPORTS
 from sam6d_ros.apps.ros.conversions.compressed import CODECS
 from sam6d_ros.apps.ros.conversions.images import DEPTH_ENCODINGS
 from sam6d_ros.apps.ros.parameters import Parameter, declare
-from sam6d_ros.apps.ros.recording import Recording
 from sam6d_ros.apps.ros.vision_node import LATCHED
+from sam6d_ros.frames.recordings import Recording
 from sam6d_ros.types import Frame
 
 # Relative names, as the RealSense driver has them: the namespace is the camera's.

@@ -10,8 +10,8 @@ from enum import Enum
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
-from sam6d_ros.apps.ros.stats import FrameStats
 from sam6d_ros.errors import InvalidInput, ResourceExhausted, Sam6dError
+from sam6d_ros.runtime.stats import FrameStats
 
 THROTTLE_S = 5.0
 STALE_AFTER_S = 5.0

@@ -14,8 +14,8 @@ from sam6d_ros.apps.ros.bags.topics import CameraTopics
 from sam6d_ros.apps.ros.camera_input import CameraMessages
 from sam6d_ros.apps.ros.camera_topics import INPUTS
 from sam6d_ros.apps.ros.conversions import frame_from_messages, stamp_ns_of
-from sam6d_ros.apps.ros.pairing import PairingWatch
 from sam6d_ros.errors import InvalidFrame, InvalidInput
+from sam6d_ros.runtime.pairing import PairingWatch
 from sam6d_ros.types import Frame
 
 # Messages of one topic that wait for their counterparts; the default of the nodes.

@@ -8,9 +8,9 @@ from sam6d_ros.apps.ros import conversions
 from sam6d_ros.apps.ros.bags.definitions import type_name_of
 from sam6d_ros.apps.ros.bags.schedule import NS_PER_S
 from sam6d_ros.apps.ros.bags.writer import BagWriter
-from sam6d_ros.apps.ros.recording import Recording
 from sam6d_ros.apps.ros.replay_node import DEPTH_TOPIC, INFO_TOPIC, RGB_TOPIC
 from sam6d_ros.apps.ros.vision_node import RESULTS
+from sam6d_ros.frames.recordings import Recording
 
 NAMESPACE = "/camera/"
 FRAME_ID = "camera_optical_frame"

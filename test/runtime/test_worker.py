@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from sam6d_ros.apps.ros.worker import Interrupted, Worker
+from sam6d_ros.runtime.worker import Interrupted, Worker
 
 PATIENCE_S = 10.0
 

@@ -1,0 +1,92 @@
+"""Measurements of a frame stream: rates, ages, stage times, counts."""
+
+import math
+
+import pytest
+
+from sam6d_ros.runtime.memory import device_bytes, resident_bytes
+from sam6d_ros.runtime.stats import WINDOW_S, FrameStats
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def stats(clock):
+    return FrameStats(clock)
+
+
+def test_rates_are_of_the_last_seconds(stats, clock):
+    for _ in range(300):  # 15 Hz in, 5 Hz out, for 20 s
+        clock.now += 1 / 15
+        stats.receive()
+        if _ % 3 == 0:
+            stats.process({})
+    figures = stats.snapshot()
+    assert figures.input_rate_hz == pytest.approx(15, rel=0.02)
+    assert figures.output_rate_hz == pytest.approx(5, rel=0.03)
+    assert (figures.received, figures.processed) == (300, 100)
+    clock.now += WINDOW_S + 1
+    figures = stats.snapshot()
+    assert (figures.input_rate_hz, figures.output_rate_hz) == (0, 0)
+    assert (figures.received, figures.processed) == (300, 100)
+
+
+def test_a_rate_is_right_before_the_window_is_full(stats, clock):
+    for _ in range(40):
+        clock.now += 0.1
+        stats.receive()
+    assert stats.snapshot().input_rate_hz == pytest.approx(10, rel=0.03)
+
+
+def test_ages_and_stage_times_have_median_and_95th_percentile(stats, clock):
+    for number in range(101):
+        clock.now += 0.01
+        stats.publish(age_s=number / 100)
+        stats.process({"score": number / 1000, **({"refine": 0.5} if number == 7 else {})})
+    figures = stats.snapshot()
+    assert (figures.age.median, figures.age.p95) == pytest.approx((0.5, 0.95))
+    score, refine = figures.stages["score"], figures.stages["refine"]
+    assert (score.median, score.p95, score.count) == pytest.approx((0.05, 0.095, 101))
+    assert (refine.median, refine.p95, refine.count) == (0.5, 0.5, 1)
+
+
+def test_what_is_old_is_forgotten_and_no_value_is_nan(stats, clock):
+    stats.publish(3.0)
+    stats.process({"score": 1.0})
+    clock.now += WINDOW_S + 1
+    figures = stats.snapshot()
+    assert math.isnan(figures.age.median)
+    assert figures.age.count == 0
+    assert figures.stages == {}
+    assert figures.idle_s == WINDOW_S + 1
+
+
+def test_counts_begin_anew_with_an_activation(stats, clock):
+    stats.receive()
+    stats.skip()
+    stats.fail()
+    stats.process({"score": 1.0})
+    figures = stats.snapshot()
+    assert (figures.received, figures.skipped, figures.failed, figures.processed) == (1, 1, 1, 1)
+    stats.restart()
+    figures = stats.snapshot()
+    assert (figures.received, figures.skipped, figures.failed, figures.processed) == (0, 0, 0, 0)
+    assert figures.idle_s == math.inf
+
+
+def test_memory_is_that_of_this_process():
+    before = resident_bytes()
+    held = bytearray(60_000_000)
+    assert 50_000_000 < resident_bytes() - before < 90_000_000
+    assert len(held) == 60_000_000
+    assert device_bytes() >= 0
