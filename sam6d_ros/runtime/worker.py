@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from sam6d_ros.errors import Sam6dError
@@ -119,7 +120,8 @@ class Worker(Generic[Item]):
                 future, job = self._jobs.popleft()
                 return lambda: self._do(future, job)
             item, self._item = self._item, None
-            return lambda: self._process(item)
+            assert item is not None  # the wait ended for it
+            return partial(self._process, item)
 
     def _do(self, future: Future[Any], job: Callable[[], Any]) -> None:
         """Do one job and pass its outcome on, unless it was given up meanwhile."""
