@@ -113,4 +113,6 @@ def test_both_nodes_publish_their_figures(probe):
     assert segmentation.received >= segmentation.processed
     assert segmentation.input_rate_hz > 0
     assert segmentation.memory_bytes > 30_000_000
+    # the diagnostics follow on a topic of their own
+    probe.wait_for(lambda: "age_ms" in probe.diagnostics("/pose_node"), "the age")
     assert float(probe.diagnostics("/pose_node")["age_ms"]) > 0
