@@ -19,7 +19,7 @@ from visualization_msgs.msg import MarkerArray
 
 from sam6d_ros.apps.ros import conversions
 from sam6d_ros.apps.ros.children import Children
-from sam6d_ros.apps.ros.vision_node import LATCHED
+from sam6d_ros.apps.ros.node.qos import LATCHED
 from sam6d_ros.geometry.camera import CameraIntrinsics
 from sam6d_ros.msg import InstanceMaskArray, NodeStats
 

@@ -11,7 +11,7 @@ from std_msgs.msg import String
 
 from sam6d_ros.apps.ros.bags.reader import BagReader
 from sam6d_ros.apps.ros.bags.writer import BagWriter
-from sam6d_ros.apps.ros.vision_node import LATCHED
+from sam6d_ros.apps.ros.node.qos import LATCHED
 from sam6d_ros.errors import InvalidBag, InvalidInput
 
 

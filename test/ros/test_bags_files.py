@@ -30,7 +30,7 @@ from sam6d_ros.apps.ros import conversions
 from sam6d_ros.apps.ros.bags.definitions import definition, message_class, type_name_of
 from sam6d_ros.apps.ros.bags.reader import BagReader
 from sam6d_ros.apps.ros.bags.writer import BagWriter
-from sam6d_ros.apps.ros.vision_node import LATCHED
+from sam6d_ros.apps.ros.node.qos import LATCHED
 from sam6d_ros.errors import InvalidBag
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.types import Detection, Detections, PoseEstimate, PoseEstimates

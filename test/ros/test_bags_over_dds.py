@@ -26,7 +26,7 @@ from sam6d_ros.apps.ros import conversions
 from sam6d_ros.apps.ros.bags.reader import BagReader
 from sam6d_ros.apps.ros.bags.writer import BagWriter
 from sam6d_ros.apps.ros.children import Child
-from sam6d_ros.apps.ros.vision_node import LATCHED
+from sam6d_ros.apps.ros.node.qos import LATCHED
 
 BOTH = ("segmentation_node", "pose_node")
 POSES, TF = "/pose_node/detections", "/tf"

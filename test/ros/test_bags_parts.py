@@ -13,7 +13,7 @@ from sam6d_ros.apps.ros.bags import qos
 from sam6d_ros.apps.ros.bags.recorder import Gaps
 from sam6d_ros.apps.ros.bags.schedule import Schedule
 from sam6d_ros.apps.ros.bags.signals import Interruption
-from sam6d_ros.apps.ros.vision_node import LATCHED
+from sam6d_ros.apps.ros.node.qos import LATCHED
 
 
 def test_recorded_qos_is_offered_again():

@@ -17,7 +17,7 @@ from ros.grasp_graph import (
 from visualization_msgs.msg import Marker
 
 from sam6d_ros.apps.ros.conversions.rigid import transform_from_pose
-from sam6d_ros.apps.ros.vision_node import LATCHED
+from sam6d_ros.apps.ros.node.qos import LATCHED
 from sam6d_ros.geometry import se3
 from sam6d_ros.msg import ObjectEntry, ObjectList
 

@@ -11,7 +11,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from ros.probe import DOUBLE, INPUT_REMAPPINGS, scene
 from std_msgs.msg import Bool
 
-from sam6d_ros.apps.ros.vision_node import LATCHED
+from sam6d_ros.apps.ros.node.qos import LATCHED
 
 POSES, MASKS, TF = "/pose_node/detections", "/segmentation_node/masks", "/tf"
 BOTH = ("segmentation_node", "pose_node")

@@ -9,7 +9,7 @@ from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.parameter import Parameter
 from ros.probe import DOUBLE, INPUT_REMAPPINGS, scene
 
-from sam6d_ros.apps.ros.vision_node import LATCHED
+from sam6d_ros.apps.ros.node.qos import LATCHED
 from sam6d_ros.msg import ObjectList
 from sam6d_ros.srv import AddObject, ListObjects, RemoveObject
 

@@ -15,8 +15,8 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from sam6d_ros.apps.ros import conversions
 from sam6d_ros.apps.ros.conversions.rigid import transform_from_pose
+from sam6d_ros.apps.ros.node.qos import LATCHED
 from sam6d_ros.apps.ros.object_topics import ClassIds, ClassPoses, DatabaseInfo, topic_names
-from sam6d_ros.apps.ros.vision_node import LATCHED
 from sam6d_ros.geometry import se3
 from sam6d_ros.srv import AddObject, RemoveObject
 from sam6d_ros.types import PoseEstimate, PoseEstimates

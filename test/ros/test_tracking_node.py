@@ -32,7 +32,7 @@ from vision_msgs.msg import VisionInfo
 from visualization_msgs.msg import Marker, MarkerArray
 
 from sam6d_ros.apps.ros import conversions, tracking_node
-from sam6d_ros.apps.ros.vision_node import LATCHED
+from sam6d_ros.apps.ros.node.qos import LATCHED
 from sam6d_ros.config import TrackingConfig
 from sam6d_ros.msg import ObjectList
 from sam6d_ros.types import PoseEstimate

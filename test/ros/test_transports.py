@@ -11,7 +11,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage
 from std_msgs.msg import Bool
 
 from sam6d_ros.apps.ros import conversions
-from sam6d_ros.apps.ros.vision_node import LATCHED
+from sam6d_ros.apps.ros.node.qos import LATCHED
 
 POSES, MASKS = "/pose_node/detections", "/segmentation_node/masks"
 

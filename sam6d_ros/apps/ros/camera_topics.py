@@ -7,18 +7,14 @@ from rclpy.node import Node
 from rclpy.qos import (
     QoSCompatibility,
     QoSProfile,
-    ReliabilityPolicy,
     qos_check_compatible,
     qos_policy_name_from_kind,
 )
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from sam6d_ros.apps.ros.node.qos import RELIABILITY
 from sam6d_ros.apps.ros.parameters import Parameter
 
-RELIABILITY = {
-    "best_effort": ReliabilityPolicy.BEST_EFFORT,
-    "reliable": ReliabilityPolicy.RELIABLE,
-}
 INPUTS = {"rgb": Image, "depth": Image, "camera_info": CameraInfo}
 # As image_transport names them: a transport that is not raw is also the end of its topic's name.
 TRANSPORTS = {"rgb": ("raw", "compressed"), "depth": ("raw", "compressedDepth")}

@@ -13,6 +13,7 @@ from sam6d_ros.apps.ros import demo_report
 from sam6d_ros.apps.ros.camera_input import INPUTS
 from sam6d_ros.apps.ros.children import Children, graph_environment
 from sam6d_ros.apps.ros.listener import Listener
+from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.cad import objects
 from sam6d_ros.cad.bop_models import load_bop_models
 from sam6d_ros.cad.cache import default_cache_dir
@@ -24,13 +25,13 @@ from sam6d_ros.evaluation.synthetic import make_scene, write_bop
 from sam6d_ros.types import Frame, PoseEstimates
 
 CAMERA_NS = "/camera"
-READY = ("/segmentation_node/ready", "/pose_node/ready")
+READY = tuple(topics.of_node(n, topics.READY) for n in ("segmentation_node", "pose_node"))
 REMAPPINGS = {
-    "~/rgb": f"{CAMERA_NS}/color/image_raw",
-    "~/depth": f"{CAMERA_NS}/aligned_depth_to_color/image_raw",
-    "~/camera_info": f"{CAMERA_NS}/color/camera_info",
-    "pose_node:~/masks": "/segmentation_node/masks",
-    "pose_node:~/follow_objects": "/segmentation_node/objects",
+    "~/rgb": f"{CAMERA_NS}/{topics.REPLAY_RGB}",
+    "~/depth": f"{CAMERA_NS}/{topics.REPLAY_DEPTH}",
+    "~/camera_info": f"{CAMERA_NS}/{topics.REPLAY_CAMERA_INFO}",
+    f"pose_node:{topics.MASKS}": topics.of_node("segmentation_node", topics.MASKS),
+    f"pose_node:{topics.FOLLOW_OBJECTS}": topics.of_node("segmentation_node", topics.OBJECTS),
 }
 # Onboarding the first time makes templates of every object; later starts take them from the cache.
 READY_TIMEOUT_S = 600.0

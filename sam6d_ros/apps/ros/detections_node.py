@@ -8,8 +8,10 @@ from vision_msgs.msg import Detection3DArray
 
 from sam6d_ros.apps.ros import base_frame, engines, grasp_planning, vision_node
 from sam6d_ros.apps.ros.base_frame import BaseFrame
+from sam6d_ros.apps.ros.node import topics
+from sam6d_ros.apps.ros.node.qos import RESULTS
 from sam6d_ros.apps.ros.parameters import Parameter
-from sam6d_ros.apps.ros.vision_node import RESULTS, VisionNode
+from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.config import PipelineConfig
 
 PARAMETERS = (
@@ -42,7 +44,7 @@ class DetectionsNode(VisionNode[Detection3DArray]):
         """Listen to detections and to TF."""
         self._base.open()
         self._detections = self.create_subscription(
-            Detection3DArray, "~/detections", self._on_detections, RESULTS
+            Detection3DArray, topics.DETECTIONS, self._on_detections, RESULTS
         )
 
     def close_inputs(self) -> None:

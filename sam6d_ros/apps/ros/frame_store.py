@@ -5,8 +5,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict, deque
 
-from rclpy.node import Node
-
 from sam6d_ros.apps.ros.camera_input import CameraMessages
 from sam6d_ros.apps.ros.conversions import stamp_ns_of
 from sam6d_ros.msg import InstanceMaskArray
@@ -14,11 +12,6 @@ from sam6d_ros.msg import InstanceMaskArray
 ANNOUNCED = 4  # one is in work, and perhaps one more asked for by a client
 
 Match = tuple[CameraMessages, InstanceMaskArray]
-
-
-def in_work_topic(node: Node) -> str:
-    """Where the segmentation node tells the header of the frame that it begins with."""
-    return f"{node.resolve_topic_name('~/masks')}/in_work"
 
 
 class FrameStore:

@@ -16,9 +16,10 @@ from sam6d_ros.apps.ros.conversions import grasps as grasp_conversions
 from sam6d_ros.apps.ros.conversions.grasps import PlacedGrasp
 from sam6d_ros.apps.ros.detections import known_poses
 from sam6d_ros.apps.ros.detections_node import DetectionsNode
+from sam6d_ros.apps.ros.node import topics
+from sam6d_ros.apps.ros.node.qos import RESULTS
 from sam6d_ros.apps.ros.object_topics import ClassPoses
 from sam6d_ros.apps.ros.parameters import Parameter
-from sam6d_ros.apps.ros.vision_node import RESULTS
 from sam6d_ros.errors import InvalidConfig
 from sam6d_ros.grasps.types import GraspSet
 from sam6d_ros.msg import GraspArray
@@ -61,13 +62,13 @@ class GraspNode(DetectionsNode):
     ) -> None:
         super().__init__("grasp_node", PARAMETERS, build_engine, cli_args)
         create = self.create_lifecycle_publisher
-        self._grasps = create(GraspArray, "~/grasps", RESULTS)
-        self._poses = create(PoseArray, "~/grasp_poses", RESULTS)
-        self._base_grasps = create(GraspArray, "~/base/grasps", RESULTS)
-        self._base_poses = create(PoseArray, "~/base/grasp_poses", RESULTS)
-        self._markers = create(MarkerArray, "~/markers", RESULTS)
+        self._grasps = create(GraspArray, topics.GRASPS, RESULTS)
+        self._poses = create(PoseArray, topics.GRASP_POSES, RESULTS)
+        self._base_grasps = create(GraspArray, topics.BASE_GRASPS, RESULTS)
+        self._base_poses = create(PoseArray, topics.BASE_GRASP_POSES, RESULTS)
+        self._markers = create(MarkerArray, topics.MARKERS, RESULTS)
         self._planned: Mapping[str, GraspSet] = {}
-        self._in_object = ClassPoses(self, "~/grasps")
+        self._in_object = ClassPoses(self, topics.GRASPS)
 
     def objects_changed(self) -> None:
         """Plan the grasps of every object; those of unchanged ones come from the cache."""

@@ -10,9 +10,10 @@ from std_msgs.msg import Bool
 from vision_msgs.msg import Detection3DArray
 
 from sam6d_ros.apps.ros.conversions import poses_from_detection_3d_array
+from sam6d_ros.apps.ros.node import topics
+from sam6d_ros.apps.ros.node.qos import LATCHED, RESULTS
 from sam6d_ros.apps.ros.session import GraphSession
 from sam6d_ros.apps.ros.status import State
-from sam6d_ros.apps.ros.vision_node import LATCHED, RESULTS
 from sam6d_ros.types import PoseEstimates
 
 RESULTS_WANTED = 1
@@ -34,10 +35,13 @@ class Listener(GraphSession):
         for topic in ready_topics:
             self.node.create_subscription(Bool, topic, self._ready_callback(topic), LATCHED)
         self.node.create_subscription(
-            Detection3DArray, "/pose_node/detections", self._on_result, RESULTS
+            Detection3DArray,
+            topics.of_node("pose_node", topics.DETECTIONS),
+            self._on_result,
+            RESULTS,
         )
         self.node.create_subscription(
-            DiagnosticArray, "/diagnostics", self._on_diagnostics, RESULTS
+            DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics, RESULTS
         )
 
     def all_ready(self) -> bool:

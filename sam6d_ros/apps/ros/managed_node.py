@@ -11,10 +11,11 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 from std_msgs.msg import Bool
 
+from sam6d_ros.apps.ros.node import topics
+from sam6d_ros.apps.ros.node.qos import LATCHED
 from sam6d_ros.apps.ros.parameters import Parameter, declare
 from sam6d_ros.apps.ros.slow_calls import SlowCalls
 from sam6d_ros.apps.ros.status import NodeStatus, State
@@ -24,13 +25,6 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Given = ParamSpec("Given")
 
-# Longest wait for what is in work when the node is shut down.
-STOP_TIMEOUT_S = 2.0
-LATCHED = QoSProfile(
-    depth=1,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-    reliability=ReliabilityPolicy.RELIABLE,
-)
 AUTOSTART = Parameter(
     "autostart", True, "configure and activate at once; false: wait for a lifecycle manager"
 )
@@ -74,7 +68,7 @@ class ManagedNode(LifecycleNodeMixin, Node, ABC, Generic[Item]):
         self.active = False
         self.status = NodeStatus(self.get_fully_qualified_name(), self.get_logger())
         self.status.state = State.UNCONFIGURED
-        self._ready = self.create_publisher(Bool, "~/ready", LATCHED)
+        self._ready = self.create_publisher(Bool, topics.READY, LATCHED)
         self._ready.publish(Bool(data=False))
         self._worker: Worker[Item] = Worker(name, self.work)
         self._slow_calls = SlowCalls(self, self.service_group)
@@ -221,6 +215,6 @@ class ManagedNode(LifecycleNodeMixin, Node, ABC, Generic[Item]):
     def destroy_node(self) -> None:
         """Stop the worker, then the node."""
         self.stop()
-        self._slow_calls.join(STOP_TIMEOUT_S)
-        self._worker.join(STOP_TIMEOUT_S)
+        self._slow_calls.join(topics.STOP_TIMEOUT_S)
+        self._worker.join(topics.STOP_TIMEOUT_S)
         super().destroy_node()

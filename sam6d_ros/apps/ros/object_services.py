@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from std_msgs.msg import Header
 
 from sam6d_ros.apps.ros.engines import objects_file_from, share_folder
-from sam6d_ros.apps.ros.managed_node import LATCHED
+from sam6d_ros.apps.ros.node import topics
+from sam6d_ros.apps.ros.node.qos import LATCHED
 from sam6d_ros.apps.ros.object_entries import entry_from, entry_message, entry_messages
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.objects import read_objects_file
@@ -38,17 +39,17 @@ class ObjectServices:
         self._node = node
         self._listed: ObjectList | None = None
         self._followed: ObjectList | None = None
-        self._publisher = node.create_publisher(ObjectList, "~/objects", LATCHED)
+        self._publisher = node.create_publisher(ObjectList, topics.OBJECTS, LATCHED)
         for kind, name, callback in (
-            (AddObject, "~/add_object", self._add),
-            (RemoveObject, "~/remove_object", self._remove),
-            (ListObjects, "~/list_objects", self._list),
+            (AddObject, topics.ADD_OBJECT, self._add),
+            (RemoveObject, topics.REMOVE_OBJECT, self._remove),
+            (ListObjects, topics.LIST_OBJECTS, self._list),
         ):
             node.create_service(kind, name, callback, callback_group=node.service_group)
         if follow:
             node.create_subscription(
                 ObjectList,
-                "~/follow_objects",
+                topics.FOLLOW_OBJECTS,
                 self._follow,
                 LATCHED,
                 callback_group=node.service_group,
@@ -95,7 +96,7 @@ class ObjectServices:
             try:
                 engine.add_entry(entry_from(entry))
             except Sam6dError as error:
-                topic = self._node.resolve_topic_name("~/follow_objects")
+                topic = self._node.resolve_topic_name(topics.FOLLOW_OBJECTS)
                 self._node.get_logger().error(f"{name}, listed on {topic}, is not loaded: {error}")
 
     # --- callbacks

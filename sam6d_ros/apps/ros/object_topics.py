@@ -13,7 +13,8 @@ from vision_msgs.msg import LabelInfo, VisionInfo
 
 from sam6d_ros import __version__
 from sam6d_ros.apps.ros import conversions
-from sam6d_ros.apps.ros.vision_node import LATCHED, RESULTS
+from sam6d_ros.apps.ros.node import topics
+from sam6d_ros.apps.ros.node.qos import LATCHED, RESULTS
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.types import PoseEstimates
 
@@ -43,7 +44,7 @@ class ClassPoses:
     through them while it is not.
     """
 
-    def __init__(self, node: Node, folder: str = "~/poses") -> None:
+    def __init__(self, node: Node, folder: str = topics.CLASS_POSES) -> None:
         self._node, self._folder = node, folder
         self._publishers: dict[str, Publisher] = {}
 
@@ -82,7 +83,7 @@ class ClassIds:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._publisher = node.create_publisher(LabelInfo, "~/label_info", LATCHED)
+        self._publisher = node.create_publisher(LabelInfo, topics.LABEL_INFO, LATCHED)
         self._all: dict[str, int] = {}
         self.numbers: dict[str, int] = {}
 
@@ -110,7 +111,7 @@ class DatabaseInfo:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._publisher = node.create_publisher(VisionInfo, "~/vision_info", LATCHED)
+        self._publisher = node.create_publisher(VisionInfo, topics.VISION_INFO, LATCHED)
         self._version = 0
         self._known: object = None
 

@@ -9,6 +9,7 @@ from rclpy.action.server import ServerGoalHandle
 from std_srvs.srv import Trigger
 
 from sam6d_ros.action import EstimatePoses
+from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.on_demand import Waiting
 from sam6d_ros.apps.ros.on_demand_estimate import OnDemandEstimation
 from sam6d_ros.apps.ros.on_demand_request import Canceled, Request
@@ -29,11 +30,11 @@ class OnDemandServers:
         self._waiting = Waiting(node, node.service_group)
         self._requests: dict[bytes, Request] = {}
         group = node.service_group
-        node.create_service(Trigger, "~/trigger", self._trigger, callback_group=group)
+        node.create_service(Trigger, topics.TRIGGER, self._trigger, callback_group=group)
         self._server = ActionServer(
             node,
             EstimatePoses,
-            "~/estimate_poses",
+            topics.ESTIMATE_POSES,
             self._execute,
             callback_group=group,
             goal_callback=lambda _: GoalResponse.ACCEPT,  # an abort can say why, a refusal cannot

@@ -14,6 +14,7 @@ from vision_msgs.msg import Detection3DArray
 
 from sam6d_ros.apps.ros.camera_input import CameraMessages
 from sam6d_ros.apps.ros.conversions import stamp_ns_of
+from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.on_demand import (
     NEVER,
     Unavailable,
@@ -22,9 +23,7 @@ from sam6d_ros.apps.ros.on_demand import (
     inactive,
     names_from,
 )
-from sam6d_ros.apps.ros.on_demand_masks import SERVICE
 from sam6d_ros.apps.ros.on_demand_request import Request
-from sam6d_ros.apps.ros.on_demand_segment import FRAME_TIMEOUT_S
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.pipeline import Trace
 from sam6d_ros.runtime.fusion import PRESENCE, fuse
@@ -37,8 +36,6 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 MIN_PRESENCE = 0.5  # of the frames: fused instances that fewer agree on are left out
-SERVICE_WAIT_S = 2.0  # nodes that start together find each other within this
-IMAGE_WAIT_S = 2.0  # masks may overtake the image that they belong to
 LOOK_EVERY_S = 0.2  # for a service that comes or goes, of which nobody tells
 
 Estimated = tuple[Frame, PoseEstimates]
@@ -114,17 +111,19 @@ class OnDemandEstimation:
         """The masks of the next frame, from the segmentation node, and the frame."""
         request.begin("segment", number)
         client = self._node.segmentation
-        await self._until(request, client.is_there, SERVICE_WAIT_S, LOOK_EVERY_S)
+        await self._until(request, client.is_there, topics.SERVICE_WAIT_S, LOOK_EVERY_S)
         if not client.is_there():
             raise Unavailable(
                 f"nobody serves {client.service}: start the segmentation node, or remap "
-                f"{SERVICE} to its ~/segment"
+                f"{topics.SEGMENTATION_SERVICE} to its ~/segment"
             )
         asked = client.call(self._call(request, newer_than))
         try:
             response = await self._answer(request, asked)
             stamp_ns = stamp_ns_of(response.masks.header)
-            frame = await self._until(request, lambda: self._node.frame_of(stamp_ns), IMAGE_WAIT_S)
+            frame = await self._until(
+                request, lambda: self._node.frame_of(stamp_ns), topics.IMAGE_WAIT_S
+            )
         finally:
             client.done_with(asked)
         if frame is None:
@@ -141,7 +140,7 @@ class OnDemandEstimation:
             class_ids=request.goal.class_ids,
             roi=request.goal.roi,
             newer_than=newer_than,
-            timeout=duration_message(min(left_s, FRAME_TIMEOUT_S)),
+            timeout=duration_message(min(left_s, topics.FRAME_TIMEOUT_S)),
         )
 
     async def _answer(self, request: Request, asked: Future) -> SegmentFrame.Response:

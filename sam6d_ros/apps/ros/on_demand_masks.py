@@ -12,10 +12,10 @@ from rclpy.node import Node
 from rclpy.task import Future
 
 from sam6d_ros.apps.ros.conversions import stamp_ns_of
+from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.srv import SegmentFrame
 
-SERVICE = "segmentation_node/segment"  # in the node's namespace
 REMEMBERED = 100  # answers whose masks may still come on the topic
 # A call that is not answered by then never will be: the segmentation node died over it.
 LOST_AFTER_S = 60.0
@@ -34,7 +34,9 @@ class SegmentationClient:
     def __init__(
         self, node: Node, group: CallbackGroup, pass_on: Callable[[InstanceMaskArray], None]
     ) -> None:
-        self._client = node.create_client(SegmentFrame, SERVICE, callback_group=group)
+        self._client = node.create_client(
+            SegmentFrame, topics.SEGMENTATION_SERVICE, callback_group=group
+        )
         self._pass_on = pass_on
         self._open: dict[Future, float] = {}
         self._held: InstanceMaskArray | None = None

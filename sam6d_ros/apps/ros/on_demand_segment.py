@@ -9,6 +9,7 @@ from rclpy.time import Time
 
 from sam6d_ros.apps.ros.camera_input import CameraMessages
 from sam6d_ros.apps.ros.conversions import stamp_ns_of
+from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.on_demand import (
     Unavailable,
     Waiting,
@@ -26,9 +27,6 @@ from sam6d_ros.pipeline import Trace
 from sam6d_ros.srv import SegmentFrame
 
 CONTINUOUS, ON_DEMAND = "continuous", "on_demand"
-FRAME_TIMEOUT_S = 5.0
-# A frame that came longer ago is not "the newest there is": the camera may have stopped since.
-FRESH_S = 1.0
 
 PARAMETERS = (
     Parameter(
@@ -84,7 +82,7 @@ class OnDemandSegmentation:
         self._newest: tuple[CameraMessages, float] | None = None
         self._waiting = Waiting(node, node.service_group)
         node.create_service(
-            SegmentFrame, "~/segment", self._answer, callback_group=node.service_group
+            SegmentFrame, topics.SEGMENT, self._answer, callback_group=node.service_group
         )
 
     def on_frame(self, frame: CameraMessages) -> None:
@@ -134,7 +132,7 @@ class OnDemandSegmentation:
 
     async def _frame(self, request: SegmentFrame.Request) -> CameraMessages:
         """The newest frame that is new enough, or the next one that is."""
-        timeout_s = seconds_from(request.timeout, when_zero=FRAME_TIMEOUT_S)
+        timeout_s = seconds_from(request.timeout, when_zero=topics.FRAME_TIMEOUT_S)
         newer_ns = Time.from_msg(request.newer_than).nanoseconds
         asked = time.monotonic()
 
@@ -144,7 +142,7 @@ class OnDemandSegmentation:
             frame, arrived = self._newest
             if newer_ns:
                 return frame if stamp_ns_of(frame.rgb.header) > newer_ns else None
-            return frame if asked - arrived < FRESH_S else None
+            return frame if asked - arrived < topics.FRESH_S else None
 
         found = await self._waiting.until(
             lambda: fitting() or not self._node.active, asked + timeout_s

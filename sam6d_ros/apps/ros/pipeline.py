@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 from rclpy.node import Node
 
 from sam6d_ros.apps.ros import engines, spin
+from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.pose_node import PoseNode
 from sam6d_ros.apps.ros.segmentation_node import SegmentationNode
 from sam6d_ros.config import PipelineConfig
@@ -20,8 +21,8 @@ from sam6d_ros.runtime.engine import Engine
 
 REMAPPINGS = (
     "--ros-args",
-    *("-r", "~/masks:=segmentation_node/masks"),
-    *("-r", "~/follow_objects:=segmentation_node/objects"),
+    *("-r", f"{topics.MASKS}:=segmentation_node/masks"),
+    *("-r", f"{topics.FOLLOW_OBJECTS}:=segmentation_node/objects"),
 )
 SHARED_ROLES = ("segmentation", "pose")
 

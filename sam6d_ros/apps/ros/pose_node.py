@@ -10,13 +10,15 @@ from vision_msgs.msg import Detection3DArray
 from sam6d_ros.apps.ros import camera_input, conversions, engines, pose_outputs, spin, vision_node
 from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
 from sam6d_ros.apps.ros.camera_watch import unpublished
-from sam6d_ros.apps.ros.frame_store import FrameStore, Match, in_work_topic
+from sam6d_ros.apps.ros.frame_store import FrameStore, Match
+from sam6d_ros.apps.ros.node import topics
+from sam6d_ros.apps.ros.node.qos import RESULTS
 from sam6d_ros.apps.ros.object_topics import DatabaseInfo
 from sam6d_ros.apps.ros.on_demand_action import OnDemandServers
 from sam6d_ros.apps.ros.on_demand_masks import SegmentationClient
 from sam6d_ros.apps.ros.parameters import Parameter
 from sam6d_ros.apps.ros.pose_outputs import PoseOutputs
-from sam6d_ros.apps.ros.vision_node import RESULTS, VisionNode
+from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.pipeline import Trace
 from sam6d_ros.types import Detections, Frame, PoseEstimates
@@ -56,10 +58,13 @@ class PoseNode(VisionNode[Match]):
         """Listen to the camera and to the masks."""
         self._input = CameraInput(self, self.status, self._on_frame, self._unfed)
         self._masks = self.create_subscription(
-            InstanceMaskArray, "~/masks", self.segmentation.on_masks, RESULTS
+            InstanceMaskArray, topics.MASKS, self.segmentation.on_masks, RESULTS
         )
         self._in_work = self.create_subscription(
-            Header, in_work_topic(self), self._on_in_work, RESULTS
+            Header,
+            topics.in_work(self.resolve_topic_name(topics.MASKS)),
+            self._on_in_work,
+            RESULTS,
         )
 
     def close_inputs(self) -> None:

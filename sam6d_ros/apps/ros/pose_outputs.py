@@ -14,9 +14,11 @@ from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import MarkerArray
 
 from sam6d_ros.apps.ros import conversions
+from sam6d_ros.apps.ros.node import topics
+from sam6d_ros.apps.ros.node.qos import RESULTS
 from sam6d_ros.apps.ros.object_topics import ClassPoses
 from sam6d_ros.apps.ros.parameters import Parameter
-from sam6d_ros.apps.ros.vision_node import RESULTS, VisionNode
+from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates
 from sam6d_ros.visualize import draw_poses
@@ -38,9 +40,9 @@ class PoseOutputs:
     def __init__(self, node: VisionNode[Any], view_rate_hz: float = float("inf")) -> None:
         self._node = node
         create = node.create_lifecycle_publisher
-        self._detections = create(Detection3DArray, "~/detections", RESULTS)
-        self._markers = create(MarkerArray, "~/markers", RESULTS)
-        self._overlay = create(Image, "~/overlay", RESULTS)
+        self._detections = create(Detection3DArray, topics.DETECTIONS, RESULTS)
+        self._markers = create(MarkerArray, topics.MARKERS, RESULTS)
+        self._overlay = create(Image, topics.OVERLAY, RESULTS)
         # These two are no part of the lifecycle: nothing is sent through them unless active.
         self._tf = TransformBroadcaster(node)
         self._class_poses = ClassPoses(node)

@@ -14,18 +14,15 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Bool, Header
 
 from sam6d_ros.apps.ros import conversions, spin
-from sam6d_ros.apps.ros.camera_topics import RELIABILITY, TRANSPORTS
+from sam6d_ros.apps.ros.camera_topics import TRANSPORTS
 from sam6d_ros.apps.ros.conversions.compressed import CODECS
 from sam6d_ros.apps.ros.conversions.images import DEPTH_ENCODINGS
+from sam6d_ros.apps.ros.node import topics
+from sam6d_ros.apps.ros.node.qos import LATCHED, RELIABILITY
 from sam6d_ros.apps.ros.parameters import Parameter, declare
-from sam6d_ros.apps.ros.vision_node import LATCHED
 from sam6d_ros.frames.recordings import Recording
 from sam6d_ros.types import Frame
 
-# Relative names, as the RealSense driver has them: the namespace is the camera's.
-RGB_TOPIC = "color/image_raw"
-DEPTH_TOPIC = "aligned_depth_to_color/image_raw"
-INFO_TOPIC = "color/camera_info"
 PLAIN = "none"
 
 PARAMETERS = (
@@ -74,9 +71,9 @@ class ReplayNode(Node):
         self._recording = Recording(Path(self._value("path")).expanduser(), self._value("image"))
         self._next, self._told = 0, ""
         qos = QoSProfile(depth=5, reliability=RELIABILITY[self._value("reliability")])
-        self._rgb = self._image_publisher("rgb", RGB_TOPIC, qos)
-        self._depth = self._image_publisher("depth", DEPTH_TOPIC, qos)
-        self._info = self.create_publisher(CameraInfo, INFO_TOPIC, qos)
+        self._rgb = self._image_publisher("rgb", topics.REPLAY_RGB, qos)
+        self._depth = self._image_publisher("depth", topics.REPLAY_DEPTH, qos)
+        self._info = self.create_publisher(CameraInfo, topics.REPLAY_CAMERA_INFO, qos)
         self._waiting_for = {topic for topic in self._value("wait_for") if topic}
         for topic in sorted(self._waiting_for):
             self.create_subscription(Bool, topic, self._became_ready(topic), LATCHED)

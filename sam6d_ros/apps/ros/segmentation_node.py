@@ -17,10 +17,11 @@ from sam6d_ros.apps.ros import (
     vision_node,
 )
 from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
-from sam6d_ros.apps.ros.frame_store import in_work_topic
+from sam6d_ros.apps.ros.node import topics
+from sam6d_ros.apps.ros.node.qos import RESULTS
 from sam6d_ros.apps.ros.object_topics import ClassIds
 from sam6d_ros.apps.ros.on_demand_segment import OnDemandSegmentation
-from sam6d_ros.apps.ros.vision_node import RESULTS, VisionNode
+from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.geometry.region import Region
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.pipeline import Trace
@@ -45,11 +46,13 @@ class SegmentationNode(VisionNode[CameraMessages]):
         cli_args: Sequence[str] | None = None,
     ) -> None:
         super().__init__("segmentation_node", "segmentation", PARAMETERS, build_engine, cli_args)
-        self._masks = self.create_lifecycle_publisher(InstanceMaskArray, "~/masks", RESULTS)
-        self._in_work = self.create_lifecycle_publisher(Header, in_work_topic(self), RESULTS)
-        self._boxes = self.create_lifecycle_publisher(Detection2DArray, "~/detections", RESULTS)
-        self._labels = self.create_lifecycle_publisher(Image, "~/label_image", RESULTS)
-        self._instances = self.create_lifecycle_publisher(Image, "~/instance_image", RESULTS)
+        self._masks = self.create_lifecycle_publisher(InstanceMaskArray, topics.MASKS, RESULTS)
+        self._in_work = self.create_lifecycle_publisher(
+            Header, topics.in_work(self.resolve_topic_name(topics.MASKS)), RESULTS
+        )
+        self._boxes = self.create_lifecycle_publisher(Detection2DArray, topics.DETECTIONS, RESULTS)
+        self._labels = self.create_lifecycle_publisher(Image, topics.LABEL_IMAGE, RESULTS)
+        self._instances = self.create_lifecycle_publisher(Image, topics.INSTANCE_IMAGE, RESULTS)
         self._class_ids = ClassIds(self)
         self._on_demand = OnDemandSegmentation(self, self.segment)
 

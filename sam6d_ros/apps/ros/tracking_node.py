@@ -10,10 +10,12 @@ from sam6d_ros.apps.ros import camera_input, conversions, engines, pose_outputs,
 from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
 from sam6d_ros.apps.ros.camera_watch import unpublished
 from sam6d_ros.apps.ros.detections import known_poses
+from sam6d_ros.apps.ros.node import topics
+from sam6d_ros.apps.ros.node.qos import RESULTS
 from sam6d_ros.apps.ros.object_topics import DatabaseInfo
 from sam6d_ros.apps.ros.parameters import Parameter, group, values_of
 from sam6d_ros.apps.ros.pose_outputs import PoseOutputs
-from sam6d_ros.apps.ros.vision_node import RESULTS, VisionNode
+from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.config import PipelineConfig, TrackingConfig
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.pipeline import Trace
@@ -74,7 +76,7 @@ class TrackingNode(VisionNode[CameraMessages]):
         """Listen to the camera and to the estimates."""
         self._input = CameraInput(self, self.status, self.submit, self._unfed)
         self._estimates = self.create_subscription(
-            Detection3DArray, "~/estimates", self._on_estimates, RESULTS
+            Detection3DArray, topics.ESTIMATES, self._on_estimates, RESULTS
         )
 
     def close_inputs(self) -> None:

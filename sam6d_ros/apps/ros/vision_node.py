@@ -11,12 +11,13 @@ from typing import TypeVar
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.parameter import Parameter as RosParameter
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 
 from sam6d_ros.apps.ros import engines, reports
 from sam6d_ros.apps.ros.conversions import stamp_ns_of
-from sam6d_ros.apps.ros.managed_node import AUTOSTART, LATCHED, ManagedNode
+from sam6d_ros.apps.ros.managed_node import AUTOSTART, ManagedNode
+from sam6d_ros.apps.ros.node import topics
+from sam6d_ros.apps.ros.node.qos import RESULTS
 from sam6d_ros.apps.ros.object_services import ObjectServices
 from sam6d_ros.apps.ros.parameters import Parameter
 from sam6d_ros.cad.model import ObjectModel
@@ -27,14 +28,9 @@ from sam6d_ros.pipeline import Trace
 from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.memory import free_memory
 
-__all__ = ["LATCHED", "PARAMETERS", "RESULTS", "WITHOUT_STAGES", "NotConfigured", "VisionNode"]
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-DIAGNOSTICS_PERIOD_S = 1.0
-# Results are small and wanted; the queue covers a reader that is briefly busy.
-RESULTS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 
 WITHOUT_STAGES = (AUTOSTART, *engines.OBJECT_PARAMETERS)
 PARAMETERS = (*WITHOUT_STAGES, *engines.STAGE_PARAMETERS)
@@ -71,10 +67,10 @@ class VisionNode(ManagedNode[Item]):
         self._engine: Engine | None = None
         self.objects: Mapping[str, ObjectModel] = MappingProxyType({})
         self._object_services = ObjectServices(self, self.follows_objects)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", RESULTS)
-        self._stats = self.create_publisher(NodeStats, "~/stats", RESULTS)
+        self._diagnostics = self.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, RESULTS)
+        self._stats = self.create_publisher(NodeStats, topics.STATS, RESULTS)
         self._timer = self.create_timer(
-            DIAGNOSTICS_PERIOD_S,
+            topics.DIAGNOSTICS_PERIOD_S,
             self._publish_status,
             # Not the node's clock: a paused simulation must not silence the diagnostics.
             clock=Clock(clock_type=ClockType.STEADY_TIME),

@@ -8,14 +8,14 @@ from sam6d_ros.apps.ros import conversions
 from sam6d_ros.apps.ros.bags.definitions import type_name_of
 from sam6d_ros.apps.ros.bags.schedule import NS_PER_S
 from sam6d_ros.apps.ros.bags.writer import BagWriter
-from sam6d_ros.apps.ros.replay_node import DEPTH_TOPIC, INFO_TOPIC, RGB_TOPIC
-from sam6d_ros.apps.ros.vision_node import RESULTS
+from sam6d_ros.apps.ros.node import topics
+from sam6d_ros.apps.ros.node.qos import RESULTS
 from sam6d_ros.frames.recordings import Recording
 
 NAMESPACE = "/camera/"
 FRAME_ID = "camera_optical_frame"
-TOPICS = {NAMESPACE + RGB_TOPIC: Image, NAMESPACE + DEPTH_TOPIC: Image}
-INFO = NAMESPACE + INFO_TOPIC
+TOPICS = {NAMESPACE + topics.REPLAY_RGB: Image, NAMESPACE + topics.REPLAY_DEPTH: Image}
+INFO = NAMESPACE + topics.REPLAY_CAMERA_INFO
 
 
 def write_frames(recording: Recording, writer: BagWriter, start_ns: int, rate_hz: float) -> None:

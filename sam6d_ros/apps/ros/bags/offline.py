@@ -18,7 +18,8 @@ from sam6d_ros.apps.ros.bags.reader import BagReader, Topic
 from sam6d_ros.apps.ros.bags.topics import CameraTopics
 from sam6d_ros.apps.ros.bags.writer import BagWriter
 from sam6d_ros.apps.ros.camera_input import CameraMessages
-from sam6d_ros.apps.ros.vision_node import RESULTS
+from sam6d_ros.apps.ros.node import topics
+from sam6d_ros.apps.ros.node.qos import RESULTS
 from sam6d_ros.errors import InvalidBag, InvalidInput
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.pipeline import Trace
@@ -28,7 +29,9 @@ from sam6d_ros.types import Frame, PoseEstimates
 log = logging.getLogger(__name__)
 
 # The names and the QoS that the nodes have, so that the bag looks like a recording of them.
-MASKS, POSES, TF = "/segmentation_node/masks", "/pose_node/detections", "/tf"
+MASKS = topics.of_node("segmentation_node", topics.MASKS)
+POSES = topics.of_node("pose_node", topics.DETECTIONS)
+TF = "/tf"
 RESULT_TOPICS = {
     MASKS: (InstanceMaskArray, RESULTS),
     POSES: (Detection3DArray, RESULTS),

@@ -1,0 +1,1 @@
+"""Parts that every node of this package shares."""
