@@ -8,7 +8,7 @@ import yaml
 
 from sam6d_ros.apps.ros import (
     grasp_node,
-    planning_scene_node,
+    planning_scene_parameters,
     pose_node,
     replay_node,
     segmentation_node,
@@ -18,7 +18,8 @@ from sam6d_ros.apps.ros import (
 REPO = Path(__file__).resolve().parents[2]
 TYPES = {bool: "bool", int: "int", float: "float", str: "string", list: "string[]"}
 NODES = [
-    segmentation_node, pose_node, tracking_node, grasp_node, planning_scene_node, replay_node,
+    segmentation_node, pose_node, tracking_node, grasp_node,
+    planning_scene_parameters, replay_node,
 ]  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,7 +119,7 @@ def take_the_rest(session: GraphSession, writer: BagWriter) -> None:
         session.spin_once(QUIET_S)
 
 
-def tell(out: Path, counts: dict[str, int], lost: dict[str, int], missing: list[str]) -> None:
+def tell(out: Path, counts: dict[str, int], lost: Mapping[str, int], missing: list[str]) -> None:
     """What was recorded, what was lost, what never came."""
     for topic, count in sorted(counts.items()):
         note = f", {lost[topic]} lost" if topic in lost else ""

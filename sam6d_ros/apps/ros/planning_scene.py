@@ -17,7 +17,7 @@ from sam6d_ros.apps.ros.conversions.rigid import pose_message
 from sam6d_ros.apps.ros.conversions.scene import collision_mesh, grasp_subframes
 from sam6d_ros.apps.ros.detections import known_poses
 from sam6d_ros.apps.ros.detections_node import DetectionsNode
-from sam6d_ros.apps.ros.planning_scene_node import PARAMETERS
+from sam6d_ros.apps.ros.planning_scene_parameters import PARAMETERS
 from sam6d_ros.apps.ros.scene_objects import Change, SceneChange, SceneObjects
 from sam6d_ros.grasps.types import GraspSet
 from sam6d_ros.pipeline import Trace
@@ -50,7 +50,8 @@ class PlanningSceneNode(DetectionsNode):
         self._listeners = 0
         self._scene = SceneObjects(self.get_parameter("forget_s").value)
         self._header = Header()
-        self.released()
+        self._meshes: dict[str, Mesh] = {}
+        self._subframes: dict[str, tuple[list[str], list[Pose]]] = {}
 
     def objects_changed(self) -> None:
         """Make mesh and subframes of every object; objects in the scene are added anew."""
@@ -67,8 +68,7 @@ class PlanningSceneNode(DetectionsNode):
     def released(self) -> None:
         """Remove the objects from the scene and forget what was made of them."""
         self._send(self._scene.clear())
-        self._meshes: dict[str, Mesh] = {}
-        self._subframes: dict[str, tuple[list[str], list[Pose]]] = {}
+        self._meshes, self._subframes = {}, {}
 
     def process(self, item: Detection3DArray, trace: Trace) -> str:
         """Tell MoveIt what one image changes."""

@@ -9,15 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from sam6d_ros.apps.ros import detections_node, spin
-from sam6d_ros.apps.ros.parameters import Parameter
-
-PARAMETERS = (
-    *detections_node.PARAMETERS,
-    Parameter("forget_s", 2.0, "an object not seen for so long is removed", limits=(0.0, 3600.0)),
-    Parameter("max_faces", 1000, "about the most faces of a mesh", limits=(4, 100_000)),
-    Parameter("subframes", 10, "most grasps that an object carries as subframes", limits=(0, 1000)),
-)
+from sam6d_ros.apps.ros import spin
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from rclpy.serialization import deserialize_message
-from rosbags.interfaces import Connection, MessageDefinitionFormat, Qos
+from rosbags.interfaces import (
+    Connection,
+    ConnectionExtRosbag2,
+    MessageDefinitionFormat,
+    Qos,
+)
 from rosbags.rosbag2 import Reader
 
 from sam6d_ros.apps.ros.bags.definitions import message_class
@@ -93,10 +98,11 @@ class BagReader:
 
     def _add(self, connection: Connection) -> None:
         """One more connection; those of the same topic and type become one topic."""
-        if connection.ext.serialization_format != CDR:
+        extension = _extension(connection)
+        if extension.serialization_format != CDR:
             log.warning(
                 "%s: topic %s is skipped: it is serialized as %r, expected %r",
-                *(self.path, connection.topic, connection.ext.serialization_format, CDR),
+                *(self.path, connection.topic, extension.serialization_format, CDR),
             )
             return
         key = (connection.topic, connection.msgtype)
@@ -107,7 +113,7 @@ class BagReader:
         topic = Topic(
             *key,
             count=sum(c.msgcount for c in together),
-            offers=tuple(check(o) for c in together for o in c.ext.offered_qos_profiles),
+            offers=tuple(check(o) for c in together for o in _extension(c).offered_qos_profiles),
             definition=connection.msgdef.data if is_text else "",
             rihs01=connection.digest,
         )
@@ -167,6 +173,12 @@ class BagReader:
 
     def __exit__(self, *error: object) -> None:
         self._reader.close()
+
+
+def _extension(connection: Connection) -> ConnectionExtRosbag2:
+    """Return the part of a connection that only bags of ROS 2 have."""
+    assert isinstance(connection.ext, ConnectionExtRosbag2)  # as our reader makes them
+    return connection.ext
 
 
 def _checked(time_ns: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rclpy.qos import QoSProfile
 from rclpy.serialization import serialize_message
@@ -19,7 +19,7 @@ from sam6d_ros.errors import InvalidBag
 
 STORAGES = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}
 # Since Jazzy: QoS by names (ros2/rosbag2#1476, bag_metadata.hpp); Jazzy and later read it.
-METADATA_VERSION = 9
+METADATA_VERSION: Final = 9
 
 
 class BagWriter:

@@ -101,7 +101,7 @@ def object_frame_poses(
 
 def grasp_markers(placed: Sequence[PlacedGrasp], header: Header) -> MarkerArray:
     """One marker per object: lines of all its grippers, from red (score 0) to green (1)."""
-    markers = {}
+    markers: dict[str, Marker] = {}
     for one in placed:
         marker = markers.setdefault(one.object_id, _line_marker(header, one.object_id))
         color = ColorRGBA(r=1.0 - one.grasp.score, g=one.grasp.score, b=0.1, a=1.0)

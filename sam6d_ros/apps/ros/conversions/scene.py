@@ -16,10 +16,10 @@ from sam6d_ros.grasps.types import Grasp
 
 def collision_mesh(model: ObjectModel, max_faces: int) -> Mesh:
     """The object's mesh, metres, in its own frame, with about ``max_faces`` faces at most."""
-    vertices, faces = model.vertices.astype(np.float64), model.faces
+    vertices, faces = model.vertices.astype(np.float64), model.faces.astype(np.int64)
     if len(faces) > max_faces:
         vertices, faces, _ = decimate(vertices, faces, None, max_faces)
-    triangles = [MeshTriangle(vertex_indices=face) for face in np.asarray(faces, np.uint32)]
+    triangles = [MeshTriangle(vertex_indices=face) for face in faces.astype(np.uint32)]
     return Mesh(
         triangles=triangles, vertices=[Point(x=x, y=y, z=z) for x, y, z in vertices.tolist()]
     )
