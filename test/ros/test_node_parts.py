@@ -1,4 +1,4 @@
-"""The parts of the nodes that hold no node: frame store, status, parameters."""
+"""The parts of the nodes that hold no node: status, parameters."""
 
 from pathlib import Path
 
@@ -6,86 +6,13 @@ import pytest
 import rclpy
 import yaml
 from diagnostic_msgs.msg import DiagnosticStatus
-from sensor_msgs.msg import CameraInfo, Image
 
-from sam6d_ros.apps.ros import conversions, pose_node, replay_node, segmentation_node
-from sam6d_ros.apps.ros.camera_input import CameraMessages
+from sam6d_ros.apps.ros import pose_node, replay_node, segmentation_node
 from sam6d_ros.apps.ros.children import parameter_arguments
-from sam6d_ros.apps.ros.frame_store import FrameStore
 from sam6d_ros.apps.ros.parameters import Parameter, declare
 from sam6d_ros.apps.ros.reports import diagnostic_status
 from sam6d_ros.apps.ros.status import NodeStatus, State
 from sam6d_ros.errors import InvalidConfig, InvalidFrame, ResourceExhausted
-from sam6d_ros.msg import InstanceMaskArray
-
-# --- frame store
-
-
-def camera_messages(stamp_ns, size=100):
-    header = conversions.header_from(stamp_ns, "cam")
-    data = bytes(size // 2)
-    return CameraMessages(
-        Image(header=header, data=data), Image(header=header, data=data), CameraInfo(header=header)
-    )
-
-
-def masks_at(stamp_ns):
-    return InstanceMaskArray(header=conversions.header_from(stamp_ns, "cam"))
-
-
-def test_masks_find_their_frame_whichever_comes_first():
-    store = FrameStore(1000)
-    frames = [camera_messages(i) for i in range(5)]
-    assert [store.add_frame(f) for f in frames[:4]] == [None] * 4
-    assert store.add_masks(masks_at(2)) == (frames[2], masks_at(2))
-    assert store.add_masks(masks_at(4)) is None
-    assert store.add_frame(frames[4]) == (frames[4], masks_at(4))
-    assert store.add_frame(frames[4]) is None  # the masks are used up
-
-
-def test_a_frame_is_matched_once_and_older_ones_are_let_go():
-    store = FrameStore(1000)
-    for stamp in range(4):
-        store.add_frame(camera_messages(stamp))
-    assert store.add_masks(masks_at(2))
-    for stamp in (2, 1):
-        assert store.add_masks(masks_at(stamp)) is None
-    assert store.unmatched == 2  # a newer frame is here, so theirs will not come
-
-
-def test_memory_bounds_the_store():
-    store = FrameStore(250)
-    for stamp in range(10):
-        store.add_frame(camera_messages(stamp))
-    assert store.add_masks(masks_at(7)) is None
-    assert store.add_masks(masks_at(8))
-    big = camera_messages(20, size=10_000)
-    store.add_frame(big)
-    assert store.add_masks(masks_at(20)) == (big, masks_at(20))  # one frame always fits
-
-
-def test_a_bag_that_begins_again_does_not_use_up_the_memory():
-    store = FrameStore(1000)
-    for _ in range(5):
-        for stamp in range(4):
-            store.add_frame(camera_messages(stamp))
-    assert store.add_masks(masks_at(0)), "there is room for ten frames"
-
-
-def test_a_frame_that_is_being_segmented_outlasts_the_memory():
-    store = FrameStore(250)
-    frames = [camera_messages(stamp) for stamp in range(40)]
-    store.announce(3)
-    for frame in frames[:3]:
-        store.add_frame(frame)
-    store.announce(1)
-    for frame in frames[3:]:
-        store.add_frame(frame)
-    assert store.find(2) is None
-    assert store.add_masks(masks_at(1)) == (frames[1], masks_at(1))
-    assert store.add_masks(masks_at(3)) == (frames[3], masks_at(3))
-    assert store.add_masks(masks_at(39)) == (frames[39], masks_at(39))
-
 
 # --- status
 

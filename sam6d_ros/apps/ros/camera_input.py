@@ -64,6 +64,11 @@ class CameraMessages(NamedTuple):
     depth: Image | CompressedImage
     camera_info: CameraInfo
 
+    @property
+    def size_bytes(self) -> int:
+        """Size of both images."""
+        return len(self.rgb.data) + len(self.depth.data)
+
 
 class CameraInput:
     """Subscribes ``~/rgb``, ``~/depth``, ``~/camera_info``; calls back with each matching set.

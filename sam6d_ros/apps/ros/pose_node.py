@@ -10,7 +10,6 @@ from vision_msgs.msg import Detection3DArray
 from sam6d_ros.apps.ros import camera_input, conversions, engines, pose_outputs, spin, vision_node
 from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
 from sam6d_ros.apps.ros.camera_watch import unpublished
-from sam6d_ros.apps.ros.frame_store import FrameStore, Match
 from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.node.qos import RESULTS
 from sam6d_ros.apps.ros.object_topics import DatabaseInfo
@@ -21,9 +20,12 @@ from sam6d_ros.apps.ros.pose_outputs import PoseOutputs
 from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.pipeline import Trace
+from sam6d_ros.runtime.frame_store import FrameStore
 from sam6d_ros.types import Detections, Frame, PoseEstimates
 
 BYTES_PER_MB = 1_000_000
+
+Match = tuple[CameraMessages, InstanceMaskArray]
 
 PARAMETERS = (
     *vision_node.PARAMETERS,
@@ -92,10 +94,12 @@ class PoseNode(VisionNode[Match]):
         return unpublished(self, "masks", remedy)
 
     def _forget_frames(self) -> None:
-        self._store = FrameStore(self.get_parameter("frame_store_mb").value * BYTES_PER_MB)
+        most_bytes = self.get_parameter("frame_store_mb").value * BYTES_PER_MB
+        self._store: FrameStore[CameraMessages, InstanceMaskArray] = FrameStore(most_bytes)
 
     def _on_frame(self, frame: CameraMessages) -> None:
-        if match := self._store.add_frame(frame):
+        stamp_ns, size = conversions.stamp_ns_of(frame.rgb.header), frame.size_bytes
+        if match := self._store.add_frame(stamp_ns, frame, size):
             self.submit(match)
         self._on_demand.notify()
 
@@ -104,7 +108,7 @@ class PoseNode(VisionNode[Match]):
 
     def _on_masks(self, masks: InstanceMaskArray) -> None:
         self.status.on_demand = False
-        if match := self._store.add_masks(masks):
+        if match := self._store.add_masks(conversions.stamp_ns_of(masks.header), masks):
             self.submit(match)
         elif self._store.unmatched:
             self.status.log(
