@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from builtin_interfaces.msg import Duration
 from rclpy.callback_groups import CallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidHandle
 from rclpy.node import Node
 from rclpy.task import Future
@@ -22,6 +23,9 @@ from sam6d_ros.geometry.region import Region
 Result = TypeVar("Result")
 
 NEVER = float("inf")
+NS_PER_S = 1_000_000_000
+SHORTEST_ALARM_S = 1e-3
+LONGEST_ALARM_S = 86_400.0
 
 
 class Unavailable(Sam6dError):
@@ -29,22 +33,26 @@ class Unavailable(Sam6dError):
 
 
 class Waiting:
-    """Lets coroutine callbacks of a node wait until something holds that other threads bring about.
+    """Condition variable for coroutine callbacks of one node; other threads call ``notify``.
 
-    ``notify`` after every change, as with a ``threading.Condition``.
+    One timer of the node, which runs only while a coroutine waits for a time, serves all of them.
     """
 
     def __init__(self, node: Node, group: CallbackGroup) -> None:
         self._node = node
-        self._sleeping: set[Future] = set()
+        self._sleeping: dict[Future, float] = {}
         self._lock = threading.Lock()
         # An executor resumes coroutines only when something wakes it.
         self._wake = node.create_guard_condition(_nothing, callback_group=group)
+        # Not the node's clock: simulated time may stand still.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._alarm = node.create_timer(LONGEST_ALARM_S, self._ring, group, steady)
+        self._alarm.cancel()
 
     def notify(self, _: object = None) -> None:
         """Let everybody look again; from any thread."""
         with self._lock:
-            sleeping, self._sleeping = self._sleeping, set()
+            sleeping, self._sleeping = self._sleeping, {}
         for future in sleeping:
             future.set_result(None)
         with suppress(InvalidHandle):  # the node is gone
@@ -61,20 +69,28 @@ class Waiting:
         """
         while True:
             future = Future(executor=self._node.executor)
+            now = time.monotonic()
             with self._lock:
-                self._sleeping.add(future)
-            left = deadline - time.monotonic()
-            if (value := condition()) or left <= 0:
+                self._sleeping[future] = min(deadline, now + every_s)
+            if (value := condition()) or now >= deadline:
                 with self._lock:
-                    self._sleeping.discard(future)
+                    self._sleeping.pop(future, None)
                 return value
-            alarm = threading.Timer(min(left, every_s, threading.TIMEOUT_MAX), self.notify)
-            alarm.daemon = True
-            alarm.start()
-            try:
-                await future
-            finally:
-                alarm.cancel()
+            self._set_alarm()
+            await future
+
+    def _set_alarm(self) -> None:
+        """Have the timer ring at the next deadline; in the executor's thread."""
+        with self._lock:
+            due = min(self._sleeping.values(), default=NEVER)
+        if due < NEVER:
+            left_s = min(max(due - time.monotonic(), SHORTEST_ALARM_S), LONGEST_ALARM_S)
+            self._alarm.timer_period_ns = int(left_s * NS_PER_S)
+            self._alarm.reset()
+
+    def _ring(self) -> None:
+        self._alarm.cancel()
+        self.notify()
 
 
 def region_from(message: RegionOfInterest) -> Region | None:
