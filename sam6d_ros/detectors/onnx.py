@@ -1,0 +1,74 @@
+"""ONNX models on ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam6d_ros.detectors.model import batches
+from sam6d_ros.errors import BackendUnavailable, CheckpointError, InvalidInput
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+class OnnxRunner:
+    """Model in an ONNX file with one input (B, 3, H, W) and outputs with batch axis.
+
+    Args:
+        path: the file.
+        max_batch: images in one call.
+        device: `cpu` or `cuda`.
+        threads: of one call; 0 takes all cores.
+
+    Raises:
+        BackendUnavailable: onnxruntime is not installed, or its build has not the device.
+        CheckpointError: the file is missing, damaged, or has several inputs.
+    """
+
+    def __init__(
+        self, path: Path, max_batch: int = 1, device: str = "cpu", threads: int = 0
+    ) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise BackendUnavailable(
+                "ONNX detectors need onnxruntime: pip install 'sam6d_ros[detectors]'"
+            ) from error
+        provider = PROVIDERS.get(device.partition(":")[0], device)
+        if provider not in onnxruntime.get_available_providers():
+            raise BackendUnavailable(
+                f"this onnxruntime has no {provider}; for CUDA: pip install onnxruntime-gpu"
+            )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3  # errors: they are raised as well
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), sess_options=options, providers=[provider]
+            )
+        except Exception as error:  # its errors have no common base
+            raise CheckpointError(f"cannot load {path}: {str(error).splitlines()[0]}") from error
+        inputs = self._session.get_inputs()
+        if len(inputs) != 1:
+            raise CheckpointError(f"{path} has {len(inputs)} inputs; expected one image tensor")
+        self._input = inputs[0].name
+        self._max_batch = max_batch
+
+    def run(self, tensors: Sequence[NDArray[np.float32]]) -> list[tuple[NDArray, ...]]:
+        """Return the outputs of each tensor; see `protocol.Runner.run`."""
+        results: dict[int, tuple[NDArray, ...]] = {}
+        for places, batch in batches(tensors, self._max_batch):
+            try:
+                arrays = self._session.run(None, {self._input: batch})
+            except Exception as error:  # its errors have no common base
+                raise InvalidInput(f"the model refuses {batch.shape}: {error}") from error
+            for row, place in enumerate(places):
+                results[place] = tuple(array[row] for array in arrays)
+        return [results[place] for place in range(len(tensors))]
+
+    def close(self) -> None:
+        """Free the session."""
+        self._session = None
