@@ -5,8 +5,10 @@ import weakref
 
 import pytest
 import rclpy
+import trimesh
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter as RosParameter
 from ros import engine_double
 from std_srvs.srv import Trigger
 
@@ -124,6 +126,57 @@ def test_cleanup_lets_go_of_the_engine(parrot):
     assert engine() is None
     with pytest.raises(vision_node.NotConfigured, match="/parrot is unconfigured"):
         _ = parrot.engine
+
+
+@pytest.fixture
+def box_file(tmp_path):
+    """An objects file with one box."""
+    trimesh.creation.box((0.12, 0.08, 0.06)).export(tmp_path / "box.ply")
+    path = tmp_path / "objects.yaml"
+    path.write_text("objects: [{name: box, mesh: box.ply, unit: m}]")
+    return path
+
+
+def set_file(node, path):
+    (result,) = node.set_parameters([RosParameter("objects_file", value=str(path))])
+    return result
+
+
+def test_what_breaks_while_a_file_is_checked_is_the_reason_of_the_refusal(
+    parrot, box_file, monkeypatch
+):
+    """Also an error that is none of ours, which must not end the node."""
+
+    def broken(*_):
+        raise ModuleNotFoundError("No module named 'networkx'")
+
+    parrot.trigger_configure()
+    monkeypatch.setattr("sam6d_ros.apps.ros.object_services.load_entry", broken)
+    result = set_file(parrot, box_file)
+    assert not result.successful
+    assert result.reason == "ModuleNotFoundError: No module named 'networkx'"
+    assert parrot.get_parameter("objects_file").value == "unused"
+    assert list(parrot.objects) == ["red_box", "green_box"]
+
+
+def test_a_file_whose_objects_cannot_be_taken_is_set_back_and_reported(
+    parrot, box_file, monkeypatch
+):
+    """The check passes, and then memory runs out."""
+
+    def full(*_):
+        raise MemoryError("no room for views")
+
+    parrot.trigger_configure()
+    assert set_file(parrot, box_file).successful
+    assert list(parrot.objects) == ["box"]
+    other = box_file.with_name("other.yaml")
+    other.write_text(box_file.read_text())
+    monkeypatch.setattr(parrot.engine, "_prepare", full)
+    set_file(parrot, other)
+    assert parrot.get_parameter("objects_file").value == str(box_file)
+    assert parrot.status.last_error == "MemoryError: no room for views"
+    assert list(parrot.objects) == ["box"]
 
 
 def test_nodes_with_equal_settings_share_one_engine_of_both_halves(tmp_path):

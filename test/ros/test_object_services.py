@@ -8,6 +8,7 @@ import yaml
 from rcl_interfaces.srv import GetParameters, SetParameters
 from rclpy.parameter import Parameter
 from ros.probe import DOUBLE, INPUT_REMAPPINGS, scene
+from vision_msgs.msg import VisionInfo
 
 from sam6d_ros.apps.ros.node.qos import LATCHED
 from sam6d_ros.msg import ObjectList
@@ -179,6 +180,22 @@ def test_another_objects_file_is_taken_and_a_bad_one_is_refused(probe, files):
     names = ["objects_file"]
     kept = graph.call(GetParameters, "/segmentation_node/get_parameters", names=names)
     assert kept.values[0].string_value == str(files.folder / "green.yaml")
+
+
+def test_the_database_named_to_subscribers_is_the_file_in_force(probe, files):
+    """Latched, and changed together with the objects, never before."""
+    named = []
+    probe.node.create_subscription(
+        VisionInfo, "/pose_node/vision_info", lambda m: named.append(m.database_location), LATCHED
+    )
+    graph = Graph(probe, files, nodes=("pose_node",))
+    paths = [str(files.folder / f"{name}.yaml") for name in ("red", "bad", "green")]
+    for path in paths[1:]:
+        value = Parameter("objects_file", value=path).to_parameter_msg()
+        graph.call(SetParameters, "/pose_node/set_parameters", parameters=[value])
+    probe.wait_for(lambda: len(named) > 1, "the database of the second file")
+    assert named == [paths[0], paths[2]]
+    assert set(graph.listed("pose_node")) == {"green"}
 
 
 def test_a_pose_node_that_starts_later_follows_what_was_added_before(probe, files):

@@ -66,11 +66,6 @@ def config_of(node: Node) -> PipelineConfig:
     )
 
 
-def objects_file_of(node: Node) -> Path:
-    """The objects file from a node's parameters; raises as ``objects_file_from``."""
-    return objects_file_from(node.get_parameter("objects_file").value)
-
-
 def objects_file_from(value: str) -> Path:
     """The objects file that a value of the parameter names.
 

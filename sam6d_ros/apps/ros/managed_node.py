@@ -64,7 +64,7 @@ class ManagedNode(LifecycleNodeMixin, Node, ABC, Generic[Item]):
         # Reentrant: a callback that waits in it keeps nobody else waiting.
         self.service_group = ReentrantCallbackGroup()
         LifecycleNodeMixin.__init__(self, callback_group=self.service_group)
-        declare(self, parameters, self.apply)
+        declare(self, parameters, self.validate_changes, self.follow_changes)
         self.active = False
         self.status = NodeStatus(self.get_fully_qualified_name(), self.get_logger())
         self.status.state = State.UNCONFIGURED
@@ -101,12 +101,14 @@ class ManagedNode(LifecycleNodeMixin, Node, ABC, Generic[Item]):
     def work(self, item: Item) -> None:
         """Work on one item; errors are its own to handle."""
 
-    def apply(self, changes: Sequence[RosParameter]) -> str:
-        """Carry out changes of parameters; the reason why it cannot be, or nothing.
+    def validate_changes(self, changes: Sequence[RosParameter]) -> None:
+        """Raise if parameters cannot take these values; change nothing.
 
-        It runs in a thread of its own and may wait for the worker.
+        This and ``follow_changes`` run in a thread of their own and may wait for the worker.
         """
-        return ""
+
+    def follow_changes(self, changes: Sequence[RosParameter]) -> None:
+        """Put stored parameter values in force."""
 
     @property
     def lifecycle(self) -> str:

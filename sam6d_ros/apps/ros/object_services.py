@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rclpy.parameter import Parameter as RosParameter
 from std_msgs.msg import Header
 
-from sam6d_ros.apps.ros.engines import objects_file_from, share_folder
+from sam6d_ros.apps.ros.engines import cache_dir_of, objects_file_from, share_folder
 from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.node.qos import LATCHED
 from sam6d_ros.apps.ros.object_entries import entry_from, entry_message, entry_messages
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.cad.objects import read_objects_file
+from sam6d_ros.cad.objects import load_entry, read_objects_file
 from sam6d_ros.errors import Sam6dError
 from sam6d_ros.msg import ObjectEntry as EntryMessage
 from sam6d_ros.msg import ObjectList
@@ -62,11 +62,14 @@ class ObjectServices:
         self._catch_up(engine)
         self._tell(engine)
 
-    def _replace(self, path: Path) -> None:
-        """Look for the objects of another file, and no others; all or nothing."""
-        engine = self._node.engine
-        engine.replace_objects(read_objects_file(path, share_folder))
-        self._changed(engine)
+    def _replace(self) -> None:
+        """Register the objects of the file that the parameter names, and no others."""
+        if self._node.configured:
+            value = self._node.get_parameter("objects_file").value
+            entries = read_objects_file(objects_file_from(value), share_folder)
+            self._node.engine.replace_objects(entries)
+            self._node.objects_file = value
+            self._changed(self._node.engine)
 
     def _changed(self, engine: Engine) -> None:
         self._node.take_objects()
@@ -101,21 +104,29 @@ class ObjectServices:
 
     # --- callbacks
 
-    def try_file(self, value: str) -> str:
-        """Replace all objects, if the node has any yet; the reason why not, or nothing.
+    def check_file(self, value: str) -> None:
+        """Load every object of another file and change nothing.
+
+        Raises:
+            InvalidObjects, InvalidMesh: the file, or one of its meshes, is unusable.
+        """
+        cache_dir = cache_dir_of(self._node)
+        for entry in read_objects_file(objects_file_from(value), share_folder):
+            load_entry(entry, cache_dir)
+
+    def follow_file(self) -> None:
+        """Replace all objects by those of the parameter's file; if that fails, set it back.
 
         It waits for the worker, and so must not be called in the executor's thread.
         """
-
-        def replace() -> None:
-            if self._node.configured:
-                self._replace(objects_file_from(value))
-
         try:
-            self._node.do_in_worker(replace)
-        except Sam6dError as error:
-            return str(error)
-        return ""
+            self._node.do_in_worker(self._replace)
+        except Interrupted:
+            return  # the node changed its state; the file is read when it is configured
+        except Exception as error:  # the boundary: see status.ERROR_TABLE
+            self._node.status.failed(error)
+            before = RosParameter("objects_file", value=self._node.objects_file)
+            self._node.set_parameters([before])
 
     async def _add(
         self, request: AddObject.Request, response: AddObject.Response

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rcl_interfaces.msg import (
@@ -20,7 +22,7 @@ from rclpy.exceptions import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from sam6d_ros.errors import InvalidConfig
+from sam6d_ros.errors import InvalidConfig, Sam6dError
 
 Value = bool | int | float | str | list[str]
 
@@ -84,12 +86,26 @@ def group(
     )
 
 
-# What carries out changes that nothing speaks against; gives the reason why it cannot, or nothing.
-Apply = Callable[[Sequence[RosParameter]], str]
+Changes = Sequence[RosParameter]
 
 
-def declare(node: Node, table: Sequence[Parameter], apply: Apply | None = None) -> None:
-    """Declare a table on a node and watch over later changes, which ``apply`` carries out.
+def _accept_all(_: Changes) -> None:
+    """Check nothing."""
+
+
+def declare(
+    node: Node,
+    table: Sequence[Parameter],
+    validate: Callable[[Changes], None] = _accept_all,
+    changed: Callable[[Changes], None] = _accept_all,
+) -> None:
+    """Declare a table on a node and watch over later changes.
+
+    Args:
+        node: receives the parameters.
+        table: the rows.
+        validate: raises if a change is to be refused, and changes nothing; its text is the reason.
+        changed: called once the values are stored.
 
     Raises:
         InvalidConfig: a value given at start has the wrong type, range or choice.
@@ -101,11 +117,29 @@ def declare(node: Node, table: Sequence[Parameter], apply: Apply | None = None) 
     def check(changes: list[RosParameter]) -> SetParametersResult:
         known = [(rows[p.name], p.value) for p in changes if p.name in rows]
         reason = "; ".join(filter(None, (row.problem(value) for row, value in known)))
-        if apply and not reason:
-            reason = apply(changes)
+        reason = reason or _refusal(node, partial(validate, changes))
         return SetParametersResult(successful=not reason, reason=reason)
 
+    def follow(changes: list[RosParameter]) -> None:
+        _refusal(node, partial(changed, changes))
+
     node.add_on_set_parameters_callback(check)
+    node.add_post_set_parameters_callback(follow)
+
+
+def _refusal(node: Node, step: Callable[[], None]) -> str:
+    """Return what a step raises as text, or nothing; log the traceback of a defect.
+
+    rclpy does not catch what a parameter callback raises: it would end the node.
+    """
+    try:
+        step()
+    except Sam6dError as error:
+        return str(error)
+    except Exception as error:  # the boundary: a defect must not end the node
+        node.get_logger().error("".join(traceback.format_exception(error)))
+        return f"{type(error).__name__}: {error}"
+    return ""
 
 
 def values_of(node: Node, name: str) -> dict[str, Any]:

@@ -82,8 +82,7 @@ class PoseNode(VisionNode[Match]):
         models = self.objects
         self._told_unknown: set[str] = set()
         self._outputs.update(models)
-        location = self.get_parameter("objects_file").value
-        self._database.update(models, engines.backend_of(self.engine), location)
+        self._database.update(models, engines.backend_of(self.engine), self.objects_file)
 
     def released(self) -> None:
         """Forget it."""

@@ -49,6 +49,7 @@ class VisionNode(ManagedNode[Item]):
     Attributes:
         objects: what the node knows of, as of the last ``objects_changed``; an engine that is
             shared may have others already.
+        objects_file: value of the parameter that is in force.
     """
 
     # Whether to load what another node lists on ~/follow_objects.
@@ -65,6 +66,7 @@ class VisionNode(ManagedNode[Item]):
         super().__init__(name, parameters, cli_args)
         self.role, self._build_engine = role, build_engine
         self._engine: Engine | None = None
+        self.objects_file = ""
         self.objects: Mapping[str, ObjectModel] = MappingProxyType({})
         self._object_services = ObjectServices(self, self.follows_objects)
         self._diagnostics = self.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, RESULTS)
@@ -118,9 +120,10 @@ class VisionNode(ManagedNode[Item]):
 
     def load(self) -> None:
         """Load the objects and the stages, and warm up."""
+        self.objects_file = self.get_parameter("objects_file").value
         self._engine = self._build_engine(
             self.pipeline_config(),
-            engines.objects_file_of(self),
+            engines.objects_file_from(self.objects_file),
             engines.cache_dir_of(self),
             self.role,
         )
@@ -142,12 +145,16 @@ class VisionNode(ManagedNode[Item]):
         self.objects = self.engine.objects
         self.objects_changed()
 
-    def apply(self, changes: Sequence[RosParameter]) -> str:
-        """Look for the objects of another file; the reason why not, or nothing."""
+    def validate_changes(self, changes: Sequence[RosParameter]) -> None:
+        """Refuse an objects file with anything unusable in it."""
         for change in changes:
-            if change.name == "objects_file":
-                return self._object_services.try_file(change.value)
-        return ""
+            if change.name == "objects_file" and self.configured:
+                self._object_services.check_file(change.value)
+
+    def follow_changes(self, changes: Sequence[RosParameter]) -> None:
+        """Register the objects of another file."""
+        if self.configured and any(change.name == "objects_file" for change in changes):
+            self._object_services.follow_file()
 
     def work(self, item: Item) -> None:
         """Process one item; what goes wrong is shown."""
