@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,23 +20,67 @@ from sam6d_ros.types import Detections, Frame, PoseEstimates, Proposals
 _LOG = logging.getLogger(__name__)
 
 
-@dataclass
-class Trace:
-    """What every stage gave for one frame: explains a wrong pose (``sam6d estimate --debug``)."""
+class Timings:
+    """Seconds of each stage of one piece of work, by the stage's name."""
 
-    proposals: Proposals | None = None
-    detections: Detections | None = None
-    candidates: PoseEstimates | None = None
-    timings_s: dict[str, float] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
 
     @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Measure the seconds of one stage."""
+    def measure(self, stage: str) -> Iterator[None]:
+        """Measure the seconds of one stage, also when it raises."""
         start = time.perf_counter()
         try:
             yield
         finally:
-            self.timings_s[stage] = time.perf_counter() - start
+            self.seconds[stage] = time.perf_counter() - start
+
+
+@dataclass
+class Record:
+    """Intermediate results of one frame, for debugging (``sam6d estimate --debug``)."""
+
+    proposals: Proposals | None = None
+    detections: Detections | None = None
+    candidates: PoseEstimates | None = None
+
+
+def _no_checkpoint() -> None:
+    """Go on: there is no client who could give the work up."""
+
+
+def _no_feedback(stage: str) -> None:
+    """Report no stage."""
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """Per-request context of one run through the stages.
+
+    Attributes:
+        timings: seconds of each stage.
+        record: receives the intermediate results, or None.
+        checkpoint: called before each stage; raises ``Cancelled`` or ``DeadlineExceeded`` to end
+            the run there.
+        on_stage: called with the name of each stage that begins.
+    """
+
+    timings: Timings = field(default_factory=Timings)
+    record: Record | None = None
+    checkpoint: Callable[[], None] = _no_checkpoint
+    on_stage: Callable[[str], None] = _no_feedback
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Enter a stage: pass the checkpoint, report the stage, measure its seconds.
+
+        Raises:
+            Cancelled, DeadlineExceeded: the request is over.
+        """
+        self.checkpoint()
+        self.on_stage(name)
+        with self.timings.measure(name):
+            yield
 
 
 class Segmentation:
@@ -53,8 +97,8 @@ class Segmentation:
         self,
         frame: Frame,
         objects: Sequence[ObjectModel],
-        trace: Trace | None = None,
         region: Region | None = None,
+        ctx: RunContext | None = None,
     ) -> Detections:
         """Find the visible instances of the objects; empty with a reason when there is none.
 
@@ -64,24 +108,28 @@ class Segmentation:
         Raises:
             InvalidInput: the region reaches beyond the image.
         """
-        trace = trace or Trace()
+        ctx = ctx or RunContext()
         if region is not None:
             region.check_inside(frame.depth.shape)
         if not frame.has_depth:
             return Detections.empty("the depth image has no valid pixel")
         if not objects:
             return Detections.empty("no object is loaded")
-        with trace.timed("propose"):
-            trace.proposals = self.proposer.propose(frame)
+        with ctx.stage("propose"):
+            proposals = self.proposer.propose(frame)
             if region is not None:
-                trace.proposals = proposals_in_region(trace.proposals, region)
-        if not len(trace.proposals):
-            return Detections.empty(trace.proposals.reason)
-        with trace.timed("score"):
-            trace.detections = self.scorer.score(frame, trace.proposals, objects)
+                proposals = proposals_in_region(proposals, region)
+        if ctx.record:
+            ctx.record.proposals = proposals
+        if not len(proposals):
+            return Detections.empty(proposals.reason)
+        with ctx.stage("score"):
+            detections = self.scorer.score(frame, proposals, objects)
             if region is not None:
-                trace.detections = detections_in_region(trace.detections, region)
-        return trace.detections
+                detections = detections_in_region(detections, region)
+        if ctx.record:
+            ctx.record.detections = detections
+        return detections
 
 
 class PoseEstimation:
@@ -100,61 +148,21 @@ class PoseEstimation:
         frame: Frame,
         detections: Detections,
         objects: Sequence[ObjectModel],
-        trace: Trace | None = None,
+        ctx: RunContext | None = None,
     ) -> PoseEstimates:
         """Estimate the pose of every detection; empty with a reason when there is none."""
-        trace = trace or Trace()
+        ctx = ctx or RunContext()
         if not len(detections):
             return PoseEstimates.empty(frame, detections.reason)
-        with trace.timed("estimate"):
-            trace.candidates = self.estimator.estimate(frame, detections, objects)
-        if not len(trace.candidates):
-            return PoseEstimates.empty(frame, trace.candidates.reason)
-        with trace.timed("refine"):
-            poses = self.refiner.refine(frame, trace.candidates, objects)
-        return poses.with_timings(trace.timings_s)
-
-
-class Pipeline:
-    """Both halves in one process.
-
-    ``prepare`` every object once; ``run`` then works on any subset of the prepared objects.
-    """
-
-    def __init__(self, segmentation: Segmentation, pose_estimation: PoseEstimation) -> None:
-        self.segmentation, self.pose_estimation = segmentation, pose_estimation
-
-    def prepare(self, model: ObjectModel) -> None:
-        """Make ready for one object: templates and caches."""
-        self.segmentation.prepare(model)
-        self.pose_estimation.prepare(model)
-
-    def run(
-        self, frame: Frame, objects: Sequence[ObjectModel], trace: Trace | None = None
-    ) -> PoseEstimates:
-        """Find all instances of the objects in the frame.
-
-        Returns:
-            Poses best first, with per-stage timings; empty with a reason when nothing is found.
-        """
-        trace = trace or Trace()
-        detections = self.segmentation.run(frame, objects, trace)
-        return self.pose_estimation.run(frame, detections, objects, trace)
-
-
-def build_pipeline(config: PipelineConfig, cache_dir: Path | None = None) -> Pipeline:
-    """Choose the backend and load what it needs (checkpoints, compiled kernels), once.
-
-    Args:
-        config: settings.
-        cache_dir: where the stages keep what they make of an object, or None.
-
-    Raises:
-        BackendUnavailable: "sam6d" was asked for and cannot run here.
-        CheckpointError: its weights are damaged.
-    """
-    segmentation = build_segmentation(config, cache_dir)
-    return Pipeline(segmentation, build_pose_estimation(config, cache_dir))
+        with ctx.stage("estimate"):
+            candidates = self.estimator.estimate(frame, detections, objects)
+        if ctx.record:
+            ctx.record.candidates = candidates
+        if not len(candidates):
+            return PoseEstimates.empty(frame, candidates.reason)
+        with ctx.stage("refine"):
+            poses = self.refiner.refine(frame, candidates, objects)
+        return poses.with_timings(ctx.timings.seconds)
 
 
 def build_segmentation(config: PipelineConfig, cache_dir: Path | None = None) -> Segmentation:

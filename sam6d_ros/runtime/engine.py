@@ -7,7 +7,6 @@ go up to the caller, who turns them into an exit code, a diagnostic or a respons
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
@@ -21,8 +20,8 @@ from sam6d_ros.errors import InvalidConfig, InvalidInput, InvalidObjects
 from sam6d_ros.geometry.region import Region
 from sam6d_ros.pipeline import (
     PoseEstimation,
+    RunContext,
     Segmentation,
-    Trace,
     build_pose_estimation,
     build_segmentation,
     build_tracking,
@@ -54,7 +53,7 @@ class Engine:
 
     Raises:
         InvalidConfig: unknown role.
-        BackendUnavailable, CheckpointError: see ``pipeline.build_pipeline``.
+        BackendUnavailable, CheckpointError: see ``pipeline.build_segmentation``.
     """
 
     def __init__(
@@ -152,8 +151,8 @@ class Engine:
         self,
         frame: Frame,
         names: Sequence[str] | None = None,
-        trace: Trace | None = None,
         region: Region | None = None,
+        ctx: RunContext | None = None,
     ) -> Detections:
         """Find the visible instances of the named objects (default: all loaded ones).
 
@@ -168,10 +167,10 @@ class Engine:
         if self._segmentation is None:
             raise InvalidConfig(f"an engine with role {self.role!r} cannot segment")
         with self._working():
-            return self._segmentation.run(frame, self._select(names), trace, region)
+            return self._segmentation.run(frame, self._select(names), region, ctx)
 
     def estimate(
-        self, frame: Frame, detections: Detections, trace: Trace | None = None
+        self, frame: Frame, detections: Detections, ctx: RunContext | None = None
     ) -> PoseEstimates:
         """Estimate the pose of each detection in the frame it was found in.
 
@@ -183,20 +182,19 @@ class Engine:
             raise InvalidConfig(f"an engine with role {self.role!r} cannot estimate poses")
         with self._working():
             objects = self._select(list(dict.fromkeys(d.class_id for d in detections.items)))
-            return self._pose.run(frame, detections, objects, trace)
+            return self._pose.run(frame, detections, objects, ctx)
 
     def run(
-        self, frame: Frame, names: Sequence[str] | None = None, trace: Trace | None = None
+        self, frame: Frame, names: Sequence[str] | None = None, ctx: RunContext | None = None
     ) -> PoseEstimates:
         """Both halves: all instances of the named objects, best first, with timings.
 
         ``timings_s`` has one entry per stage and "total".
         """
-        trace = trace or Trace()
-        start = time.perf_counter()
-        with self._lock:
-            poses = self.estimate(frame, self.segment(frame, names, trace), trace)
-        return poses.with_timings(trace.timings_s | {"total": time.perf_counter() - start})
+        ctx = ctx or RunContext()
+        with self._lock, ctx.timings.measure("total"):
+            poses = self.estimate(frame, self.segment(frame, names, ctx=ctx), ctx)
+        return poses.with_timings(ctx.timings.seconds)
 
     def track(self, frame: Frame, poses: PoseEstimates) -> PoseEstimates:
         """Bring predicted poses of known instances onto the frame; see ``Tracker.track``.

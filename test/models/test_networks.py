@@ -17,7 +17,8 @@ from sam6d_ros.models import weights  # noqa: E402
 from sam6d_ros.models.dinov2 import DinoV2  # noqa: E402
 from sam6d_ros.models.pem import PoseEstimationModel  # noqa: E402
 from sam6d_ros.models.sam import SamShape  # noqa: E402
-from sam6d_ros.pipeline import Pipeline, PoseEstimation, Segmentation  # noqa: E402
+from sam6d_ros.pipeline import PoseEstimation, Segmentation  # noqa: E402
+from sam6d_ros.runtime.engine import Engine  # noqa: E402
 from sam6d_ros.runtime.warmup import box_model, warm_up_input  # noqa: E402
 from sam6d_ros.stages.sam6d import build, networks  # noqa: E402
 
@@ -53,12 +54,13 @@ def config(folder: Path, options: str = "") -> PipelineConfig:
 
 def test_the_backend_runs_from_files(folder: Path) -> None:
     settings = config(folder, "min_pose_score=0")
-    pipeline = Pipeline(
-        Segmentation(*build.segmentation_stages(settings)),
-        PoseEstimation(*build.pose_stages(settings)),
+    engine = Engine(
+        PipelineConfig(),
+        segmentation=Segmentation(*build.segmentation_stages(settings)),
+        pose_estimation=PoseEstimation(*build.pose_stages(settings)),
     )
-    pipeline.prepare(MODEL)
-    poses = pipeline.run(warm_up_input(MODEL)[1], [MODEL])
+    engine.add_object(MODEL)
+    poses = engine.run(warm_up_input(MODEL)[1])
     assert len(poses) or poses.reason
     checked = {path.name for path in folder.glob("*.checked")}
     assert checked == {f"{file.name}.checked" for file in weights.FILES}

@@ -11,9 +11,11 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the networks need torch: make setup-sam6d")
 
+from sam6d_ros.config import PipelineConfig  # noqa: E402
 from sam6d_ros.frames import load_frame  # noqa: E402
 from sam6d_ros.models.sam import SamMasks, SamSegmenter  # noqa: E402
-from sam6d_ros.pipeline import Pipeline, PoseEstimation, Segmentation  # noqa: E402
+from sam6d_ros.pipeline import PoseEstimation, Segmentation  # noqa: E402
+from sam6d_ros.runtime.engine import Engine  # noqa: E402
 from sam6d_ros.runtime.warmup import box_model  # noqa: E402
 from sam6d_ros.stages.sam6d.estimate import PemEstimator  # noqa: E402
 from sam6d_ros.stages.sam6d.finish import ThresholdRefiner  # noqa: E402
@@ -66,12 +68,13 @@ def test_the_whole_way_gives_poses_or_the_reason(
 ) -> None:
     config = replace(tiny.config, compat=compat, min_predicted_iou=1.0 if strict else 0.0)
     networks = replace(tiny, config=config, sam=SamSegmenter(tiny.sam.sam, config))
-    pipeline = Pipeline(
-        Segmentation(SamProposer(networks), DescriptorScorer(networks, 2, None)),
-        PoseEstimation(PemEstimator(networks, None), ThresholdRefiner(0.0)),
+    engine = Engine(
+        PipelineConfig(),
+        segmentation=Segmentation(SamProposer(networks), DescriptorScorer(networks, 2, None)),
+        pose_estimation=PoseEstimation(PemEstimator(networks, None), ThresholdRefiner(0.0)),
     )
-    pipeline.prepare(MODEL)
-    poses = pipeline.run(frame, [MODEL])
+    engine.add_object(MODEL)
+    poses = engine.run(frame)
     if strict:
         assert len(poses) == 0
         assert "SAM found no mask with predicted IoU > 1.0" in poses.reason

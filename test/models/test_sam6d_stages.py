@@ -16,7 +16,8 @@ torch = pytest.importorskip("torch", reason="the networks need torch: make setup
 from sam6d_ros.config import PipelineConfig  # noqa: E402
 from sam6d_ros.config_sam6d import Sam6dConfig  # noqa: E402
 from sam6d_ros.errors import BackendUnavailable, InvalidConfig  # noqa: E402
-from sam6d_ros.pipeline import Pipeline, PoseEstimation, Segmentation  # noqa: E402
+from sam6d_ros.pipeline import PoseEstimation, Segmentation  # noqa: E402
+from sam6d_ros.runtime.engine import Engine  # noqa: E402
 from sam6d_ros.runtime.warmup import box_model, warm_up_input  # noqa: E402
 from sam6d_ros.stages.sam6d import build, pem_inputs, views  # noqa: E402
 from sam6d_ros.stages.sam6d.availability import choose_backend  # noqa: E402
@@ -39,11 +40,13 @@ def scene() -> tuple[Frame, Detections]:
 def test_whole_pipeline(tiny: Any, scene: tuple[Frame, Detections], tmp_path: Path) -> None:
     scorer = DescriptorScorer(tiny, 3, tmp_path)
     estimator = PemEstimator(tiny, tmp_path)
-    pipeline = Pipeline(
-        Segmentation(SamProposer(tiny), scorer), PoseEstimation(estimator, ThresholdRefiner(0.0))
+    engine = Engine(
+        PipelineConfig(),
+        segmentation=Segmentation(SamProposer(tiny), scorer),
+        pose_estimation=PoseEstimation(estimator, ThresholdRefiner(0.0)),
     )
-    pipeline.prepare(MODEL)
-    poses = pipeline.run(scene[0], [MODEL])
+    engine.add_object(MODEL)
+    poses = engine.run(scene[0])
     assert poses.reason or len(poses)
     for pose in poses.items:
         assert pose.class_id == MODEL.name

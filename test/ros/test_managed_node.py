@@ -52,7 +52,7 @@ class Parrot(VisionNode):
     def close_inputs(self):
         """Nothing is open."""
 
-    def process(self, item, trace):
+    def process(self, item, ctx):
         raise AssertionError("nothing is submitted")
 
 

@@ -18,19 +18,22 @@ from stages.still_life import (
 )
 
 from sam6d_ros.config import PipelineConfig
-from sam6d_ros.pipeline import Pipeline, Trace, build_pipeline
+from sam6d_ros.pipeline import Record, RunContext
+from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.warmup import box_model
 from sam6d_ros.types import Frame
 
-CARTON, BRACKET, BARE = carton(), bracket(), bracket(colored=False)
+CARTON, BRACKET = carton(), bracket()
+BARE = replace(bracket(colored=False), name="bare")
+BOTH = (CARTON.name, BRACKET.name)
 
 
 @pytest.fixture(scope="module")
-def pipeline(views_cache) -> Pipeline:
-    pipeline = build_pipeline(PipelineConfig(backend="geometric"), views_cache)
+def engine(views_cache) -> Engine:
+    engine = Engine(PipelineConfig(backend="geometric"), views_cache)
     for model in (CARTON, BRACKET, BARE):
-        pipeline.prepare(model)
-    return pipeline
+        engine.add_object(model)
+    return engine
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +45,9 @@ def two_cartons():
 
 
 @pytest.fixture(scope="module")
-def found(pipeline, two_cartons):
-    trace = Trace()
-    return pipeline.run(two_cartons[0], [CARTON, BRACKET], trace), trace
+def found(engine, two_cartons):
+    record = Record()
+    return engine.run(two_cartons[0], BOTH, ctx=RunContext(record=record)), record
 
 
 def nearest(poses, truth):
@@ -82,10 +85,10 @@ def test_masks_are_those_of_the_instances(found, two_cartons):
 
 
 def test_the_result_belongs_to_the_frame_and_names_the_time_of_each_stage(found):
-    poses, trace = found
+    poses, record = found
     assert (poses.stamp_ns, poses.frame_id) == (7, "eye")
-    assert set(poses.timings_s) == {"propose", "score", "estimate", "refine"}
-    assert len(trace.detections) >= 2
+    assert set(poses.timings_s) == {"propose", "score", "estimate", "refine", "total"}
+    assert len(record.detections) >= 2
 
 
 def test_detections_carry_hints_near_the_truth(found, two_cartons):
@@ -94,8 +97,8 @@ def test_detections_carry_hints_near_the_truth(found, two_cartons):
         assert min(errors(hint, truth)[0] for hint in hints) < 0.005
 
 
-def test_the_same_frame_twice_gives_the_same_result(pipeline, found, two_cartons):
-    again = pipeline.run(two_cartons[0], [CARTON, BRACKET])
+def test_the_same_frame_twice_gives_the_same_result(engine, found, two_cartons):
+    again = engine.run(two_cartons[0], BOTH)
     assert len(again) == len(found[0])
     for a, b in zip(again.items, found[0].items, strict=True):
         assert (a.class_id, a.instance_id, a.score) == (b.class_id, b.instance_id, b.score)
@@ -105,11 +108,11 @@ def test_the_same_frame_twice_gives_the_same_result(pipeline, found, two_cartons
 
 
 @pytest.mark.parametrize("factor", [1, 4], ids=["320", "1280"])
-def test_images_of_any_size_give_the_pose_and_a_mask_of_their_size(pipeline, factor):
+def test_images_of_any_size_give_the_pose_and_a_mask_of_their_size(engine, factor):
     """A mesh without colours; 1280 columns are worked on at 640."""
     camera = CAMERA.scaled(factor)
     truth = standing(BARE, 0.01, 0, 40)
-    poses = pipeline.run(photograph([(BARE, truth)], camera), [BARE])
+    poses = engine.run(photograph([(BARE, truth)], camera), [BARE.name])
     assert len(poses) == 1
     (pose,) = poses.items
     shift, angle = errors(pose.cam_from_obj, truth)
@@ -120,13 +123,13 @@ def test_images_of_any_size_give_the_pose_and_a_mask_of_their_size(pipeline, fac
     assert (pose.mask & whole).sum() / (pose.mask | whole).sum() > 0.85
 
 
-def test_a_half_hidden_object_is_found(pipeline):
+def test_a_half_hidden_object_is_found(engine):
     bar = replace(box_model((0.09, 0.03, 0.14)), name="bar")
     hidden, front = standing(CARTON, 0.02, 0.06, 20), standing(bar, -0.01, -0.04, 10)
     frame = photograph([(CARTON, hidden), (bar, front)])
     visible = 1 - mask_of(bar, front)[mask_of(CARTON, hidden)].mean()
     assert 0.4 < visible < 0.7
-    poses = pipeline.run(frame, [CARTON])
+    poses = engine.run(frame, [CARTON.name])
     assert len(poses) == 1
     shift, angle = errors(poses.items[0].cam_from_obj, hidden)
     assert shift < 0.004
@@ -135,7 +138,7 @@ def test_a_half_hidden_object_is_found(pipeline):
 
 
 @pytest.mark.parametrize("what", ["an empty table", "something else", "no depth", "a wall"])
-def test_nothing_in_view_is_an_empty_result_with_the_reason(pipeline, what):
+def test_nothing_in_view_is_an_empty_result_with_the_reason(engine, what):
     frame = photograph([])
     if what == "something else":
         ball = model_of(trimesh.creation.icosphere(subdivisions=4, radius=0.07), "ball")
@@ -144,13 +147,13 @@ def test_nothing_in_view_is_an_empty_result_with_the_reason(pipeline, what):
         frame = Frame(frame.rgb, np.zeros_like(frame.depth), CAMERA)
     elif what == "a wall":
         frame = Frame(frame.rgb, np.full_like(frame.depth, 0.7), CAMERA)
-    poses = pipeline.run(frame, [CARTON, BRACKET])
+    poses = engine.run(frame, BOTH)
     assert len(poses) == 0
     assert poses.reason
 
 
-def test_an_object_that_fills_the_image_does_not_break_anything(pipeline):
+def test_an_object_that_fills_the_image_does_not_break_anything(engine):
     close = moved(standing(CARTON, 0, 0, 30), (0, 0, -0.42), (0, 0, 0))
-    poses = pipeline.run(photograph([(CARTON, close)]), [CARTON, BRACKET])
+    poses = engine.run(photograph([(CARTON, close)]), BOTH)
     assert all(0 <= pose.score <= 1 for pose in poses.items)
     assert len(poses) or poses.reason

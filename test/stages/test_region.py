@@ -9,7 +9,8 @@ from stages.still_life import CAMERA, carton, errors, mask_of, photograph, stand
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.geometry.region import Region
-from sam6d_ros.pipeline import Trace, build_pipeline
+from sam6d_ros.pipeline import Record, RunContext
+from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.stages.region import detections_in_region, proposals_in_region
 from sam6d_ros.types import Detection, Detections, Proposals
 
@@ -25,45 +26,47 @@ def box_of(pose):
 
 
 @pytest.fixture(scope="module")
-def pipeline(views_cache):
-    pipeline = build_pipeline(PipelineConfig(backend="geometric"), views_cache)
-    pipeline.prepare(CARTON)
-    return pipeline
+def engine(views_cache):
+    engine = Engine(PipelineConfig(backend="geometric"), views_cache)
+    engine.add_object(CARTON)
+    return engine
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_only_the_instance_in_the_region_is_found_with_an_unchanged_pose(pipeline, number):
-    trace, region = Trace(), box_of(POSES[number])
-    detections = pipeline.segmentation.run(FRAME, [CARTON], trace, region)
-    poses = pipeline.pose_estimation.run(FRAME, detections, [CARTON]).items
+def test_only_the_instance_in_the_region_is_found_with_an_unchanged_pose(engine, number):
+    record, everywhere = Record(), Record()
+    region = box_of(POSES[number])
+    detections = engine.segment(FRAME, region=region, ctx=RunContext(record=record))
+    poses = engine.estimate(FRAME, detections).items
     assert len(poses) == 1
     shift, angle = errors(poses[0].cam_from_obj, POSES[number])
     assert shift < 0.002
     assert angle < 1.5
-    assert len(trace.proposals) < len(pipeline.segmentation.proposer.propose(FRAME))
+    engine.segment(FRAME, ctx=RunContext(record=everywhere))
+    assert len(record.proposals) < len(everywhere.proposals)
 
 
-def test_an_object_on_the_edge_is_found_whole_when_most_of_it_lies_inside(pipeline):
+def test_an_object_on_the_edge_is_found_whole_when_most_of_it_lies_inside(engine):
     """The right 30 % of the carton lie outside."""
     full = box_of(POSES[0])
     most = Region(full.x, full.y, round(0.7 * full.width), full.height)
-    (detection,) = pipeline.segmentation.run(FRAME, [CARTON], region=most).items
+    (detection,) = engine.segment(FRAME, region=most).items
     silhouette = mask_of(CARTON, POSES[0])
     assert (detection.mask & silhouette).sum() > 0.9 * silhouette.sum()
     less = Region(full.x, full.y, round(0.3 * full.width), full.height)
-    none = pipeline.segmentation.run(FRAME, [CARTON], region=less)
+    none = engine.segment(FRAME, region=less)
     assert not len(none)
     assert "outside the region" in none.reason
 
 
-def test_a_region_of_bare_table_says_that_nothing_stands_out(pipeline):
-    detections = pipeline.segmentation.run(FRAME, [CARTON], region=Region(0, 220, 20, 20))
+def test_a_region_of_bare_table_says_that_nothing_stands_out(engine):
+    detections = engine.segment(FRAME, region=Region(0, 220, 20, 20))
     assert detections.reason == "nothing stands out in the region 20×20 at (0, 220)"
 
 
-def test_a_region_beyond_the_image_is_refused(pipeline):
+def test_a_region_beyond_the_image_is_refused(engine):
     with pytest.raises(InvalidInput, match="reaches beyond the image of 320×240"):
-        pipeline.segmentation.run(FRAME, [CARTON], region=Region(300, 0, 21, 10))
+        engine.segment(FRAME, region=Region(300, 0, 21, 10))
     for bad in [(0, 0, 0, 5), (0, 0, 5, -1), (-1, 0, 5, 5)]:
         with pytest.raises(InvalidInput, match="no region"):
             Region(*bad)

@@ -21,7 +21,7 @@ from sam6d_ros.apps.cli.options import (
 )
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.errors import InvalidMesh
-from sam6d_ros.pipeline import Trace
+from sam6d_ros.pipeline import Record, RunContext
 from sam6d_ros.runtime.plausibility import size_doubt
 from sam6d_ros.types import Frame, PoseEstimates
 
@@ -99,12 +99,12 @@ def run(args: argparse.Namespace) -> int:
     models = load_models(args, args.cad)
     refuse_doubtful(models, frame)
     engine = build_engine(args, models, args.min_score, args.max_instances)
-    trace = Trace()
+    record = Record() if args.debug else None
     with CONSOLE.status("estimating"):
-        poses = engine.run(frame, trace=trace)
+        poses = engine.run(frame, ctx=RunContext(record=record))
     write_results(args, frame, poses, models)
-    if args.debug:
-        explain.write_debug(args.out / "debug", frame, trace, poses, engine.objects)
+    if record:
+        explain.write_debug(args.out / "debug", frame, record, poses, engine.objects)
     tell(poses, args.out)
     return 0 if len(poses) else NOTHING_FOUND
 

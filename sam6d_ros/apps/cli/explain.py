@@ -8,7 +8,7 @@ from pathlib import Path
 from sam6d_ros import visualize
 from sam6d_ros.apps.cli.output import pose_text, write_png
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.pipeline import Trace
+from sam6d_ros.pipeline import Record
 from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates
 
 TILE_PIXELS, TILES_PER_OBJECT, COLUMNS = 240, 8, 4
@@ -34,7 +34,7 @@ Read in this order; the first picture that is wrong names the stage to blame.
 def write_debug(
     folder: Path,
     frame: Frame,
-    trace: Trace,
+    record: Record,
     poses: PoseEstimates,
     models: Mapping[str, ObjectModel],
 ) -> None:
@@ -42,8 +42,8 @@ def write_debug(
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.png"):  # of an earlier run: they would mislead
         old.unlink()
-    write_stages(folder, frame, trace)
-    candidates = trace.candidates.items if trace.candidates else ()
+    write_stages(folder, frame, record)
+    candidates = record.candidates.items if record.candidates else ()
     tiles = candidate_tiles(frame, candidates, models)
     if tiles:
         write_png(folder / "candidates.png", visualize.montage(tiles, COLUMNS))
@@ -52,17 +52,17 @@ def write_debug(
         if tiles:
             name = f"depth_{index}_{file_name(pose.class_id)}.png"
             write_png(folder / name, visualize.montage(tiles, COLUMNS))
-    (folder / "index.md").write_text(index_text(trace, poses))
+    (folder / "index.md").write_text(index_text(record, poses))
 
 
-def write_stages(folder: Path, frame: Frame, trace: Trace) -> None:
+def write_stages(folder: Path, frame: Frame, record: Record) -> None:
     """Write proposals.png and detections.png, of those stages that ran."""
-    if trace.proposals is not None:
-        labels = [f"{score:.2f}" for score in trace.proposals.scores]
-        picture = visualize.draw_masks(frame.rgb, list(trace.proposals.masks), labels)
+    if record.proposals is not None:
+        labels = [f"{score:.2f}" for score in record.proposals.scores]
+        picture = visualize.draw_masks(frame.rgb, list(record.proposals.masks), labels)
         write_png(folder / "proposals.png", picture)
-    if trace.detections is not None:
-        found = trace.detections.items
+    if record.detections is not None:
+        found = record.detections.items
         labels = [f"{d.class_id} {d.score:.2f}" for d in found]
         write_png(
             folder / "detections.png",
@@ -108,16 +108,16 @@ def residual_tiles(frame: Frame, pose: PoseEstimate, model: ObjectModel) -> list
     return [visualize.crop_tile(image, roi, 2 * TILE_PIXELS) for image in (drawn, residual)]
 
 
-def index_text(trace: Trace, poses: PoseEstimates) -> str:
+def index_text(record: Record, poses: PoseEstimates) -> str:
     """What to look at, what was found, and how long each stage took."""
     lines = [INDEX.format(range_mm=1e3 * visualize.RESIDUAL_RANGE_M), "## Result", ""]
     lines += [result_line(index, pose) for index, pose in enumerate(poses.items)]
     if not len(poses):
         lines.append(f"Nothing found: {poses.reason}")
-    stages = {"proposals": trace.proposals, "detections": trace.detections}
+    stages = {"proposals": record.proposals, "detections": record.detections}
     counts = {name: len(value) for name, value in stages.items() if value is not None}
-    if trace.candidates is not None:
-        counts["candidates"] = len(trace.candidates)
+    if record.candidates is not None:
+        counts["candidates"] = len(record.candidates)
     lines += ["", "## Stages", ""]
     lines += [f"* {count} {name}" for name, count in counts.items()]
     lines += [f"* {stage}: {seconds:.3f} s" for stage, seconds in poses.timings_s.items()]

@@ -23,7 +23,7 @@ from sam6d_ros.apps.ros.parameters import Parameter
 from sam6d_ros.errors import InvalidConfig
 from sam6d_ros.grasps.types import GraspSet
 from sam6d_ros.msg import GraspArray
-from sam6d_ros.pipeline import Trace
+from sam6d_ros.pipeline import RunContext
 from sam6d_ros.types import PoseEstimate
 
 Array = NDArray[np.float64]
@@ -81,12 +81,12 @@ class GraspNode(DetectionsNode):
         self._planned = {}
         self._in_object.update(())
 
-    def process(self, item: Detection3DArray, trace: Trace) -> str:
+    def process(self, item: Detection3DArray, ctx: RunContext) -> str:
         """Place the grasps at the detections of one image and publish them with its stamp."""
         poses, unknown = known_poses(item, self._planned, self.status)
         base_from_cam = self._base.from_camera(item.header)
         wanted = self._filter(base_from_cam)
-        with trace.timed("place"):
+        with ctx.timings.measure("place"):
             most = self.get_parameter("max_grasps").value
             placed = grasp_conversions.place_grasps(poses, self._planned, most, wanted)
         self._publish(placed, item.header, base_from_cam)

@@ -25,7 +25,7 @@ from sam6d_ros.apps.ros.on_demand import (
 )
 from sam6d_ros.apps.ros.on_demand_request import Request
 from sam6d_ros.msg import InstanceMaskArray
-from sam6d_ros.pipeline import Trace
+from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.fusion import PRESENCE, fuse
 from sam6d_ros.srv import SegmentFrame
 from sam6d_ros.types import Frame, PoseEstimates
@@ -161,8 +161,8 @@ class OnDemandEstimation:
     ) -> Estimated:
         request.begin("estimate", request.frame)
 
-        def work(trace: Trace) -> Estimated:
-            return self._node.estimate((camera, masks), trace)
+        def work(ctx: RunContext) -> Estimated:
+            return self._node.estimate((camera, masks), ctx)
 
         done = self._node.in_worker(
             lambda: self._node.measured(work, lambda found: found[1].reason)

@@ -23,7 +23,7 @@ from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.errors import Sam6dError
 from sam6d_ros.geometry.region import Region
 from sam6d_ros.msg import InstanceMaskArray
-from sam6d_ros.pipeline import Trace
+from sam6d_ros.pipeline import RunContext
 from sam6d_ros.srv import SegmentFrame
 
 CONTINUOUS, ON_DEMAND = "continuous", "on_demand"
@@ -45,8 +45,10 @@ PARAMETERS = (
     ),
 )
 
-# (camera messages, trace, names of objects or all, region or everywhere) → masks, published too
-Segment = Callable[[CameraMessages, Trace, Sequence[str] | None, Region | None], InstanceMaskArray]
+# (camera messages, context, names of objects or all, region or everywhere) → masks, published too
+Segment = Callable[
+    [CameraMessages, RunContext, Sequence[str] | None, Region | None], InstanceMaskArray
+]
 
 
 class RateLimit:
@@ -121,8 +123,8 @@ class OnDemandSegmentation:
         if region is not None:
             region.check_inside((frame.camera_info.height, frame.camera_info.width))
 
-        def work(trace: Trace) -> InstanceMaskArray:
-            return self._segment(frame, trace, names, region)
+        def work(ctx: RunContext) -> InstanceMaskArray:
+            return self._segment(frame, ctx, names, region)
 
         def job() -> InstanceMaskArray:
             return self._node.measured(work, lambda masks: masks.reason)

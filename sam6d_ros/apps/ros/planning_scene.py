@@ -20,7 +20,7 @@ from sam6d_ros.apps.ros.detections_node import DetectionsNode
 from sam6d_ros.apps.ros.planning_scene_parameters import PARAMETERS
 from sam6d_ros.apps.ros.scene_objects import Change, SceneChange, SceneObjects
 from sam6d_ros.grasps.types import GraspSet
-from sam6d_ros.pipeline import Trace
+from sam6d_ros.pipeline import RunContext
 
 OPERATIONS = {
     Change.ADD: CollisionObject.ADD,
@@ -70,7 +70,7 @@ class PlanningSceneNode(DetectionsNode):
         self._send(self._scene.clear())
         self._meshes, self._subframes = {}, {}
 
-    def process(self, item: Detection3DArray, trace: Trace) -> str:
+    def process(self, item: Detection3DArray, ctx: RunContext) -> str:
         """Tell MoveIt what one image changes."""
         poses, unknown = known_poses(item, self._meshes, self.status)
         base_from_cam = self._base.from_camera(item.header)

@@ -19,7 +19,7 @@ from sam6d_ros.apps.ros.parameters import Parameter
 from sam6d_ros.apps.ros.pose_outputs import PoseOutputs
 from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.msg import InstanceMaskArray
-from sam6d_ros.pipeline import Trace
+from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.frame_store import FrameStore
 from sam6d_ros.types import Detections, Frame, PoseEstimates
 
@@ -122,18 +122,18 @@ class PoseNode(VisionNode[Match]):
         """The frame of a stamp, if it is here."""
         return self._store.find(stamp_ns)
 
-    def process(self, item: Match, trace: Trace) -> str:
+    def process(self, item: Match, ctx: RunContext) -> str:
         """Estimate the poses of one frame and publish them with the colour image's header."""
-        frame, poses = self.estimate(item, trace)
+        frame, poses = self.estimate(item, ctx)
         self.publish(frame, poses, item[0].rgb.header)
         return poses.reason
 
-    def estimate(self, item: Match, trace: Trace) -> tuple[Frame, PoseEstimates]:
+    def estimate(self, item: Match, ctx: RunContext) -> tuple[Frame, PoseEstimates]:
         """The frame, and the poses of what the masks show in it."""
         camera, masks = item
         frame = conversions.frame_from_messages(*camera)
         detections = self._known(conversions.detections_from_masks(masks))
-        return frame, self.engine.estimate(frame, detections, trace)
+        return frame, self.engine.estimate(frame, detections, ctx)
 
     def _known(self, detections: Detections) -> Detections:
         """Without those of objects that are not loaded here, of which is told once."""

@@ -24,7 +24,7 @@ from sam6d_ros.apps.ros.on_demand_segment import OnDemandSegmentation
 from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.geometry.region import Region
 from sam6d_ros.msg import InstanceMaskArray
-from sam6d_ros.pipeline import Trace
+from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.plausibility import size_doubt
 from sam6d_ros.types import Detections, Frame
 
@@ -69,14 +69,14 @@ class SegmentationNode(VisionNode[CameraMessages]):
         self._input.close()
         self._on_demand.forget()
 
-    def process(self, item: CameraMessages, trace: Trace) -> str:
+    def process(self, item: CameraMessages, ctx: RunContext) -> str:
         """Segment one frame and publish the result with the colour image's header."""
-        return self.segment(item, trace).reason
+        return self.segment(item, ctx).reason
 
     def segment(
         self,
         camera: CameraMessages,
-        trace: Trace,
+        ctx: RunContext,
         names: Sequence[str] | None = None,
         region: Region | None = None,
     ) -> InstanceMaskArray:
@@ -87,7 +87,7 @@ class SegmentationNode(VisionNode[CameraMessages]):
         frame = conversions.frame_from_messages(*camera)
         header, shape = camera.rgb.header, frame.depth.shape
         self._in_work.publish(header)
-        detections = self.engine.segment(frame, names, trace, region)
+        detections = self.engine.segment(frame, names, region, ctx)
         self._doubt_sizes(frame)
         masks = conversions.masks_from_detections(detections, header, shape)
         if names is None and region is None:

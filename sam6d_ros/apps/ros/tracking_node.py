@@ -18,7 +18,7 @@ from sam6d_ros.apps.ros.pose_outputs import PoseOutputs
 from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.config import PipelineConfig, TrackingConfig
 from sam6d_ros.errors import InvalidInput
-from sam6d_ros.pipeline import Trace
+from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.tracking import TrackedObjects
 from sam6d_ros.types import PoseEstimates
 
@@ -108,15 +108,15 @@ class TrackingNode(VisionNode[CameraMessages]):
             self._tracked.reset()
         self._outputs.update({})
 
-    def process(self, item: CameraMessages, trace: Trace) -> str:
+    def process(self, item: CameraMessages, ctx: RunContext) -> str:
         """Follow all instances into one frame and publish them with the colour image's header."""
         tracked, header = self._tracked, item.rgb.header
         assert tracked is not None  # the mailbox is open only while configured
-        with trace.timed("convert"):
+        with ctx.timings.measure("convert"):
             frame = conversions.frame_from_messages(*item)
-        with trace.timed("track"):
+        with ctx.timings.measure("track"):
             poses = tracked.step(frame)
-        with trace.timed("publish"):
+        with ctx.timings.measure("publish"):
             self._outputs.publish(frame, poses, header)
         self.published(header)
         self._frame_id = frame.frame_id

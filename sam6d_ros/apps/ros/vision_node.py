@@ -24,7 +24,7 @@ from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import Sam6dError
 from sam6d_ros.msg import NodeStats
-from sam6d_ros.pipeline import Trace
+from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.memory import free_memory
 
@@ -103,7 +103,7 @@ class VisionNode(ManagedNode[Item]):
     # --- for subclasses, called in the worker
 
     @abstractmethod
-    def process(self, item: Item, trace: Trace) -> str:
+    def process(self, item: Item, ctx: RunContext) -> str:
         """Convert, run, publish; return why the result is empty, or nothing."""
 
     def pipeline_config(self) -> PipelineConfig:
@@ -159,21 +159,23 @@ class VisionNode(ManagedNode[Item]):
     def work(self, item: Item) -> None:
         """Process one item; what goes wrong is shown."""
         with suppress(Exception):  # the boundary: ``measured`` has told of it
-            self.measured(lambda trace: self.process(item, trace), str)
+            self.measured(lambda ctx: self.process(item, ctx), str)
 
-    def measured(self, job: Callable[[Trace], Result], reason: Callable[[Result], str]) -> Result:
+    def measured(
+        self, job: Callable[[RunContext], Result], reason: Callable[[Result], str]
+    ) -> Result:
         """Do a job in the worker: timed, and shown in the diagnostics, as is what it raises.
 
         Args:
             reason: of a result: why it is empty, or nothing.
         """
-        trace = Trace()
+        ctx = RunContext()
         self.status.working = True
         try:
-            with trace.timed("total"):
-                result = job(trace)
+            with ctx.timings.measure("total"):
+                result = job(ctx)
             if self.active:
-                self.status.processed(trace.timings_s, reason(result))
+                self.status.processed(ctx.timings.seconds, reason(result))
             return result
         except Exception as error:  # see status.ERROR_TABLE
             if self.active and not self._worker.stopping and self.context.ok():

@@ -22,7 +22,7 @@ from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.node.qos import RESULTS
 from sam6d_ros.errors import InvalidBag, InvalidInput
 from sam6d_ros.msg import InstanceMaskArray
-from sam6d_ros.pipeline import Trace
+from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.types import Frame, PoseEstimates
 
@@ -122,11 +122,11 @@ class OfflineRun:
                 log.warning("%s", doubt)
                 self._told.add(doubt)
         frame = conversions.frame_from_messages(*camera.messages)
-        trace = Trace()
-        with trace.timed("total"):
-            detections = self._engine.segment(frame, trace=trace)
-            poses = self._engine.estimate(frame, detections, trace=trace)
-        poses = poses.with_timings(trace.timings_s)
+        ctx = RunContext()
+        with ctx.timings.measure("total"):
+            detections = self._engine.segment(frame, ctx=ctx)
+            poses = self._engine.estimate(frame, detections, ctx=ctx)
+        poses = poses.with_timings(ctx.timings.seconds)
         masks = conversions.masks_from_detections(detections, header, frame.depth.shape)
         boxes = conversions.detection_3d_array(poses, header, self._engine.objects)
         transforms = conversions.transforms_from_poses(poses, header, self._tf_prefix)
