@@ -15,7 +15,7 @@ from sam6d_ros.geometry.region import Region
 from sam6d_ros.stages.protocols import Estimator, Proposer, Refiner, Scorer, Tracker
 from sam6d_ros.stages.region import detections_in_region, proposals_in_region
 from sam6d_ros.stages.sam6d.availability import choose_backend
-from sam6d_ros.types import Detections, Frame, PoseEstimates, Proposals
+from sam6d_ros.types import Detections, PoseEstimates, Proposals, Scene
 
 _LOG = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class Segmentation:
 
     def run(
         self,
-        frame: Frame,
+        scene: Scene,
         objects: Sequence[ObjectModel],
         region: Region | None = None,
         ctx: RunContext | None = None,
@@ -110,13 +110,13 @@ class Segmentation:
         """
         ctx = ctx or RunContext()
         if region is not None:
-            region.check_inside(frame.depth.shape)
-        if not frame.has_depth:
+            region.check_inside(scene.frame.depth.shape)
+        if not scene.frame.has_depth:
             return Detections.empty("the depth image has no valid pixel")
         if not objects:
             return Detections.empty("no object is loaded")
         with ctx.stage("propose"):
-            proposals = self.proposer.propose(frame)
+            proposals = self.proposer.propose(scene)
             if region is not None:
                 proposals = proposals_in_region(proposals, region)
         if ctx.record:
@@ -124,7 +124,7 @@ class Segmentation:
         if not len(proposals):
             return Detections.empty(proposals.reason)
         with ctx.stage("score"):
-            detections = self.scorer.score(frame, proposals, objects)
+            detections = self.scorer.score(scene, proposals, objects)
             if region is not None:
                 detections = detections_in_region(detections, region)
         if ctx.record:
@@ -145,7 +145,7 @@ class PoseEstimation:
 
     def run(
         self,
-        frame: Frame,
+        scene: Scene,
         detections: Detections,
         objects: Sequence[ObjectModel],
         ctx: RunContext | None = None,
@@ -153,15 +153,15 @@ class PoseEstimation:
         """Estimate the pose of every detection; empty with a reason when there is none."""
         ctx = ctx or RunContext()
         if not len(detections):
-            return PoseEstimates.empty(frame, detections.reason)
+            return PoseEstimates.empty(scene.frame, detections.reason)
         with ctx.stage("estimate"):
-            candidates = self.estimator.estimate(frame, detections, objects)
+            candidates = self.estimator.estimate(scene, detections, objects)
         if ctx.record:
             ctx.record.candidates = candidates
         if not len(candidates):
-            return PoseEstimates.empty(frame, candidates.reason)
+            return PoseEstimates.empty(scene.frame, candidates.reason)
         with ctx.stage("refine"):
-            poses = self.refiner.refine(frame, candidates, objects)
+            poses = self.refiner.refine(scene, candidates, objects)
         return poses.with_timings(ctx.timings.seconds)
 
 

@@ -6,8 +6,10 @@ metres with 0 = invalid, transforms named ``target_from_source``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +27,10 @@ __all__ = [
     "PoseEstimate",
     "PoseEstimates",
     "Proposals",
+    "Scene",
 ]
+
+T = TypeVar("T")
 
 # Farther than any robot camera measures; more says that millimetres were taken for metres.
 MAX_PLAUSIBLE_DEPTH_M = 100.0
@@ -144,6 +149,36 @@ class Boxes:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+class Scene:
+    """One frame and what the stages derive from it, computed once and freed with the scene.
+
+    Attributes:
+        frame: the frame.
+    """
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+        self._derived: dict[Callable[[Frame], Any], Any] = {}
+        self._lock = threading.RLock()
+
+    @classmethod
+    def of(cls, frame: Frame | Scene) -> Scene:
+        """Return the scene of a frame; a scene is returned as it is."""
+        return frame if isinstance(frame, Scene) else cls(frame)
+
+    def derived(self, build: Callable[[Frame], T]) -> T:
+        """Return ``build(frame)``, computed at the first call; other threads wait for it.
+
+        Args:
+            build: a function at module level, which identifies the value.
+        """
+        with self._lock:
+            if build not in self._derived:
+                self._derived[build] = build(self.frame)
+            value: T = self._derived[build]
+        return value
 
 
 @dataclass(frozen=True)

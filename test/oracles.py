@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from sam6d_ros.types import (
     Detection,
     Detections,
-    Frame,
     PoseEstimate,
     PoseEstimates,
     Proposals,
+    Scene,
 )
 
 AHEAD = np.eye(4)
@@ -37,23 +37,24 @@ class OracleStages:
     def prepare(self, model) -> None:
         self.prepared.append(model.name)
 
-    def propose(self, frame: Frame) -> Proposals:
+    def propose(self, scene: Scene) -> Proposals:
+        frame = scene.frame
         if self.failure:
             raise self.failure
         self.frames.append(frame.depth.shape)
         return Proposals((frame.depth > 0)[None], np.ones(1, np.float32))
 
-    def score(self, frame, proposals, objects) -> Detections:
+    def score(self, scene, proposals, objects) -> Detections:
         self.asked.append([model.name for model in objects])
         found = []
         for model in objects:
             pose = self.poses.get(model.name, AHEAD)
             if pose is not None:
-                mask = model.scene.render(frame.camera, pose).mask
+                mask = model.scene.render(scene.frame.camera, pose).mask
                 found.append(Detection(model.name, 0.9, mask))
         return Detections(tuple(found), "" if found else "no region looks like an object")
 
-    def estimate(self, frame, detections, objects) -> PoseEstimates:
+    def estimate(self, scene, detections, objects) -> PoseEstimates:
         items = tuple(
             PoseEstimate(
                 d.class_id,
@@ -64,7 +65,7 @@ class OracleStages:
             )
             for d in detections.items
         )
-        return PoseEstimates(items, frame.stamp_ns, frame.frame_id)
+        return PoseEstimates(items, scene.frame.stamp_ns, scene.frame.frame_id)
 
-    def refine(self, frame, candidates, objects) -> PoseEstimates:
+    def refine(self, scene, candidates, objects) -> PoseEstimates:
         return candidates

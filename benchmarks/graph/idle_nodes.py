@@ -18,7 +18,7 @@ from sam6d_ros.geometry import se3
 from sam6d_ros.pipeline import PoseEstimation, Segmentation
 from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.warmup import box_model
-from sam6d_ros.types import Detection, Detections, Frame, PoseEstimate, PoseEstimates, Proposals
+from sam6d_ros.types import Detection, Detections, PoseEstimate, PoseEstimates, Proposals, Scene
 
 POSE = se3.exp([0, 0, 1.0, 0.1, 0.2, 0.3])
 
@@ -29,28 +29,28 @@ class IdleStages:
     def prepare(self, model: ObjectModel) -> None:
         """Nothing to prepare."""
 
-    def propose(self, frame: Frame) -> Proposals:
+    def propose(self, scene: Scene) -> Proposals:
         """One region: the whole image."""
-        return Proposals(np.ones((1, *frame.depth.shape), bool), np.ones(1, np.float32))
+        return Proposals(np.ones((1, *scene.frame.depth.shape), bool), np.ones(1, np.float32))
 
     def score(
-        self, frame: Frame, proposals: Proposals, objects: Sequence[ObjectModel]
+        self, scene: Scene, proposals: Proposals, objects: Sequence[ObjectModel]
     ) -> Detections:
         """The middle quarter shows the first object."""
-        height, width = frame.depth.shape
+        height, width = scene.frame.depth.shape
         mask = np.zeros((height, width), bool)
         mask[height // 4 : height * 3 // 4, width // 4 : width * 3 // 4] = True
         return Detections((Detection(objects[0].name, 1.0, mask),))
 
     def estimate(
-        self, frame: Frame, detections: Detections, objects: Sequence[ObjectModel]
+        self, scene: Scene, detections: Detections, objects: Sequence[ObjectModel]
     ) -> PoseEstimates:
         """The pose."""
         items = tuple(PoseEstimate(d.class_id, 1.0, POSE, None, d.mask) for d in detections.items)
-        return PoseEstimates(items, frame.stamp_ns, frame.frame_id)
+        return PoseEstimates(items, scene.frame.stamp_ns, scene.frame.frame_id)
 
     def refine(
-        self, frame: Frame, candidates: PoseEstimates, objects: Sequence[ObjectModel]
+        self, scene: Scene, candidates: PoseEstimates, objects: Sequence[ObjectModel]
     ) -> PoseEstimates:
         """The candidates as they are."""
         return candidates

@@ -28,7 +28,7 @@ from sam6d_ros.pipeline import (
 )
 from sam6d_ros.runtime.warmup import warm_up_input, warm_up_poses
 from sam6d_ros.stages.protocols import Tracker
-from sam6d_ros.types import Detections, Frame, PoseEstimates
+from sam6d_ros.types import Detections, Frame, PoseEstimates, Scene
 
 ROLES = ("full", "segmentation", "pose", "tracking", "objects")
 
@@ -139,17 +139,18 @@ class Engine:
         with self._working():
             model, frame, detections = warm_up_input(next(iter(self._objects.values()), None))
             self._prepare(model)
+            scene = Scene(frame)
             if self._segmentation is not None:
-                self._segmentation.run(frame, [model])
+                self._segmentation.run(scene, [model])
             if self._pose is not None:
-                self._pose.run(frame, detections, [model])
+                self._pose.run(scene, detections, [model])
             if self._tracker is not None:
-                self._tracker.track(frame, warm_up_poses(frame, detections), [model])
+                self._tracker.track(scene, warm_up_poses(frame, detections), [model])
         self.state = State.READY
 
     def segment(
         self,
-        frame: Frame,
+        frame: Frame | Scene,
         names: Sequence[str] | None = None,
         region: Region | None = None,
         ctx: RunContext | None = None,
@@ -157,6 +158,7 @@ class Engine:
         """Find the visible instances of the named objects (default: all loaded ones).
 
         Args:
+            frame: the frame, or its scene when several calls share it.
             region: look only here (default: everywhere).
 
         Raises:
@@ -167,10 +169,10 @@ class Engine:
         if self._segmentation is None:
             raise InvalidConfig(f"an engine with role {self.role!r} cannot segment")
         with self._working():
-            return self._segmentation.run(frame, self._select(names), region, ctx)
+            return self._segmentation.run(Scene.of(frame), self._select(names), region, ctx)
 
     def estimate(
-        self, frame: Frame, detections: Detections, ctx: RunContext | None = None
+        self, frame: Frame | Scene, detections: Detections, ctx: RunContext | None = None
     ) -> PoseEstimates:
         """Estimate the pose of each detection in the frame it was found in.
 
@@ -182,7 +184,7 @@ class Engine:
             raise InvalidConfig(f"an engine with role {self.role!r} cannot estimate poses")
         with self._working():
             objects = self._select(list(dict.fromkeys(d.class_id for d in detections.items)))
-            return self._pose.run(frame, detections, objects, ctx)
+            return self._pose.run(Scene.of(frame), detections, objects, ctx)
 
     def run(
         self, frame: Frame, names: Sequence[str] | None = None, ctx: RunContext | None = None
@@ -193,10 +195,13 @@ class Engine:
         """
         ctx = ctx or RunContext()
         with self._lock, ctx.timings.measure("total"):
-            poses = self.estimate(frame, self.segment(frame, names, ctx=ctx), ctx)
+            scene = Scene(frame)
+            poses = self.estimate(scene, self.segment(scene, names, ctx=ctx), ctx)
         return poses.with_timings(ctx.timings.seconds)
 
-    def track(self, frame: Frame, poses: PoseEstimates) -> PoseEstimates:
+    def track(
+        self, frame: Frame, poses: PoseEstimates, ctx: RunContext | None = None
+    ) -> PoseEstimates:
         """Bring predicted poses of known instances onto the frame; see ``Tracker.track``.
 
         Raises:
@@ -207,7 +212,8 @@ class Engine:
             raise InvalidConfig(f"an engine with role {self.role!r} cannot track")
         with self._working():
             objects = self._select(list(dict.fromkeys(pose.class_id for pose in poses.items)))
-            return self._tracker.track(frame, poses, objects)
+            with (ctx or RunContext()).stage("track"):
+                return self._tracker.track(Scene(frame), poses, objects)
 
     def _look_for(
         self, objects: Mapping[str, ObjectModel], entries: Mapping[str, ObjectEntry]

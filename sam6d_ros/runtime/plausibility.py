@@ -2,47 +2,44 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.types import Frame
+from sam6d_ros.types import Frame, Scene
 
 MIN_PIXELS = 6.0  # a smaller picture of an object carries no pose
 SAMPLED_EVERY_PX = 4  # rows and columns of the depth image: the reach of a scene needs no more
 _STATED = "state `unit: {0}` in the objects file, or --cad-unit {0}"
 
 
-def size_doubt(model: ObjectModel, frame: Frame) -> str:
+def size_doubt(model: ObjectModel, scene: Scene) -> str:
     """Why the object cannot be meant to be in this scene, with the remedy; "" when it can.
 
     An object larger than everything the camera sees, or smaller than a few pixels at the nearest
     measured surface, is nearly always a matter of units.
     """
-    near, far = _reach(frame)
+    near, far = scene.derived(_reach)
     if far == 0:
         return ""
-    camera = frame.camera
+    camera = scene.frame.camera
     # widest extent that the camera can see at the far end of the scene
     extent = far * max(1.0, camera.width / camera.fx, camera.height / camera.fy)
-    scene = f"the scene reaches from {near:.3g} m to {far:.3g} m"
+    reach = f"the scene reaches from {near:.3g} m to {far:.3g} m"
     if model.diameter > 2 * extent:
         return (
-            f"{model.name} is {model.diameter:.3g} m across but {scene}; "
+            f"{model.name} is {model.diameter:.3g} m across but {reach}; "
             f"is the CAD file in millimetres ({_STATED.format('mm')}), or the depth scale wrong?"
         )
     pixels = model.diameter * camera.fx / near
     if pixels < MIN_PIXELS:
         return (
             f"{model.name} is {1e3 * model.diameter:.3g} mm across, {pixels:.1f} pixels where it "
-            f"is nearest, as {scene}; is the CAD file in metres ({_STATED.format('m')}), or the "
+            f"is nearest, as {reach}; is the CAD file in metres ({_STATED.format('m')}), or the "
             "depth scale wrong?"
         )
     return ""
 
 
-@lru_cache(maxsize=1)  # the same for every object
 def _reach(frame: Frame) -> tuple[float, float]:
     """Nearest and farthest depth, metres, but for a few pixels; zeros when nothing is measured."""
     sample = frame.depth[::SAMPLED_EVERY_PX, ::SAMPLED_EVERY_PX]

@@ -1,4 +1,6 @@
-"""What each stage takes and gives. Objects are passed in: stages hold no list of their own.
+"""Protocols of the stages. Objects are passed in: stages hold no list of their own.
+
+Every stage takes the ``Scene`` of a frame and derives from it what several stages share.
 
 A stage may prepare per-object data (templates, descriptors) in ``prepare``; it is called once per
 object when the object is added, before the first frame, and keeps what it made only as long
@@ -11,13 +13,13 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.types import Detections, Frame, PoseEstimates, Proposals
+from sam6d_ros.types import Detections, PoseEstimates, Proposals, Scene
 
 
 class Proposer(Protocol):
     """Class-agnostic regions that may be one object each."""
 
-    def propose(self, frame: Frame) -> Proposals:
+    def propose(self, scene: Scene) -> Proposals:
         """Find regions; an image with none gives empty proposals with the reason."""
 
 
@@ -28,7 +30,7 @@ class Scorer(Protocol):
         """Make (or load from the cache) what this object needs."""
 
     def score(
-        self, frame: Frame, proposals: Proposals, objects: Sequence[ObjectModel]
+        self, scene: Scene, proposals: Proposals, objects: Sequence[ObjectModel]
     ) -> Detections:
         """Name and score instances; their masks may differ from the regions."""
 
@@ -40,7 +42,7 @@ class Estimator(Protocol):
         """Make (or load from the cache) what this object needs."""
 
     def estimate(
-        self, frame: Frame, detections: Detections, objects: Sequence[ObjectModel]
+        self, scene: Scene, detections: Detections, objects: Sequence[ObjectModel]
     ) -> PoseEstimates:
         """Candidate poses, not yet verified against the whole image."""
 
@@ -52,7 +54,7 @@ class Refiner(Protocol):
         """Make (or load from the cache) what this object needs."""
 
     def refine(
-        self, frame: Frame, candidates: PoseEstimates, objects: Sequence[ObjectModel]
+        self, scene: Scene, candidates: PoseEstimates, objects: Sequence[ObjectModel]
     ) -> PoseEstimates:
         """The final poses, best first, scores in [0, 1]."""
 
@@ -64,7 +66,7 @@ class Tracker(Protocol):
         """Make (or load from the cache) what this object needs."""
 
     def track(
-        self, frame: Frame, poses: PoseEstimates, objects: Sequence[ObjectModel]
+        self, scene: Scene, poses: PoseEstimates, objects: Sequence[ObjectModel]
     ) -> PoseEstimates:
         """Bring predicted poses of known instances onto this frame.
 

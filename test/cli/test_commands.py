@@ -96,11 +96,11 @@ def test_a_defect_in_a_stage_is_shown_and_counted(sam6d, folder, stages, tmp_pat
     root = folder.write()
     original, calls = stages.score, []
 
-    def score(frame, proposals, objects):
+    def score(scene, proposals, objects):
         calls.append(len(objects))
         if len(calls) == 2:  # 1 is the warm-up
             raise ZeroDivisionError("a defect")
-        return original(frame, proposals, objects)
+        return original(scene, proposals, objects)
 
     monkeypatch.setattr(stages, "score", score)
     code, _, err = sam6d("eval", root, "--csv", tmp_path / "out.csv")

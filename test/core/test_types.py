@@ -1,11 +1,22 @@
 """The typed values check themselves where data enters, and empty is a value."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 from sam6d_ros.errors import InvalidFrame, InvalidInput
 from sam6d_ros.geometry.camera import CameraIntrinsics
-from sam6d_ros.types import Detection, Detections, Frame, PoseEstimate, PoseEstimates, Proposals
+from sam6d_ros.types import (
+    Detection,
+    Detections,
+    Frame,
+    PoseEstimate,
+    PoseEstimates,
+    Proposals,
+    Scene,
+)
 
 CAMERA = CameraIntrinsics(20.0, 20.0, 3.5, 2.5, 8, 6)
 
@@ -70,3 +81,23 @@ def test_a_score_outside_its_range_is_refused(score):
 def test_a_pose_that_is_not_rigid_is_refused():
     with pytest.raises(InvalidInput, match="cam_from_obj"):
         PoseEstimate("mug", 0.5, 2 * np.eye(4))
+
+
+def test_a_scene_computes_each_value_once_for_all_threads():
+    calls, ready = [], threading.Barrier(4)
+
+    def reach(frame):
+        calls.append(frame)
+        return frame.depth.max()
+
+    scene = Scene(frame())
+
+    def look(_):
+        ready.wait()
+        return scene.derived(reach)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(look, range(4))) == {scene.frame.depth.max()}
+    assert calls == [scene.frame]
+    assert Scene.of(scene) is scene
+    assert Scene.of(scene.frame) is not scene

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="the networks need torch: make setup
 from sam6d_ros.models import ism_scores  # noqa: E402
 from sam6d_ros.runtime.warmup import box_model, warm_up_input  # noqa: E402
 from sam6d_ros.stages.sam6d.score import DescriptorScorer  # noqa: E402
-from sam6d_ros.types import Proposals  # noqa: E402
+from sam6d_ros.types import Proposals, Scene  # noqa: E402
 
 MODEL = box_model()
 
@@ -41,7 +41,7 @@ def test_tiny_regions_are_described_in_legacy_mode_only(
     seen: list[int] = []
     hook = tiny.dino.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
     try:
-        scorer.score(frame, proposals, [MODEL])
+        scorer.score(Scene(frame), proposals, [MODEL])
     finally:
         hook.remove()
     assert sum(seen) == described

@@ -20,10 +20,11 @@ from sam6d_ros.runtime.warmup import box_model, warm_up_input  # noqa: E402
 from sam6d_ros.stages.sam6d.descriptors import Describer  # noqa: E402
 from sam6d_ros.stages.sam6d.estimate import PemEstimator  # noqa: E402
 from sam6d_ros.stages.sam6d.score import DescriptorScorer  # noqa: E402
-from sam6d_ros.types import Detections, Frame, Proposals  # noqa: E402
+from sam6d_ros.types import Detections, Frame, Proposals, Scene  # noqa: E402
 
 MODEL = box_model()
 _, FRAME, DETECTIONS = warm_up_input(MODEL)
+SCENE = Scene(FRAME)
 SEVERAL = Detections(DETECTIONS.items * 6)
 MASKS = np.repeat(DETECTIONS.items[0].mask[None], 6, 0)
 
@@ -49,7 +50,7 @@ def room_for(module: torch.nn.Module, most: int) -> Iterator[list[int]]:
 def poses(tiny: Any) -> Callable[[], list[np.ndarray]]:
     estimator = PemEstimator(tiny.with_config(detections_per_batch=6), None)
     estimator.prepare(MODEL)
-    return lambda: [p.cam_from_obj for p in estimator.estimate(FRAME, SEVERAL, [MODEL]).items]
+    return lambda: [p.cam_from_obj for p in estimator.estimate(SCENE, SEVERAL, [MODEL]).items]
 
 
 def descriptors(tiny: Any) -> Callable[[], list[np.ndarray]]:
@@ -121,7 +122,7 @@ def test_comparison_with_templates_is_halved_too(
 ) -> None:
     scorer = DescriptorScorer(tiny, 6, None)
     given = Proposals(MASKS, np.ones(6, np.float32))
-    expected = scorer.score(FRAME, given, [MODEL])
+    expected = scorer.score(SCENE, given, [MODEL])
     assert len(expected) == 6
     real, asked = ism_scores.appearance_scores, []
 
@@ -132,7 +133,7 @@ def test_comparison_with_templates_is_halved_too(
         return real(query, reference)
 
     monkeypatch.setattr(ism_scores, "appearance_scores", scarce)
-    found = scorer.score(FRAME, given, [MODEL])
+    found = scorer.score(SCENE, given, [MODEL])
     assert asked == [4, 2, 1, 1, 1, 1, 1, 1]
     for ours, whole in zip(found.items, expected.items, strict=True):
         assert ours.score == pytest.approx(whole.score, abs=1e-5)
@@ -142,5 +143,5 @@ def test_objects_stay_usable_after_a_failure(tiny: Any) -> None:
     frame: Frame = FRAME
     estimator = PemEstimator(tiny, None)
     with room_for(tiny.pem.feature_extraction, 0), pytest.raises(ResourceExhausted):
-        estimator.estimate(frame, DETECTIONS, [MODEL])
-    assert len(estimator.estimate(frame, DETECTIONS, [MODEL])) == 1
+        estimator.estimate(Scene(frame), DETECTIONS, [MODEL])
+    assert len(estimator.estimate(Scene(frame), DETECTIONS, [MODEL])) == 1

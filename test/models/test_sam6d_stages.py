@@ -26,7 +26,7 @@ from sam6d_ros.stages.sam6d.estimate import PemEstimator  # noqa: E402
 from sam6d_ros.stages.sam6d.finish import ThresholdRefiner  # noqa: E402
 from sam6d_ros.stages.sam6d.propose import SamProposer  # noqa: E402
 from sam6d_ros.stages.sam6d.score import DescriptorScorer  # noqa: E402
-from sam6d_ros.types import Detection, Detections, Frame, Proposals  # noqa: E402
+from sam6d_ros.types import Detection, Detections, Frame, Proposals, Scene  # noqa: E402
 
 MODEL = box_model()
 
@@ -55,7 +55,7 @@ def test_whole_pipeline(tiny: Any, scene: tuple[Frame, Detections], tmp_path: Pa
 
 def test_poses_of_given_detections(tiny: Any, scene: tuple[Frame, Detections]) -> None:
     frame, detections = scene
-    poses = PemEstimator(tiny, None).estimate(frame, detections, [MODEL])
+    poses = PemEstimator(tiny, None).estimate(Scene(frame), detections, [MODEL])
     (pose,) = poses.items
     centre = np.linalg.norm(pose.cam_from_obj[:3, 3])
     depth = frame.depth[detections.items[0].mask]
@@ -68,14 +68,18 @@ def test_poses_of_given_detections(tiny: Any, scene: tuple[Frame, Detections]) -
 def test_results_do_not_depend_on_chunks(tiny: Any, scene: tuple[Frame, Detections]) -> None:
     frame, detections = scene
     several = Detections(detections.items * 3)
-    whole = PemEstimator(tiny, None).estimate(frame, several, [MODEL])
+    whole = PemEstimator(tiny, None).estimate(Scene(frame), several, [MODEL])
     parts = PemEstimator(tiny.with_config(detections_per_batch=2), None)
-    for a, b in zip(whole.items, parts.estimate(frame, several, [MODEL]).items, strict=True):
+    for a, b in zip(whole.items, parts.estimate(Scene(frame), several, [MODEL]).items, strict=True):
         assert np.allclose(a.cam_from_obj, b.cam_from_obj, atol=1e-3)
 
 
 def test_the_same_frame_gives_the_same_poses(tiny: Any, scene: tuple[Frame, Detections]) -> None:
-    runs = [PemEstimator(tiny, None).estimate(*scene, [MODEL]).items[0] for _ in range(2)]
+    frame, detections = scene
+    runs = [
+        PemEstimator(tiny, None).estimate(Scene(frame), detections, [MODEL]).items[0]
+        for _ in range(2)
+    ]
     assert np.array_equal(runs[0].cam_from_obj, runs[1].cam_from_obj)
 
 
@@ -105,7 +109,7 @@ def test_any_number_of_proposals(
     masks = np.repeat(detections.items[0].mask[None], count, 0)
     proposals = Proposals(masks, np.ones(count, np.float32), "" if count else "nothing there")
     scorer = DescriptorScorer(tiny.with_config(compat=compat), 3, None)
-    found = scorer.score(frame, proposals, [MODEL])
+    found = scorer.score(Scene(frame), proposals, [MODEL])
     if count == 0:
         assert found.reason == "nothing there"
     elif len(found):
@@ -121,7 +125,7 @@ def test_empty_masks_do_no_harm(tiny: Any, scene: tuple[Frame, Detections]) -> N
     masks = np.stack([detections.items[0].mask, np.zeros_like(detections.items[0].mask)])
     for compat in ("legacy", "fixed"):
         scorer = DescriptorScorer(tiny.with_config(compat=compat), 3, None)
-        scorer.score(frame, Proposals(masks, np.ones(2, np.float32)), [MODEL])
+        scorer.score(Scene(frame), Proposals(masks, np.ones(2, np.float32)), [MODEL])
 
 
 @pytest.mark.parametrize(
@@ -135,7 +139,7 @@ def test_unusable_detections(
     mask = detections.items[0].mask.copy()
     mask.ravel()[np.flatnonzero(mask)[pixels:]] = False
     poses = PemEstimator(tiny, None).estimate(
-        frame, Detections((Detection(MODEL.name, score, mask),)), [MODEL]
+        Scene(frame), Detections((Detection(MODEL.name, score, mask),)), [MODEL]
     )
     assert len(poses) == 0
     assert reason in poses.reason
@@ -182,13 +186,13 @@ def test_observed_points_project_back(scene: tuple[Frame, Detections]) -> None:
 
 
 def test_threshold_refiner(tiny: Any, scene: tuple[Frame, Detections]) -> None:
-    poses = PemEstimator(tiny, None).estimate(*scene, [MODEL])
+    poses = PemEstimator(tiny, None).estimate(Scene(scene[0]), scene[1], [MODEL])
     best = poses.items[0].score
-    assert len(ThresholdRefiner(0.0).refine(scene[0], poses, [MODEL])) == 1
-    above = ThresholdRefiner(min(1.0, best + 0.01)).refine(scene[0], poses, [MODEL])
+    assert len(ThresholdRefiner(0.0).refine(Scene(scene[0]), poses, [MODEL])) == 1
+    above = ThresholdRefiner(min(1.0, best + 0.01)).refine(Scene(scene[0]), poses, [MODEL])
     assert "below the limit" in above.reason
     own = replace(MODEL, min_score=0.0)
-    assert len(ThresholdRefiner(1.0).refine(scene[0], poses, [own])) == 1
+    assert len(ThresholdRefiner(1.0).refine(Scene(scene[0]), poses, [own])) == 1
 
 
 def test_geometric_refinement_takes_these_poses(tiny: Any, scene: tuple[Frame, Detections]) -> None:
@@ -196,7 +200,7 @@ def test_geometric_refinement_takes_these_poses(tiny: Any, scene: tuple[Frame, D
 
     half = PoseEstimation(PemEstimator(tiny, None), RenderRefiner(PipelineConfig()))
     half.prepare(MODEL)
-    poses = half.run(*scene, [MODEL])
+    poses = half.run(Scene(scene[0]), scene[1], [MODEL])
     assert len(poses) or poses.reason  # whether made-up weights survive it is not the point
 
 

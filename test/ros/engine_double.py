@@ -41,7 +41,8 @@ def models():
 
 
 class OneProposal:
-    def propose(self, frame):
+    def propose(self, scene):
+        frame = scene.frame
         return Proposals(np.ones((1, *frame.depth.shape), bool), np.ones(1, np.float32))
 
 
@@ -49,7 +50,8 @@ class ColourScorer:
     def prepare(self, model):
         """Nothing to prepare."""
 
-    def score(self, frame, proposals, objects):
+    def score(self, scene, proposals, objects):
+        frame = scene.frame
         masks = {m.name: (frame.rgb == m.colors[0]).all(-1) for m in objects}
         found = tuple(Detection(n, 0.5, mask) for n, mask in masks.items() if mask.any())
         return Detections(found, "" if found else NOT_IN_VIEW)
@@ -59,7 +61,8 @@ class CentroidEstimator:
     def prepare(self, model):
         """Nothing to prepare."""
 
-    def estimate(self, frame, detections, objects):
+    def estimate(self, scene, detections, objects):
+        frame = scene.frame
         points = back_project(frame.camera, frame.depth).astype(float)
         items = []
         for found in detections.items:
@@ -70,7 +73,7 @@ class CentroidEstimator:
             )
         return PoseEstimates(tuple(items), frame.stamp_ns, frame.frame_id)
 
-    def refine(self, frame, candidates, objects):
+    def refine(self, scene, candidates, objects):
         return candidates
 
 

@@ -25,7 +25,8 @@ class NearbyColour:
     def prepare(self, model):
         """Nothing to prepare."""
 
-    def track(self, frame, poses, objects):
+    def track(self, scene, poses, objects):
+        frame = scene.frame
         colours = {model.name: model.colors[0] for model in objects}
         points = back_project(frame.camera, frame.depth).astype(float)
         items = []

@@ -7,28 +7,29 @@ import pytest
 
 from sam6d_ros.runtime.plausibility import size_doubt
 from sam6d_ros.runtime.warmup import box_model, warm_up_input
-from sam6d_ros.types import Frame
+from sam6d_ros.types import Frame, Scene
 
-FRAME = warm_up_input(None)[1]  # a box of 0.2 m, half a metre away
+SCENE = Scene(warm_up_input(None)[1])  # a box of 0.2 m, half a metre away
 
 
 @pytest.mark.parametrize("scale", [0.3, 1, 3])
 def test_sizes_that_fit_raise_no_doubt(scale):
-    assert size_doubt(box_model((0.08 * scale, 0.12 * scale, 0.16 * scale)), FRAME) == ""
+    assert size_doubt(box_model((0.08 * scale, 0.12 * scale, 0.16 * scale)), SCENE) == ""
 
 
 def test_millimetres_taken_for_metres_are_too_large():
     assert "`unit: mm` in the objects file, or --cad-unit mm" in size_doubt(
-        box_model((80, 120, 160)), FRAME
+        box_model((80, 120, 160)), SCENE
     )
 
 
 def test_metres_taken_for_millimetres_are_too_small():
     assert "`unit: m` in the objects file, or --cad-unit m)" in size_doubt(
-        box_model((8e-5, 12e-5, 16e-5)), FRAME
+        box_model((8e-5, 12e-5, 16e-5)), SCENE
     )
 
 
 def test_without_depth_nothing_can_be_said():
-    blind = Frame(FRAME.rgb, np.zeros_like(FRAME.depth), FRAME.camera)
-    assert size_doubt(box_model((80, 120, 160)), blind) == ""
+    seen = SCENE.frame
+    blind = Frame(seen.rgb, np.zeros_like(seen.depth), seen.camera)
+    assert size_doubt(box_model((80, 120, 160)), Scene(blind)) == ""

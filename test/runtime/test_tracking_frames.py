@@ -13,7 +13,7 @@ from sam6d_ros.config import TrackingConfig
 from sam6d_ros.geometry import se3
 from sam6d_ros.runtime.tracking import TrackedObjects
 from sam6d_ros.stages.geometric.track import ModelTracker
-from sam6d_ros.types import PoseEstimate, PoseEstimates
+from sam6d_ros.types import PoseEstimate, PoseEstimates, Scene
 
 CARTON, BRACKET = carton(), bracket()
 MODELS = {"carton": CARTON, "bracket": BRACKET}
@@ -54,7 +54,9 @@ def tracked():
     tracker = ModelTracker()
     objects = list(MODELS.values())
     return TrackedObjects(
-        lambda frame, poses: tracker.track(frame, poses, objects), lambda: MODELS, TrackingConfig()
+        lambda frame, poses: tracker.track(Scene(frame), poses, objects),
+        lambda: MODELS,
+        TrackingConfig(),
     )
 
 

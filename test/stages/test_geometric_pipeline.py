@@ -1,5 +1,7 @@
 """All geometric stages together, on frames rendered without noise."""
 
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -20,8 +22,9 @@ from stages.still_life import (
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.pipeline import Record, RunContext
 from sam6d_ros.runtime.engine import Engine
+from sam6d_ros.runtime.plausibility import size_doubt
 from sam6d_ros.runtime.warmup import box_model
-from sam6d_ros.types import Frame
+from sam6d_ros.types import Frame, Scene
 
 CARTON, BRACKET = carton(), bracket()
 BARE = replace(bracket(colored=False), name="bare")
@@ -157,3 +160,14 @@ def test_an_object_that_fills_the_image_does_not_break_anything(engine):
     poses = engine.run(photograph([(CARTON, close)]), BOTH)
     assert all(0 <= pose.score <= 1 for pose in poses.items)
     assert len(poses) or poses.reason
+
+
+def test_no_frame_outlives_its_call(engine):
+    frame = photograph([(CARTON, standing(CARTON, 0, 0, 30))])
+    alive = weakref.ref(frame)
+    scene = Scene(frame)
+    assert len(engine.estimate(scene, engine.segment(scene)))
+    assert size_doubt(CARTON, scene) == ""
+    del frame, scene
+    gc.collect()
+    assert alive() is None

@@ -15,7 +15,7 @@ from stages.still_life import (
 
 from sam6d_ros.stages.geometric.propose import MAX_REGIONS, SegmentProposer, off_planes
 from sam6d_ros.stages.geometric.scene import scene_maps
-from sam6d_ros.types import Frame
+from sam6d_ros.types import Frame, Scene
 
 
 def iou(a, b):
@@ -45,14 +45,14 @@ def test_the_box_stays_under_sensor_noise():
     noisy_frame = Frame(frame.rgb, noisy, CAMERA)
     left = off_planes(scene_maps(noisy_frame))
     assert left[~mask_of(model, pose)].mean() < 0.02, "the table goes all the same"
-    regions = SegmentProposer().propose(noisy_frame)
+    regions = SegmentProposer().propose(Scene(noisy_frame))
     assert best_iou(regions, mask_of(model, pose)) > 0.75
 
 
 def test_every_thing_apart_is_a_region():
     a, b = carton(), bracket()
     places = [(a, standing(a, -0.11, 0, 20)), (b, standing(b, 0.1, 0.02, -50))]
-    proposals = SegmentProposer().propose(photograph(places))
+    proposals = SegmentProposer().propose(Scene(photograph(places)))
     assert proposals.masks.shape[1:] == (CAMERA.height, CAMERA.width)
     for model, pose in places:
         assert best_iou(proposals, mask_of(model, pose)) > 0.75
@@ -67,13 +67,13 @@ def test_one_before_the_other_are_two_regions():
     front, back = standing(model, 0, -0.08, 20), standing(model, 0.03, 0.1, 20)
     visible_back = mask_of(model, back) & ~mask_of(model, front)
     assert visible_back.sum() < 0.9 * mask_of(model, back).sum()
-    proposals = SegmentProposer().propose(photograph([(model, front), (model, back)]))
+    proposals = SegmentProposer().propose(Scene(photograph([(model, front), (model, back)])))
     assert best_iou(proposals, mask_of(model, front)) > 0.75
     assert best_iou(proposals, visible_back) > 0.75
 
 
 def test_an_empty_table_gives_the_reason():
-    proposals = SegmentProposer().propose(photograph([]))
+    proposals = SegmentProposer().propose(Scene(photograph([])))
     assert len(proposals) == 0
     assert "nothing stands off" in proposals.reason
 
@@ -81,7 +81,7 @@ def test_an_empty_table_gives_the_reason():
 def test_no_depth_gives_the_reason():
     frame = photograph([])
     dark = Frame(frame.rgb, np.zeros_like(frame.depth), CAMERA)
-    assert SegmentProposer().propose(dark).reason
+    assert SegmentProposer().propose(Scene(dark)).reason
 
 
 def test_an_object_without_a_table_is_not_taken_for_a_plane():
@@ -95,4 +95,4 @@ def test_noise_alone_gives_a_bounded_number_of_regions():
     rng = np.random.default_rng(0)
     blocks = np.kron(rng.uniform(0.5, 1.5, (24, 32)), np.ones((10, 10))).astype(np.float32)
     frame = Frame(np.zeros((240, 320, 3), np.uint8), blocks, CAMERA)
-    assert len(SegmentProposer().propose(frame)) <= MAX_REGIONS
+    assert len(SegmentProposer().propose(Scene(frame))) <= MAX_REGIONS

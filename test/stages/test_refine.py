@@ -20,7 +20,7 @@ from sam6d_ros.config import PipelineConfig
 from sam6d_ros.stages.geometric import RenderRefiner, TemplateEstimator
 from sam6d_ros.stages.geometric.compare import Agreement
 from sam6d_ros.stages.geometric.refine import CLAIMED_SHARE
-from sam6d_ros.types import Detection, Detections, PoseEstimate, PoseEstimates
+from sam6d_ros.types import Detection, Detections, PoseEstimate, PoseEstimates, Scene
 
 NEAR = {"shift_m": (0.006, -0.004, 0.005), "turn_deg": (4, -3, 5)}
 CARTON, BRACKET, PLAIN_BOX = carton(), bracket(), plain_box()
@@ -42,7 +42,7 @@ def frame(places):
 def refine(frame, views_cache):
     def run(*candidates, models=(CARTON, BRACKET, PLAIN_BOX), shot=frame, **settings):
         refiner = RenderRefiner(PipelineConfig(backend="geometric", **settings), views_cache)
-        return refiner.refine(shot, PoseEstimates(candidates, 42, "eye"), list(models))
+        return refiner.refine(Scene(shot), PoseEstimates(candidates, 42, "eye"), list(models))
 
     return run
 
@@ -136,7 +136,7 @@ def test_no_more_than_max_instances_stand(views_cache):
     )
     for limit in (1, 2):
         config = PipelineConfig(backend="geometric", max_instances=limit)
-        found = RenderRefiner(config, views_cache).refine(shot, start, [BRACKET])
+        found = RenderRefiner(config, views_cache).refine(Scene(shot), start, [BRACKET])
         assert len(found) == limit
 
 
@@ -164,7 +164,7 @@ def test_every_detection_gets_candidates_near_the_truth(estimator, frame, places
             Detection("bracket", 0.8, mask_of(BRACKET, places[1]), "bracket_0"),
         )
     )
-    found = estimator.estimate(frame, detections, [CARTON, BRACKET])
+    found = estimator.estimate(Scene(frame), detections, [CARTON, BRACKET])
     for truth, name in zip(places, ("carton_0", "bracket_0"), strict=True):
         mine = [pose for pose in found.items if pose.instance_id == name]
         assert 1 <= len(mine) <= 4
@@ -173,7 +173,7 @@ def test_every_detection_gets_candidates_near_the_truth(estimator, frame, places
 
 def test_detections_of_objects_that_were_not_asked_for_are_left_out(estimator, frame, places):
     detections = Detections((Detection("carton", 0.9, mask_of(CARTON, places[0])),))
-    found = estimator.estimate(frame, detections, [BRACKET])
+    found = estimator.estimate(Scene(frame), detections, [BRACKET])
     assert len(found) == 0
     assert found.reason
 
@@ -183,11 +183,11 @@ def test_a_detection_too_small_to_search_lives_on_its_hints(estimator, frame, pl
     row, col = np.argwhere(mask_of(BRACKET, places[1])).mean(0).astype(int)
     mask[row - 2 : row + 3, col - 2 : col + 3] = True
     bare = Detection("bracket", 0.5, mask, "bracket_0")
-    nothing = estimator.estimate(frame, Detections((bare,)), [BRACKET])
+    nothing = estimator.estimate(Scene(frame), Detections((bare,)), [BRACKET])
     assert len(nothing) == 0
     assert "measured depth" in nothing.reason
     hinted = replace(bare, pose_hints=moved(places[1], **NEAR)[None])
-    found = estimator.estimate(frame, Detections((hinted,)), [BRACKET])
+    found = estimator.estimate(Scene(frame), Detections((hinted,)), [BRACKET])
     shift, angle = errors(found.items[0].cam_from_obj, places[1])
     assert shift < 0.004
     assert angle < 3

@@ -9,6 +9,7 @@ from sam6d_ros.geometry.camera import CameraIntrinsics, back_project, ray_direct
 from sam6d_ros.geometry.raycast import RayScene
 from sam6d_ros.geometry.se3 import exp
 from sam6d_ros.stages.geometric.scene import at_working_size, normal_map, resized, scene_maps
+from sam6d_ros.types import Scene
 
 
 def known(normals):
@@ -92,8 +93,8 @@ def test_masks_go_to_the_working_size_and_back():
     assert np.array_equal(resized(small, (1280, 720)), mask)
 
 
-def test_a_frame_is_prepared_once_for_all_stages():
-    frame, other = photograph([]), photograph([])
-    first = scene_maps(frame)
-    assert scene_maps(frame) is first
-    assert scene_maps(other) is not first
+def test_stages_share_the_maps_of_a_scene():
+    scene, other = Scene(photograph([])), Scene(photograph([]))
+    first = scene.derived(scene_maps)
+    assert scene.derived(scene_maps) is first
+    assert other.derived(scene_maps) is not first

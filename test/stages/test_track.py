@@ -22,7 +22,7 @@ from stages.still_life import (
 from sam6d_ros.config import TrackingConfig
 from sam6d_ros.geometry import se3
 from sam6d_ros.stages.geometric.track import ModelTracker
-from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates
+from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates, Scene
 
 CARTON, BRACKET = carton(), bracket()
 LEAST = TrackingConfig.min_score
@@ -50,7 +50,8 @@ def track(tracker, frame, *bodies, names=None):
         )
     )
     models = {model.name: model for model, _ in bodies}
-    out = tracker.track(frame, PoseEstimates(items, frame.stamp_ns, "eye"), list(models.values()))
+    poses = PoseEstimates(items, frame.stamp_ns, "eye")
+    out = tracker.track(Scene(frame), poses, list(models.values()))
     assert out.stamp_ns == frame.stamp_ns
     return {pose.instance_id: pose for pose in out.items}
 

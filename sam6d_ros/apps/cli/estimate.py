@@ -23,7 +23,7 @@ from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.errors import InvalidMesh
 from sam6d_ros.pipeline import Record, RunContext
 from sam6d_ros.runtime.plausibility import size_doubt
-from sam6d_ros.types import Frame, PoseEstimates
+from sam6d_ros.types import Frame, PoseEstimates, Scene
 
 NOTHING_FOUND = 3
 
@@ -120,7 +120,8 @@ def refuse_doubtful(models: Sequence[ObjectModel], frame: Frame) -> None:
     Raises:
         InvalidMesh: the size of every object is doubtful.
     """
-    doubts = [doubt for model in models if (doubt := size_doubt(model, frame))]
+    scene = Scene(frame)
+    doubts = [doubt for model in models if (doubt := size_doubt(model, scene))]
     if len(doubts) == len(models):
         raise InvalidMesh(doubts[0])
     for doubt in doubts:

@@ -26,7 +26,7 @@ from sam6d_ros.geometry.region import Region
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.plausibility import size_doubt
-from sam6d_ros.types import Detections, Frame
+from sam6d_ros.types import Detections, Scene
 
 SIZE_DOUBT_EVERY_S = 60.0
 
@@ -84,11 +84,11 @@ class SegmentationNode(VisionNode[CameraMessages]):
 
         Readers of the topics take what is missing there for gone.
         """
-        frame = conversions.frame_from_messages(*camera)
-        header, shape = camera.rgb.header, frame.depth.shape
+        scene = Scene(conversions.frame_from_messages(*camera))
+        header, shape = camera.rgb.header, scene.frame.depth.shape
         self._in_work.publish(header)
-        detections = self.engine.segment(frame, names, region, ctx)
-        self._doubt_sizes(frame)
+        detections = self.engine.segment(scene, names, region, ctx)
+        self._doubt_sizes(scene)
         masks = conversions.masks_from_detections(detections, header, shape)
         if names is None and region is None:
             self._masks.publish(masks)
@@ -107,10 +107,10 @@ class SegmentationNode(VisionNode[CameraMessages]):
         if self._instances.get_subscription_count():
             self._instances.publish(conversions.instance_image(detections, header, shape))
 
-    def _doubt_sizes(self, frame: Frame) -> None:
+    def _doubt_sizes(self, scene: Scene) -> None:
         """Warn about objects whose size cannot belong to this scene: mostly a wrong unit."""
         for name, model in self.engine.objects.items():
-            if doubt := size_doubt(model, frame):
+            if doubt := size_doubt(model, scene):
                 self.status.log("warning", doubt, key=f"size of {name}", every_s=SIZE_DOUBT_EVERY_S)
 
 

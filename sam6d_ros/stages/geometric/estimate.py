@@ -15,7 +15,7 @@ from sam6d_ros.stages.geometric.candidates import SearchEffort, find_candidates
 from sam6d_ros.stages.geometric.hypotheses import Hypotheses
 from sam6d_ros.stages.geometric.library import ObjectLibrary
 from sam6d_ros.stages.geometric.scene import SceneMaps, at_working_size, scene_maps
-from sam6d_ros.types import Detection, Detections, Frame, PoseEstimate, PoseEstimates
+from sam6d_ros.types import Detection, Detections, PoseEstimate, PoseEstimates, Scene
 
 EFFORT = SearchEffort(fitted=300, compared=80)
 CANDIDATES_PER_DETECTION = 4
@@ -33,16 +33,16 @@ class TemplateEstimator:
         self._library.kit(model)
 
     def estimate(
-        self, frame: Frame, detections: Detections, objects: Sequence[ObjectModel]
+        self, scene: Scene, detections: Detections, objects: Sequence[ObjectModel]
     ) -> PoseEstimates:
         """Several candidates per detection, told apart by ``instance_id`` (the detection's)."""
-        scene = scene_maps(frame)
+        frame, maps = scene.frame, scene.derived(scene_maps)
         by_name = {model.name: model for model in objects}
         found = [
             pose
             for detection in detections.items
             if detection.class_id in by_name
-            for pose in self._candidates(scene, detection, by_name[detection.class_id])
+            for pose in self._candidates(maps, detection, by_name[detection.class_id])
         ]
         if not found:
             return PoseEstimates.empty(frame, "no detection has enough measured depth")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sam6d_ros.geometry.camera import back_project
 from sam6d_ros.stages.geometric.scene import SceneMaps, resized, scene_maps
-from sam6d_ros.types import Frame, Proposals
+from sam6d_ros.types import Proposals, Scene
 
 MAX_PLANES = 4
 PLANE_SAMPLES = 4000  # pixels that vote
@@ -25,11 +25,11 @@ MAX_REGIONS = 128
 class SegmentProposer:
     """Cuts the measured surface along large planes and depth steps."""
 
-    def propose(self, frame: Frame) -> Proposals:
+    def propose(self, scene: Scene) -> Proposals:
         """Connected regions off the dominant planes, largest first."""
-        scene = scene_maps(frame)
-        foreground = off_planes(scene)
-        labels = _split_at_depth_steps(scene.depth, foreground)
+        frame, maps = scene.frame, scene.derived(scene_maps)
+        foreground = off_planes(maps)
+        labels = _split_at_depth_steps(maps.depth, foreground)
         counts = np.bincount(labels.ravel(), minlength=1)
         counts[0] = 0
         chosen = [i for i in np.argsort(-counts)[:MAX_REGIONS] if counts[i] >= REGION_MIN_PX]

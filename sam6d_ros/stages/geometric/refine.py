@@ -18,7 +18,7 @@ from sam6d_ros.stages.geometric.hypotheses import Hypotheses, diverse
 from sam6d_ros.stages.geometric.library import ObjectKit, ObjectLibrary
 from sam6d_ros.stages.geometric.polish import Climb, climb, rescored, settle, with_look_alikes
 from sam6d_ros.stages.geometric.scene import SceneMaps, at_working_size, resized, scene_maps
-from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates
+from sam6d_ros.types import PoseEstimate, PoseEstimates, Scene
 
 FIRST_CLIMB, FIRST_KEPT = Climb(rounds=3, tries=10, rays=600), 4  # kept per detection
 LAST_CLIMB, LAST_KEPT = Climb(rounds=5, tries=14, rays=1500), 2
@@ -39,14 +39,14 @@ class RenderRefiner:
         self._library.kit(model)
 
     def refine(
-        self, frame: Frame, candidates: PoseEstimates, objects: Sequence[ObjectModel]
+        self, scene: Scene, candidates: PoseEstimates, objects: Sequence[ObjectModel]
     ) -> PoseEstimates:
         """One pose per physical object, best first; a reason when all were rejected."""
-        scene = scene_maps(frame)
+        frame, maps = scene.frame, scene.derived(scene_maps)
         refined: list[PoseEstimate] = []
         for model in objects:
             mine = [pose for pose in candidates.items if pose.class_id == model.name]
-            refined += self._refine_object(scene, self._library.kit(model), mine)
+            refined += self._refine_object(maps, self._library.kit(model), mine)
         standing = self._resolve(sorted(refined, key=lambda pose: -pose.score), objects)
         size = frame.depth.shape[::-1]
         final = tuple(

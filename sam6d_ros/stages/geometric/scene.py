@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -39,9 +38,8 @@ class SceneMaps:
     scale: float
 
 
-@lru_cache(maxsize=1)  # every stage asks for the frame in work
 def scene_maps(frame: Frame) -> SceneMaps:
-    """Prepare a frame for the geometric stages."""
+    """Compute the maps of a frame; stages share them by ``Scene.derived(scene_maps)``."""
     scale = min(1.0, WORKING_WIDTH / frame.camera.width)
     camera = frame.camera if scale == 1 else frame.camera.scaled(scale)
     size = (camera.width, camera.height)

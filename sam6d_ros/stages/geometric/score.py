@@ -15,7 +15,7 @@ from sam6d_ros.stages.geometric.compare import explained_mask
 from sam6d_ros.stages.geometric.hypotheses import Hypotheses
 from sam6d_ros.stages.geometric.library import ObjectLibrary
 from sam6d_ros.stages.geometric.scene import SceneMaps, at_working_size, resized, scene_maps
-from sam6d_ros.types import Detection, Detections, Frame, Proposals
+from sam6d_ros.types import Detection, Detections, Frame, Proposals, Scene
 
 EFFORT = SearchEffort(fitted=300, compared=20)
 MIN_DETECTION_SCORE = 0.25  # the pose stage decides; this only bounds its work
@@ -41,12 +41,12 @@ class TemplateScorer:
         self._library.kit(model)
 
     def score(
-        self, frame: Frame, proposals: Proposals, objects: Sequence[ObjectModel]
+        self, scene: Scene, proposals: Proposals, objects: Sequence[ObjectModel]
     ) -> Detections:
         """Detections of all objects, best first; several may claim the same pixels."""
-        scene = scene_maps(frame)
-        labels = _label_image(proposals, scene)
-        found = [d for model in objects for d in self._detect(scene, labels, model, frame)]
+        maps = scene.derived(scene_maps)
+        labels = _label_image(proposals, maps)
+        found = [d for model in objects for d in self._detect(maps, labels, model, scene.frame)]
         if not found:
             return Detections.empty("no region resembles any of the objects")
         return Detections(tuple(sorted(found, key=lambda d: -d.score)))

@@ -26,7 +26,7 @@ from sam6d_ros.stages.geometric.hypotheses import Hypotheses
 from sam6d_ros.stages.geometric.track_kernel import align
 from sam6d_ros.stages.geometric.track_looks import Looks, LooksMemory, looks_in
 from sam6d_ros.stages.geometric.track_view import Surface, Window, surface_seen, window_around
-from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates
+from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates, Scene
 
 Array = NDArray[np.float64]
 
@@ -51,10 +51,10 @@ class ModelTracker:
         _ = model.scene, model.scene_lab  # made on first use
 
     def track(
-        self, frame: Frame, poses: PoseEstimates, objects: Sequence[ObjectModel]
+        self, scene: Scene, poses: PoseEstimates, objects: Sequence[ObjectModel]
     ) -> PoseEstimates:
         """Bring predicted poses onto this frame; what the frame does not show is absent."""
-        models = {model.name: model for model in objects}
+        frame, models = scene.frame, {model.name: model for model in objects}
         with _one_thread():
             tracked = [
                 followed(frame, models[pose.class_id], pose, self._looks) for pose in poses.items

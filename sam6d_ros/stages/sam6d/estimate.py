@@ -20,7 +20,7 @@ from sam6d_ros.models.pem import ObjectCode, PosePrediction
 from sam6d_ros.stages.sam6d import pem_inputs
 from sam6d_ros.stages.sam6d.networks import Networks
 from sam6d_ros.stages.sam6d.views import POSE_POINTS, TemplateView, render_views, surface_points
-from sam6d_ros.types import Detection, Detections, Frame, PoseEstimate, PoseEstimates
+from sam6d_ros.types import Detection, Detections, Frame, PoseEstimate, PoseEstimates, Scene
 
 CACHE_VERSION = 1
 VIEW_MB = 60.0  # activations of one template view in the image encoder; a bound
@@ -90,12 +90,13 @@ class PemEstimator:
         return {"points": cloud[0].cpu().numpy(), "features": cloud[1].cpu().numpy()}
 
     def estimate(
-        self, frame: Frame, detections: Detections, objects: Sequence[ObjectModel]
+        self, scene: Scene, detections: Detections, objects: Sequence[ObjectModel]
     ) -> PoseEstimates:
         """Poses of all detections with enough depth, best first.
 
         A pose's score is the network's pose score times the detection's score.
         """
+        frame = scene.frame
         points = pem_inputs.back_project(frame.depth, frame.camera)
         found: list[PoseEstimate] = []
         reasons: list[str] = []

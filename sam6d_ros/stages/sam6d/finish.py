@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.types import Frame, PoseEstimates
+from sam6d_ros.types import PoseEstimates, Scene
 
 
 class ThresholdRefiner:
@@ -18,12 +18,13 @@ class ThresholdRefiner:
         """Nothing to prepare."""
 
     def refine(
-        self, frame: Frame, candidates: PoseEstimates, objects: Sequence[ObjectModel]
+        self, scene: Scene, candidates: PoseEstimates, objects: Sequence[ObjectModel]
     ) -> PoseEstimates:
         """The poses above the threshold (an object's own, else the common one), best first."""
         limits = {m.name: self.min_score if m.min_score is None else m.min_score for m in objects}
         kept = tuple(p for p in candidates.items if p.score >= limits.get(p.class_id, 0.0))
         if not kept:
             best = max(p.score for p in candidates.items) if candidates.items else 0.0
-            return PoseEstimates.empty(frame, f"the best pose scores {best:.2f}, below the limit")
+            reason = f"the best pose scores {best:.2f}, below the limit"
+            return PoseEstimates.empty(scene.frame, reason)
         return PoseEstimates(kept, candidates.stamp_ns, candidates.frame_id)

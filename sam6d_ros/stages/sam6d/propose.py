@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sam6d_ros.stages.sam6d.networks import Networks
-from sam6d_ros.types import Frame, Proposals
+from sam6d_ros.types import Proposals, Scene
 
 
 class SamProposer:
@@ -12,8 +12,9 @@ class SamProposer:
     def __init__(self, networks: Networks) -> None:
         self.networks = networks
 
-    def propose(self, frame: Frame) -> Proposals:
+    def propose(self, scene: Scene) -> Proposals:
         """Masks of the frame; empty with the reason when none is good enough."""
+        frame = scene.frame
         found = self.networks.sam.segment(frame.rgb)
         if not len(found.scores):
             config = self.networks.config

@@ -19,7 +19,7 @@ from sam6d_ros.models.sam import mask_boxes
 from sam6d_ros.stages.sam6d.descriptors import Describer, Descriptors
 from sam6d_ros.stages.sam6d.networks import Networks
 from sam6d_ros.stages.sam6d.views import SCORE_POINTS, render_views, surface_points
-from sam6d_ros.types import Detection, Detections, Frame, Proposals
+from sam6d_ros.types import Detection, Detections, Frame, Proposals, Scene
 
 CACHE_VERSION = 1
 COMPARE_MB = 3.0  # patch descriptors of a proposal and of its template, and their product
@@ -108,7 +108,7 @@ class DescriptorScorer:
         }
 
     def score(
-        self, frame: Frame, proposals: Proposals, objects: Sequence[ObjectModel]
+        self, scene: Scene, proposals: Proposals, objects: Sequence[ObjectModel]
     ) -> Detections:
         """The best instances of each object, best first within an object."""
         if not len(proposals) or not objects:
@@ -116,7 +116,7 @@ class DescriptorScorer:
         for model in objects:
             self.prepare(model)
         known = [self._templates[model] for model in objects]
-        scored = self._score(frame, proposals, known)
+        scored = self._score(scene.frame, proposals, known)
         if not len(scored.scores):
             limit = ism_scores.SEMANTIC_THRESHOLD
             return Detections.empty(f"no proposal has a semantic score above {limit}")

@@ -24,7 +24,7 @@ from sam6d_ros.errors import InvalidBag, InvalidInput
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.engine import Engine
-from sam6d_ros.types import Frame, PoseEstimates
+from sam6d_ros.types import Frame, PoseEstimates, Scene
 
 log = logging.getLogger(__name__)
 
@@ -124,8 +124,9 @@ class OfflineRun:
         frame = conversions.frame_from_messages(*camera.messages)
         ctx = RunContext()
         with ctx.timings.measure("total"):
-            detections = self._engine.segment(frame, ctx=ctx)
-            poses = self._engine.estimate(frame, detections, ctx=ctx)
+            scene = Scene(frame)
+            detections = self._engine.segment(scene, ctx=ctx)
+            poses = self._engine.estimate(scene, detections, ctx=ctx)
         poses = poses.with_timings(ctx.timings.seconds)
         masks = conversions.masks_from_detections(detections, header, frame.depth.shape)
         boxes = conversions.detection_3d_array(poses, header, self._engine.objects)
