@@ -20,22 +20,23 @@ class PipelineConfig:
             "geometric".
         device: "auto", "cpu" or "cuda[:N]"; used by sam6d only.
         weights_dir: folder of the released checkpoints, or None.
-        min_score: poses that score lower are rejected (an object may override it).
-        max_instances: most instances of one object that are looked for.
+        min_score: poses that score lower are not returned (an object may state its own), in
+            [0, 1]; None takes the default of the backend.
+        max_instances: most instances of one object that are looked for (likewise).
         sam6d: how the networks are run; used by sam6d only.
     """
 
     backend: str = "auto"
     device: str = "auto"
     weights_dir: Path | None = None
-    min_score: float = 0.5
+    min_score: float | None = None
     max_instances: int = 3
     sam6d: Sam6dConfig = field(default_factory=Sam6dConfig)
 
     def __post_init__(self) -> None:
         if self.backend not in BACKENDS:
             raise InvalidConfig(f"backend {self.backend!r} is unknown; expected one of {BACKENDS}")
-        if not 0 <= self.min_score <= 1:
+        if self.min_score is not None and not 0 <= self.min_score <= 1:
             raise InvalidConfig(f"min_score {self.min_score} is not in [0, 1]")
         if self.max_instances < 1:
             raise InvalidConfig(f"max_instances {self.max_instances} must be at least 1")

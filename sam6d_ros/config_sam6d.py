@@ -11,13 +11,7 @@ SAM_VARIANTS = ("vit_h", "vit_l", "vit_b")
 COMPAT_MODES = ("fixed", "legacy")
 PRECISIONS = ("auto", "float32", "bf16", "fp16")
 MAX_VIEWS = 42
-_SHARES = (
-    "min_predicted_iou",
-    "min_stability",
-    "box_nms_iou",
-    "min_detection_score",
-    "min_pose_score",
-)
+_SHARES = ("min_predicted_iou", "min_stability", "box_nms_iou", "min_detection_score")
 
 
 @dataclass(frozen=True)
@@ -43,9 +37,6 @@ class Sam6dConfig:
         segment_width: images are resized to this width for SAM, 0 = as they are.
         views: template views of the 42.
         min_detection_score: detections below it get no pose.
-        min_pose_score: poses below it are rejected, unless ``final_icp`` scores them anew. The
-            pipeline's ``min_score`` is on the geometric backend's scale and does not apply: here
-            a score is a product of two, and lower. Not calibrated, the original has no such limit.
         final_icp: run the geometric backend's refinement and verification as a last step.
         compile: torch.compile the image encoders (slow first call).
         seed: of the random draws.
@@ -64,7 +55,6 @@ class Sam6dConfig:
     segment_width: int = 640
     views: int = MAX_VIEWS
     min_detection_score: float = 0.2
-    min_pose_score: float = 0.2
     final_icp: bool = False
     compile: bool = False
     seed: int = 1

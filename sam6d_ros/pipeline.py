@@ -12,6 +12,7 @@ from pathlib import Path
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.geometry.region import Region
+from sam6d_ros.stages.accept import Acceptance, accept
 from sam6d_ros.stages.protocols import Estimator, Proposer, Refiner, Scorer, Tracker
 from sam6d_ros.stages.region import detections_in_region, proposals_in_region
 from sam6d_ros.stages.sam6d.availability import choose_backend
@@ -133,10 +134,24 @@ class Segmentation:
 
 
 class PoseEstimation:
-    """The second half: estimate and refine. What the pose node runs."""
+    """The second half: estimate, refine and accept. What the pose node runs.
 
-    def __init__(self, estimator: Estimator, refiner: Refiner) -> None:
+    Args:
+        estimator, refiner: the stages.
+        default_min_score: threshold on the scale of the refiner's scores, for callers that state
+            none.
+        exclusive_pixels: whether a pose most of whose pixels belong to better poses is rejected.
+    """
+
+    def __init__(
+        self,
+        estimator: Estimator,
+        refiner: Refiner,
+        default_min_score: float = 0.0,
+        exclusive_pixels: bool = False,
+    ) -> None:
         self.estimator, self.refiner = estimator, refiner
+        self.default_min_score, self.exclusive_pixels = default_min_score, exclusive_pixels
 
     def prepare(self, model: ObjectModel) -> None:
         """Make ready for one object."""
@@ -148,6 +163,7 @@ class PoseEstimation:
         scene: Scene,
         detections: Detections,
         objects: Sequence[ObjectModel],
+        acceptance: Acceptance,
         ctx: RunContext | None = None,
     ) -> PoseEstimates:
         """Estimate the pose of every detection; empty with a reason when there is none."""
@@ -162,7 +178,8 @@ class PoseEstimation:
             return PoseEstimates.empty(scene.frame, candidates.reason)
         with ctx.stage("refine"):
             poses = self.refiner.refine(scene, candidates, objects)
-        return poses.with_timings(ctx.timings.seconds)
+            accepted = accept(poses, acceptance, self.exclusive_pixels)
+        return accepted.with_timings(ctx.timings.seconds)
 
 
 def build_segmentation(config: PipelineConfig, cache_dir: Path | None = None) -> Segmentation:
@@ -179,13 +196,19 @@ def build_segmentation(config: PipelineConfig, cache_dir: Path | None = None) ->
 def build_pose_estimation(config: PipelineConfig, cache_dir: Path | None = None) -> PoseEstimation:
     """The second half alone, for a pose process."""
     if _backend(config) == "sam6d":
-        from sam6d_ros.stages.sam6d.build import pose_stages
+        from sam6d_ros.stages.sam6d import build
 
-        return PoseEstimation(*pose_stages(config, cache_dir))
+        estimator, refiner = build.pose_stages(config, cache_dir)
+        # with final_icp the geometric refiner scores the poses anew and compares their pixels
+        refined = config.sam6d.final_icp
+        return PoseEstimation(estimator, refiner, build.default_min_score(config), refined)
     from sam6d_ros.stages import geometric
 
     return PoseEstimation(
-        geometric.TemplateEstimator(config, cache_dir), geometric.RenderRefiner(config, cache_dir)
+        geometric.TemplateEstimator(config, cache_dir),
+        geometric.RenderRefiner(config, cache_dir),
+        geometric.DEFAULT_MIN_SCORE,
+        exclusive_pixels=True,
     )
 
 

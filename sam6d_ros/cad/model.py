@@ -50,7 +50,6 @@ class ObjectModel:
         content_hash: of mesh, unit, symmetry settings and code version: the cache key.
         source: file the mesh came from.
         unit_note: how the unit was decided, for the log.
-        min_score: per-object threshold that overrides the pipeline's, or None.
     """
 
     name: str
@@ -65,7 +64,6 @@ class ObjectModel:
     content_hash: str
     source: Path | None = None
     unit_note: str = ""
-    min_score: float | None = None
 
     @cached_property
     def scene(self) -> RayScene:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -13,12 +13,14 @@ import numpy as np
 import yaml
 
 from sam6d_ros.cad.model import Symmetries
+from sam6d_ros.cad.object_settings import ObjectSettings
 from sam6d_ros.cad.symmetry import complete, from_bop, turn
 from sam6d_ros.cad.units import UNITS
 from sam6d_ros.cad.yaml_entries import YamlEntry
 from sam6d_ros.errors import InvalidInput, InvalidObjects
 
-KEYS = ("name", "mesh", "unit", "symmetries", "min_score")
+SETTINGS_KEYS = ("min_score", "max_instances", "detector_classes")
+KEYS = ("name", "mesh", "unit", "symmetries", *SETTINGS_KEYS)
 REQUEST_KEYS = ("name", "mesh", "unit")
 SYMMETRY_KEYS = ("continuous", "discrete", "rotations")
 MAX_ORDER = 60
@@ -35,7 +37,7 @@ class ObjectEntry:
         mesh: file, resolved.
         unit: "m", "mm" or "auto".
         symmetries: "auto", "none" or the motions (metres).
-        min_score: threshold in [0, 1], or None for the pipeline's.
+        settings: what may change without preparing the object again.
         options: the keys beside name, mesh and unit as they were stated, YAML; to be handed on.
     """
 
@@ -43,7 +45,7 @@ class ObjectEntry:
     mesh: Path
     unit: str = "auto"
     symmetries: Symmetries | str = "auto"
-    min_score: float | None = None
+    settings: ObjectSettings = field(default_factory=ObjectSettings)
     options: str = field(default="", compare=False)
 
 
@@ -71,6 +73,26 @@ def read_entry(
         )
     item = {**further, "name": name, "mesh": mesh, "unit": unit or "auto"}
     return EntryReader(where, None, item, resolve_package).entry()
+
+
+def with_settings(entry: ObjectEntry, settings: ObjectSettings) -> ObjectEntry:
+    """Return the entry with other settings, in ``options`` as well."""
+    further = yaml.safe_load(entry.options) or {}
+    kept = {key: value for key, value in further.items() if key not in SETTINGS_KEYS}
+    return replace(
+        entry, settings=settings, options=_options({**kept, **stated_settings(settings)})
+    )
+
+
+def stated_settings(settings: ObjectSettings) -> dict[str, Any]:
+    """Return the settings that are stated, as an objects file holds them."""
+    values = {key: getattr(settings, key) for key in SETTINGS_KEYS}
+    names = {"detector_classes": list(settings.detector_classes) or None}
+    return {key: value for key, value in {**values, **names}.items() if value is not None}
+
+
+def _options(further: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(further), sort_keys=True) if further else ""
 
 
 class EntryReader(YamlEntry):
@@ -101,13 +123,12 @@ class EntryReader(YamlEntry):
             self.mesh(),
             unit,
             self.symmetries(),
-            self.min_score(),
+            self.settings(),
             self.options(),
         )
 
     def options(self) -> str:
-        further = {k: v for k, v in self.item.items() if k not in REQUEST_KEYS}
-        return yaml.safe_dump(further, sort_keys=True) if further else ""
+        return _options({k: v for k, v in self.item.items() if k not in REQUEST_KEYS})
 
     def mesh(self) -> Path:
         text = self.text("mesh")
@@ -145,10 +166,20 @@ class EntryReader(YamlEntry):
                 "mesh", f"the ROS package {package!r} is not found ({error}); source its workspace"
             ) from error
 
-    def min_score(self) -> float | None:
-        if self.item.get("min_score") is None:
-            return None
-        return self.number("min_score", None, "a number in [0, 1]", 0.0, 1.0)
+    def settings(self) -> ObjectSettings:
+        score, most = self.item.get("min_score"), self.item.get("max_instances")
+        if score is not None:
+            score = self.number("min_score", None, "a number in [0, 1]", 0.0, 1.0)
+        if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+            raise self.fail("max_instances", f"is {most!r:.80}; expected a whole number from 1")
+        return ObjectSettings(score, most, self.detector_classes())
+
+    def detector_classes(self) -> tuple[str, ...]:
+        names = self.item.get("detector_classes")
+        names = [] if names is None else names
+        if not isinstance(names, list) or not all(isinstance(n, str) and n for n in names):
+            raise self.fail("detector_classes", f"is {names!r:.80}; expected a list of names")
+        return tuple(names)
 
     def symmetries(self) -> Symmetries | str:
         value = self.item.get("symmetries", "auto")

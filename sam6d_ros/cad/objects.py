@@ -4,7 +4,9 @@ objects:
   - name: mug
     mesh: package://my_robot/meshes/mug.obj     # or file:///…, or relative to this file
     unit: mm                                    # m, mm or auto (default)
-    min_score: 0.4                              # overrides the pipeline's threshold
+    min_score: 0.4                              # lower scores are not returned; default: common
+    max_instances: 2                            # at most so many in one result; default: common
+    detector_classes: [cup, mug]                # names of a 2D detector; default: the name
     symmetries: none                            # auto (default), none, or a map:
   - name: bolt
     mesh: meshes/bolt.stl
@@ -24,7 +26,12 @@ from typing import Any
 import yaml
 
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.cad.object_entry import EntryReader, ObjectEntry, PackageResolver
+from sam6d_ros.cad.object_entry import (
+    EntryReader,
+    ObjectEntry,
+    PackageResolver,
+    stated_settings,
+)
 from sam6d_ros.cad.onboard import onboard
 from sam6d_ros.cad.yaml_entries import read_entries
 from sam6d_ros.errors import InvalidMesh, InvalidObjects
@@ -66,7 +73,6 @@ def load_entry(entry: ObjectEntry, cache_dir: Path | None = None) -> ObjectModel
         unit=entry.unit,
         symmetries=entry.symmetries,
         cache_dir=cache_dir,
-        min_score=entry.min_score,
     )
 
 
@@ -114,4 +120,4 @@ def _plain(entry: ObjectEntry, folder: Path) -> dict[str, Any]:
                 for direction, offset in entry.symmetries.axes
             ],
         }
-    return out if entry.min_score is None else {**out, "min_score": entry.min_score}
+    return {**out, **stated_settings(entry.settings)}

@@ -28,7 +28,6 @@ def onboard(
     unit: str = "auto",
     symmetries: Symmetries | str = "auto",
     cache_dir: Path | None = None,
-    min_score: float | None = None,
 ) -> ObjectModel:
     """Load a CAD file and learn what later stages need; from the cache when nothing changed.
 
@@ -39,18 +38,15 @@ def onboard(
         symmetries: motions that keep the object's look (metres), "auto" to detect them from
             shape and colour, or "none". The symmetries of the shape alone are always detected.
         cache_dir: folder of the cache, or None.
-        min_score: threshold of this object, or None for the pipeline's.
 
     Raises:
         InvalidMesh: the file is unusable or its unit unclear.
-        InvalidObjects: ``symmetries`` or ``min_score`` is none of the above.
+        InvalidObjects: ``symmetries`` is none of the above.
     """
     path = Path(path)
     name = name or path.stem
     if isinstance(symmetries, str) and symmetries not in ("auto", "none"):
         raise InvalidObjects(f"{name}: symmetries is {symmetries!r}; expected auto or none")
-    if min_score is not None and not 0 <= min_score <= 1:
-        raise InvalidObjects(f"{name}: min_score is {min_score}; expected a number in [0, 1]")
     try:
         mesh_files.check_file(path)
         content_hash = _content_hash(path, unit, symmetries)
@@ -59,7 +55,7 @@ def onboard(
             lambda: _build(load_mesh(path), unit, symmetries),
             cache_dir,
         )
-        model = _model(arrays, name, content_hash, path, min_score)
+        model = _model(arrays, name, content_hash, path)
     except InvalidMesh as error:
         raise InvalidMesh(f"object {name!r}: {error}") from error
     log.info("%s: %s", name, model.unit_note)
@@ -81,7 +77,7 @@ def onboard_mesh(
     arrays = cache.load_or_build(
         f"object-{content_hash}", lambda: _build(mesh, unit, symmetries), cache_dir
     )
-    return _model(arrays, name, content_hash, None, None)
+    return _model(arrays, name, content_hash, None)
 
 
 def _content_hash(path: Path, unit: str, symmetries: Symmetries | str) -> str:
@@ -124,13 +120,7 @@ def _build(mesh: Mesh, unit: str, symmetries: Symmetries | str) -> cache.Arrays:
     return arrays if mesh.colors is None else {**arrays, "colors": mesh.colors}
 
 
-def _model(
-    arrays: cache.Arrays,
-    name: str,
-    content_hash: str,
-    path: Path | None,
-    min_score: float | None,
-) -> ObjectModel:
+def _model(arrays: cache.Arrays, name: str, content_hash: str, path: Path | None) -> ObjectModel:
     return ObjectModel(
         name=name,
         vertices=arrays["vertices"],
@@ -144,5 +134,4 @@ def _model(
         content_hash=content_hash,
         source=path,
         unit_note=str(arrays["unit_note"]),
-        min_score=min_score,
     )

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.cad.object_entry import with_settings
+from sam6d_ros.cad.object_settings import ObjectSettings
 from sam6d_ros.cad.objects import ObjectEntry, load_entry
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import InvalidConfig, InvalidInput, InvalidObjects
@@ -27,6 +29,7 @@ from sam6d_ros.pipeline import (
     build_tracking,
 )
 from sam6d_ros.runtime.warmup import warm_up_input, warm_up_poses
+from sam6d_ros.stages.accept import Acceptance
 from sam6d_ros.stages.protocols import Tracker
 from sam6d_ros.types import Detections, Frame, PoseEstimates, Scene
 
@@ -73,6 +76,7 @@ class Engine:
         self._lock = threading.RLock()
         self._objects: Mapping[str, ObjectModel] = MappingProxyType({})
         self._entries: Mapping[str, ObjectEntry] = MappingProxyType({})
+        self._settings: Mapping[str, ObjectSettings] = MappingProxyType({})
         self._segmentation = self._pose = self._tracker = None
         if role in ("full", "segmentation"):
             self._segmentation = segmentation or build_segmentation(config, cache_dir)
@@ -91,23 +95,44 @@ class Engine:
         """How the objects that came from entries were stated, by name (a snapshot)."""
         return self._entries
 
-    def add_object(self, model: ObjectModel) -> None:
+    @property
+    def settings(self) -> Mapping[str, ObjectSettings]:
+        """The settings of each loaded object, by name (a snapshot)."""
+        return self._settings
+
+    @property
+    def acceptance(self) -> Acceptance:
+        """The limits of a call that states none."""
+        default = 0.0 if self._pose is None else self._pose.default_min_score
+        stated = self.config.min_score
+        min_score = default if stated is None else stated
+        return Acceptance(min_score, self._settings, self.config.max_instances)
+
+    def add_object(self, model: ObjectModel, settings: ObjectSettings | None = None) -> None:
         """Prepare an object and look for it from now on; one of the same name is replaced."""
         with self._working():
             self._prepare(model)
-            self._look_for({**self._objects, model.name: model}, self._entries)
+            self._look_for(
+                {**self._objects, model.name: model},
+                {name: entry for name, entry in self._entries.items() if name != model.name},
+                {**self._settings, model.name: settings or ObjectSettings()},
+            )
 
     def add_entry(self, entry: ObjectEntry) -> ObjectModel:
         """Onboard an object and look for it from now on; one of the same name is replaced.
 
+        An object that differs in its settings only is not prepared again.
+
         Raises:
             InvalidMesh: its mesh is unusable; nothing changes then.
         """
-        model = load_entry(entry, self.cache_dir)
+        model = self._onboarded(entry)
         with self._working():
             self._prepare(model)
             self._look_for(
-                {**self._objects, entry.name: model}, {**self._entries, entry.name: entry}
+                {**self._objects, entry.name: model},
+                {**self._entries, entry.name: entry},
+                {**self._settings, entry.name: entry.settings},
             )
         return model
 
@@ -117,11 +142,28 @@ class Engine:
         Raises:
             InvalidMesh: a mesh is unusable; nothing changes then.
         """
-        models = [load_entry(entry, self.cache_dir) for entry in entries]
+        models = [self._onboarded(entry) for entry in entries]
         with self._working():
             for model in models:
                 self._prepare(model)
-            self._look_for({m.name: m for m in models}, {e.name: e for e in entries})
+            self._look_for(
+                {m.name: m for m in models},
+                {e.name: e for e in entries},
+                {e.name: e.settings for e in entries},
+            )
+
+    def change_settings(self, name: str, settings: ObjectSettings) -> None:
+        """Replace the settings of an object; the next call uses them. Nothing is prepared again.
+
+        Raises:
+            InvalidObjects: no object has this name.
+        """
+        with self._lock:
+            self._check_loaded(name)
+            entries = dict(self._entries)
+            if name in entries:
+                entries[name] = with_settings(entries[name], settings)
+            self._look_for(self._objects, entries, {**self._settings, name: settings})
 
     def remove_object(self, name: str) -> None:
         """Stop looking for an object.
@@ -130,9 +172,9 @@ class Engine:
             InvalidObjects: no object has this name.
         """
         with self._lock:
-            if name not in self._objects:
-                raise InvalidObjects(f"no object is named {name!r}; there are {[*self._objects]}")
-            self._look_for({k: v for k, v in self._objects.items() if k != name}, self._entries)
+            self._check_loaded(name)
+            left = {k: v for k, v in self._objects.items() if k != name}
+            self._look_for(left, self._entries, self._settings)
 
     def warm_up(self) -> None:
         """Run one small made-up frame, so that kernels are compiled before the first real one."""
@@ -143,7 +185,7 @@ class Engine:
             if self._segmentation is not None:
                 self._segmentation.run(scene, [model])
             if self._pose is not None:
-                self._pose.run(scene, detections, [model])
+                self._pose.run(scene, detections, [model], self.acceptance)
             if self._tracker is not None:
                 self._tracker.track(scene, warm_up_poses(frame, detections), [model])
         self.state = State.READY
@@ -172,9 +214,16 @@ class Engine:
             return self._segmentation.run(Scene.of(frame), self._select(names), region, ctx)
 
     def estimate(
-        self, frame: Frame | Scene, detections: Detections, ctx: RunContext | None = None
+        self,
+        frame: Frame | Scene,
+        detections: Detections,
+        acceptance: Acceptance | None = None,
+        ctx: RunContext | None = None,
     ) -> PoseEstimates:
         """Estimate the pose of each detection in the frame it was found in.
+
+        Args:
+            acceptance: limits of this call (default: ``Engine.acceptance``).
 
         Raises:
             InvalidObjects: a detection names an object that is not loaded here.
@@ -184,19 +233,25 @@ class Engine:
             raise InvalidConfig(f"an engine with role {self.role!r} cannot estimate poses")
         with self._working():
             objects = self._select(list(dict.fromkeys(d.class_id for d in detections.items)))
-            return self._pose.run(Scene.of(frame), detections, objects, ctx)
+            limits = acceptance or self.acceptance
+            return self._pose.run(Scene.of(frame), detections, objects, limits, ctx)
 
     def run(
-        self, frame: Frame, names: Sequence[str] | None = None, ctx: RunContext | None = None
+        self,
+        frame: Frame,
+        names: Sequence[str] | None = None,
+        acceptance: Acceptance | None = None,
+        ctx: RunContext | None = None,
     ) -> PoseEstimates:
         """Both halves: all instances of the named objects, best first, with timings.
 
-        ``timings_s`` has one entry per stage and "total".
+        ``timings_s`` has one entry per stage and "total"; ``acceptance`` as in ``estimate``.
         """
         ctx = ctx or RunContext()
         with self._lock, ctx.timings.measure("total"):
             scene = Scene(frame)
-            poses = self.estimate(scene, self.segment(scene, names, ctx=ctx), ctx)
+            found = self.segment(scene, names, ctx=ctx)
+            poses = self.estimate(scene, found, acceptance, ctx)
         return poses.with_timings(ctx.timings.seconds)
 
     def track(
@@ -216,16 +271,34 @@ class Engine:
                 return self._tracker.track(Scene(frame), poses, objects)
 
     def _look_for(
-        self, objects: Mapping[str, ObjectModel], entries: Mapping[str, ObjectEntry]
+        self,
+        objects: Mapping[str, ObjectModel],
+        entries: Mapping[str, ObjectEntry],
+        settings: Mapping[str, ObjectSettings],
     ) -> None:
-        """Take these objects, and of the entries those that belong to one."""
+        """Take these objects, and of entries and settings those that belong to one."""
         self._objects = MappingProxyType(dict(objects))
         self._entries = MappingProxyType({k: v for k, v in entries.items() if k in objects})
+        self._settings = MappingProxyType({k: v for k, v in settings.items() if k in objects})
+
+    def _onboarded(self, entry: ObjectEntry) -> ObjectModel:
+        """Return the object of an entry: the loaded one itself if its content is the same."""
+        model = load_entry(entry, self.cache_dir)
+        loaded = self._objects.get(entry.name)
+        same = loaded is not None and loaded.content_hash == model.content_hash
+        return loaded if loaded is not None and same else model
 
     def _prepare(self, model: ObjectModel) -> None:
+        """Have every stage prepare an object, unless it is loaded already."""
+        if self._objects.get(model.name) is model:
+            return
         for half in (self._segmentation, self._pose, self._tracker):
             if half is not None:
                 half.prepare(model)
+
+    def _check_loaded(self, name: str) -> None:
+        if name not in self._objects:
+            raise InvalidObjects(f"no object is named {name!r}; there are {[*self._objects]}")
 
     def _select(self, names: Sequence[str] | None) -> list[ObjectModel]:
         if names is None:

@@ -48,7 +48,7 @@ class Estimator(Protocol):
 
 
 class Refiner(Protocol):
-    """Refine candidates by rendering and comparing, reject, resolve conflicts."""
+    """Refine candidates by rendering and comparing; ``accept`` decides which are returned."""
 
     def prepare(self, model: ObjectModel) -> None:
         """Make (or load from the cache) what this object needs."""
@@ -56,7 +56,7 @@ class Refiner(Protocol):
     def refine(
         self, scene: Scene, candidates: PoseEstimates, objects: Sequence[ObjectModel]
     ) -> PoseEstimates:
-        """The final poses, best first, scores in [0, 1]."""
+        """One pose per instance, in any order, scores in [0, 1]."""
 
 
 class Tracker(Protocol):

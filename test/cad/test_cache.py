@@ -113,8 +113,8 @@ def test_onboarding_twice_reads_the_mesh_once(tmp_path, monkeypatch):
     folder = tmp_path / "cache"
     first = onboard(tmp_path / "a.ply", "one", cache_dir=folder)
     monkeypatch.setattr("sam6d_ros.cad.onboard.load_mesh", None)
-    second = onboard(tmp_path / "a.ply", "two", min_score=0.4, cache_dir=folder)
-    assert (second.name, second.min_score) == ("two", 0.4)
+    second = onboard(tmp_path / "a.ply", "two", cache_dir=folder)
+    assert second.name == "two"
     assert second.unit_note == first.unit_note
     assert second.colors is None
     for field in ("vertices", "faces", "obj_from_box", "box_size"):

@@ -2,6 +2,7 @@
 
 import logging
 import string
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from meshes import l_shape
 
 from sam6d_ros.cad.model import Symmetries
-from sam6d_ros.cad.object_entry import KEYS, SYMMETRY_KEYS
+from sam6d_ros.cad.object_entry import KEYS, SYMMETRY_KEYS, read_entry, with_settings
+from sam6d_ros.cad.object_settings import ObjectSettings
 from sam6d_ros.cad.objects import (
     ObjectEntry,
     load_objects,
@@ -36,7 +38,9 @@ def one(folder: Path, **keys: object) -> ObjectEntry:
 
 
 def test_defaults(tmp_path):
-    assert one(tmp_path) == ObjectEntry("mug", tmp_path / "m/mug.ply", "auto", "auto", None)
+    assert one(tmp_path) == ObjectEntry(
+        "mug", tmp_path / "m/mug.ply", "auto", "auto", ObjectSettings()
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,6 +65,37 @@ def test_packages_need_a_resolver_that_knows_them(tmp_path):
 
     with pytest.raises(InvalidObjects, match="'robot' is not found"):
         read_objects_file(path, unknown)
+
+
+def test_settings_are_read_apart_from_what_is_prepared(tmp_path):
+    settings = {"min_score": 0, "max_instances": 2, "detector_classes": ["cup", "mug"]}
+    entry = one(tmp_path, **settings)
+    assert entry.settings == ObjectSettings(0.0, 2, ("cup", "mug"))
+    assert one(tmp_path, **dict.fromkeys(settings)).settings == ObjectSettings()
+
+
+def test_other_settings_are_stated_in_the_options_as_well(tmp_path):
+    entry = one(tmp_path, symmetries="none", min_score=0.4, detector_classes=["cup"])
+    changed = with_settings(entry, ObjectSettings(max_instances=3))
+    assert yaml.safe_load(changed.options) == {"symmetries": "none", "max_instances": 3}
+    assert read_entry("mug", "/m/mug.ply", "auto", changed.options) == replace(
+        changed, mesh=Path("/m/mug.ply")
+    )
+    assert with_settings(one(tmp_path, min_score=0.4), ObjectSettings()).options == ""
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"min_score": float("nan")}, "min_score"),
+        ({"min_score": -0.1}, "min_score"),
+        ({"max_instances": 0}, "max_instances"),
+        ({"detector_classes": ("cup", "")}, "detector_classes"),
+    ],
+)
+def test_settings_out_of_range_are_refused(values, says):
+    with pytest.raises(InvalidObjects, match=says):
+        ObjectSettings(**values)
 
 
 def test_symmetries_are_generators_in_metres(tmp_path):
@@ -92,6 +127,12 @@ def test_symmetries_are_generators_in_metres(tmp_path):
         ({"min_score": True}, r"\.min_score"),
         ({"min_score": "high"}, r"\.min_score"),
         ({"min_score": float("nan")}, r"\.min_score"),
+        ({"max_instances": 0}, r"\.max_instances.*from 1"),
+        ({"max_instances": 1.5}, r"\.max_instances"),
+        ({"max_instances": True}, r"\.max_instances"),
+        ({"detector_classes": "cup"}, r"\.detector_classes.*list of names"),
+        ({"detector_classes": [""]}, r"\.detector_classes"),
+        ({"detector_classes": [5]}, r"\.detector_classes"),
         ({"colour": "red"}, r"\.colour.*unknown"),
         ({"symmetries": "cyclic"}, r"\.symmetries.*auto, none or a map"),
         ({"symmetries": {"turns": []}}, "turns"),
@@ -137,14 +178,10 @@ def test_a_missing_file_is_refused(tmp_path):
 
 def test_any_number_of_objects_is_loaded_in_order(tmp_path, caplog):
     l_shape().export(tmp_path / "a.ply")
-    entries = [{"name": f"part {i}", "mesh": "a.ply", "min_score": i / 10} for i in range(3)]
+    entries = [{"name": f"part {i}", "mesh": "a.ply"} for i in range(3)]
     with caplog.at_level(logging.INFO):
         models = load_objects(write(tmp_path, {"objects": entries}), cache_dir=tmp_path / "cache")
-    assert [(model.name, model.min_score) for model in models] == [
-        ("part 0", 0.0),
-        ("part 1", 0.1),
-        ("part 2", 0.2),
-    ]
+    assert [model.name for model in models] == ["part 0", "part 1", "part 2"]
     assert "part 1: m, decided from the diameter" in caplog.text
     assert load_objects(write(tmp_path, {"objects": []})) == []
 
@@ -170,13 +207,14 @@ def test_what_is_written_is_read_back(tmp_path):
         np.stack([np.eye(4), np.diag([1.0, -1, -1, 1])]), np.array([[[0, 0, 1.0], [0, 0, 0.1]]])
     )
     entries = [
-        ObjectEntry("a", tmp_path / "models/a.ply", "mm", group, 0.25),
+        ObjectEntry("a", tmp_path / "models/a.ply", "mm", group, ObjectSettings(0.25, 2, ("cup",))),
         ObjectEntry("b", tmp_path / "b.ply", "auto", "auto"),
         ObjectEntry("c", tmp_path / "b.ply", "m", Symmetries()),
     ]
     write_objects_file(tmp_path / "out.yaml", entries)
     a, b, c = read_objects_file(tmp_path / "out.yaml")
-    assert (a.name, a.mesh, a.unit, a.min_score) == ("a", tmp_path / "models/a.ply", "mm", 0.25)
+    assert (a.name, a.mesh, a.unit) == ("a", tmp_path / "models/a.ply", "mm")
+    assert a.settings == entries[0].settings
     assert np.allclose(a.symmetries.discrete, group.discrete)
     assert np.allclose(a.symmetries.axes, group.axes)
     assert b == entries[1]

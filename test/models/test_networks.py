@@ -53,7 +53,7 @@ def config(folder: Path, options: str = "") -> PipelineConfig:
 
 
 def test_the_backend_runs_from_files(folder: Path) -> None:
-    settings = config(folder, "min_pose_score=0")
+    settings = config(folder)
     engine = Engine(
         PipelineConfig(),
         segmentation=Segmentation(*build.segmentation_stages(settings)),

@@ -18,7 +18,7 @@ from sam6d_ros.pipeline import PoseEstimation, Segmentation  # noqa: E402
 from sam6d_ros.runtime.engine import Engine  # noqa: E402
 from sam6d_ros.runtime.warmup import box_model  # noqa: E402
 from sam6d_ros.stages.sam6d.estimate import PemEstimator  # noqa: E402
-from sam6d_ros.stages.sam6d.finish import ThresholdRefiner  # noqa: E402
+from sam6d_ros.stages.sam6d.finish import KeepPoses  # noqa: E402
 from sam6d_ros.stages.sam6d.propose import SamProposer  # noqa: E402
 from sam6d_ros.stages.sam6d.score import DescriptorScorer  # noqa: E402
 from sam6d_ros.types import Frame  # noqa: E402
@@ -71,7 +71,7 @@ def test_the_whole_way_gives_poses_or_the_reason(
     engine = Engine(
         PipelineConfig(),
         segmentation=Segmentation(SamProposer(networks), DescriptorScorer(networks, 2, None)),
-        pose_estimation=PoseEstimation(PemEstimator(networks, None), ThresholdRefiner(0.0)),
+        pose_estimation=PoseEstimation(PemEstimator(networks, None), KeepPoses()),
     )
     engine.add_object(MODEL)
     poses = engine.run(frame)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,12 @@ from sam6d_ros.errors import BackendUnavailable, InvalidConfig  # noqa: E402
 from sam6d_ros.pipeline import PoseEstimation, Segmentation  # noqa: E402
 from sam6d_ros.runtime.engine import Engine  # noqa: E402
 from sam6d_ros.runtime.warmup import box_model, warm_up_input  # noqa: E402
+from sam6d_ros.stages.accept import Acceptance  # noqa: E402
 from sam6d_ros.stages.sam6d import build, pem_inputs, views  # noqa: E402
 from sam6d_ros.stages.sam6d.availability import choose_backend  # noqa: E402
 from sam6d_ros.stages.sam6d.descriptors import Describer  # noqa: E402
 from sam6d_ros.stages.sam6d.estimate import PemEstimator  # noqa: E402
-from sam6d_ros.stages.sam6d.finish import ThresholdRefiner  # noqa: E402
+from sam6d_ros.stages.sam6d.finish import KeepPoses  # noqa: E402
 from sam6d_ros.stages.sam6d.propose import SamProposer  # noqa: E402
 from sam6d_ros.stages.sam6d.score import DescriptorScorer  # noqa: E402
 from sam6d_ros.types import Detection, Detections, Frame, Proposals, Scene  # noqa: E402
@@ -43,7 +44,7 @@ def test_whole_pipeline(tiny: Any, scene: tuple[Frame, Detections], tmp_path: Pa
     engine = Engine(
         PipelineConfig(),
         segmentation=Segmentation(SamProposer(tiny), scorer),
-        pose_estimation=PoseEstimation(estimator, ThresholdRefiner(0.0)),
+        pose_estimation=PoseEstimation(estimator, KeepPoses()),
     )
     engine.add_object(MODEL)
     poses = engine.run(scene[0])
@@ -185,22 +186,12 @@ def test_observed_points_project_back(scene: tuple[Frame, Detections]) -> None:
     assert np.allclose(pixels, np.stack([u, v], 1), atol=1e-3)
 
 
-def test_threshold_refiner(tiny: Any, scene: tuple[Frame, Detections]) -> None:
-    poses = PemEstimator(tiny, None).estimate(Scene(scene[0]), scene[1], [MODEL])
-    best = poses.items[0].score
-    assert len(ThresholdRefiner(0.0).refine(Scene(scene[0]), poses, [MODEL])) == 1
-    above = ThresholdRefiner(min(1.0, best + 0.01)).refine(Scene(scene[0]), poses, [MODEL])
-    assert "below the limit" in above.reason
-    own = replace(MODEL, min_score=0.0)
-    assert len(ThresholdRefiner(1.0).refine(Scene(scene[0]), poses, [own])) == 1
-
-
 def test_geometric_refinement_takes_these_poses(tiny: Any, scene: tuple[Frame, Detections]) -> None:
     from sam6d_ros.stages.geometric import RenderRefiner
 
     half = PoseEstimation(PemEstimator(tiny, None), RenderRefiner(PipelineConfig()))
     half.prepare(MODEL)
-    poses = half.run(Scene(scene[0]), scene[1], [MODEL])
+    poses = half.run(Scene(scene[0]), scene[1], [MODEL], Acceptance(0.0))
     assert len(poses) or poses.reason  # whether made-up weights survive it is not the point
 
 

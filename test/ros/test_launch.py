@@ -171,7 +171,7 @@ def test_arguments_become_parameters_over_those_of_the_file(ground):
         assert node.parameter("use_sim_time") is True
         assert node.parameter("depth.image_transport") == "compressedDepth"
         assert node.parameter("rgb.image_transport") == "raw"
-        assert node.parameter("min_score") == 0.5, "of config/pipeline.yaml"
+        assert node.parameter("max_instances") == 3, "of config/pipeline.yaml"
         assert node.remapped["__ns"] == "/left"
         assert node.remapped["__node"] == name
         assert "debug" in node.arguments

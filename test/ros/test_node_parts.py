@@ -93,3 +93,8 @@ def test_children_get_parameters_that_yaml_reads_back():
     assert arguments[::2] == ["-p"] * 5
     read = [yaml.safe_load(text.partition(":=")[2]) for text in arguments[1::2]]
     assert read == ["/a b", True, 5.0, "1", ["a", "b"]]
+
+
+def test_only_the_node_that_rejects_poses_has_a_threshold():
+    assert "min_score" in {row.name for row in pose_node.PARAMETERS}
+    assert "min_score" not in {row.name for row in segmentation_node.PARAMETERS}

@@ -94,6 +94,13 @@ def test_a_goal_chooses_objects_and_a_region(asking):
     )
 
 
+def test_poses_below_the_nodes_threshold_are_not_returned(asking):
+    asking.probe.start_double(*BOTH, parameters={**ON_DEMAND, "min_score": 0.8})
+    _, none = asking.estimate(asking.camera())
+    assert "scores 0.75; min_score is 0.80" in none.message
+    assert not none.detections.detections
+
+
 def test_a_choice_of_objects_or_a_region_is_no_news_of_all_others(asking):
     """Readers of the topics (tracking, a planning scene) take what is missing for gone."""
     asking.probe.start_double(*BOTH, parameters=ON_DEMAND)

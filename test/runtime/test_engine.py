@@ -7,9 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import yaml
+from meshes import l_shape
 
+from sam6d_ros.cad.object_entry import ObjectEntry, with_settings
+from sam6d_ros.cad.object_settings import ObjectSettings
+from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import InvalidConfig, InvalidObjects
-from sam6d_ros.runtime.engine import State
+from sam6d_ros.pipeline import PoseEstimation
+from sam6d_ros.runtime.engine import Engine, State
 from sam6d_ros.runtime.warmup import box_model, warm_up_input
 from sam6d_ros.types import Detections, Frame
 
@@ -41,6 +47,56 @@ def test_removed_objects_are_not_searched(make_engine):
         engine.remove_object("cup")
     with pytest.raises(InvalidObjects, match="cup"):
         engine.run(FRAME, ["cup"])
+
+
+def test_settings_change_without_preparing_the_object_again(make_engine, stages):
+    engine = make_engine()
+    engine.add_object(named("cup"), ObjectSettings(min_score=0.95))
+    assert "min_score of 'cup' is 0.95" in engine.run(FRAME).reason
+    prepared = list(stages.prepared)
+    engine.change_settings("cup", ObjectSettings(min_score=0.9))
+    assert [p.class_id for p in engine.run(FRAME).items] == ["cup"]
+    assert engine.settings == {"cup": ObjectSettings(min_score=0.9)}
+    assert stages.prepared == prepared
+    with pytest.raises(InvalidObjects, match="can"):
+        engine.change_settings("can", ObjectSettings())
+
+
+def test_an_entry_that_differs_in_its_settings_is_not_prepared_again(make_engine, stages, tmp_path):
+    l_shape().export(tmp_path / "cup.ply")
+    entry = ObjectEntry("cup", tmp_path / "cup.ply", "m", settings=ObjectSettings(min_score=0.95))
+    engine = make_engine()
+    model, prepared = engine.add_entry(entry), list(stages.prepared)
+    other = with_settings(entry, ObjectSettings(max_instances=1))
+    assert engine.add_entry(other) is model
+    engine.replace_objects([other])
+    assert stages.prepared == prepared
+    assert engine.objects == {"cup": model}
+    assert engine.acceptance.by_object == {"cup": ObjectSettings(max_instances=1)}
+    engine.change_settings("cup", entry.settings)
+    assert engine.entries == {"cup": entry}
+    assert yaml.safe_load(engine.entries["cup"].options) == {"min_score": 0.95}
+    engine.remove_object("cup")
+    assert not engine.settings
+
+
+def test_limits_of_a_call_replace_those_of_the_engine(make_engine):
+    engine = make_engine()
+    engine.add_object(named("cup"))
+    strict = replace(engine.acceptance, min_score=0.95)
+    assert not engine.run(FRAME, acceptance=strict).items
+    detections = engine.segment(FRAME)
+    assert not engine.estimate(FRAME, detections, strict).items
+    assert engine.estimate(FRAME, detections).items
+
+
+def test_the_backends_threshold_applies_where_none_is_stated(stages):
+    def limits(stated: float | None) -> float:
+        pose = PoseEstimation(stages, stages, default_min_score=0.2)
+        engine = Engine(PipelineConfig(min_score=stated), role="pose", pose_estimation=pose)
+        return engine.acceptance.min_score
+
+    assert [limits(None), limits(0.0), limits(0.7)] == [0.2, 0.0, 0.7]
 
 
 def test_warm_up_takes_a_frame_through_the_stages_and_makes_ready(make_engine, stages):

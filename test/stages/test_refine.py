@@ -1,4 +1,4 @@
-"""The last two stages on known candidates: improve, reject, one owner for every pixel."""
+"""The last stages on known candidates: improve, reject, one owner for every pixel."""
 
 from dataclasses import fields, replace
 
@@ -17,9 +17,9 @@ from stages.still_life import (
 )
 
 from sam6d_ros.config import PipelineConfig
-from sam6d_ros.stages.geometric import RenderRefiner, TemplateEstimator
+from sam6d_ros.stages.accept import CLAIMED_SHARE, Acceptance, accept
+from sam6d_ros.stages.geometric import DEFAULT_MIN_SCORE, RenderRefiner, TemplateEstimator
 from sam6d_ros.stages.geometric.compare import Agreement
-from sam6d_ros.stages.geometric.refine import CLAIMED_SHARE
 from sam6d_ros.types import Detection, Detections, PoseEstimate, PoseEstimates, Scene
 
 NEAR = {"shift_m": (0.006, -0.004, 0.005), "turn_deg": (4, -3, 5)}
@@ -40,9 +40,12 @@ def frame(places):
 
 @pytest.fixture
 def refine(frame, views_cache):
-    def run(*candidates, models=(CARTON, BRACKET, PLAIN_BOX), shot=frame, **settings):
-        refiner = RenderRefiner(PipelineConfig(backend="geometric", **settings), views_cache)
-        return refiner.refine(Scene(shot), PoseEstimates(candidates, 42, "eye"), list(models))
+    def run(*candidates, shot=frame, **limits):
+        refiner = RenderRefiner(PipelineConfig(backend="geometric"), views_cache)
+        models = [CARTON, BRACKET, PLAIN_BOX]
+        refined = refiner.refine(Scene(shot), PoseEstimates(candidates, 42, "eye"), models)
+        limits = {"min_score": DEFAULT_MIN_SCORE, **limits}
+        return accept(refined, Acceptance(**limits), exclusive_pixels=True)
 
     return run
 
@@ -117,27 +120,12 @@ def test_what_is_rejected_is_named_with_its_score(refine, places):
     assert "0.99" in found.reason
 
 
-def test_an_objects_own_threshold_goes_first(refine, places):
-    strict = replace(BRACKET, min_score=0.99)
-    models = (CARTON, strict)
-    start = (candidate(CARTON, places[0]), candidate(BRACKET, places[1]))
-    assert [p.class_id for p in refine(*start, models=models).items] == ["carton"]
-    lax = replace(BRACKET, min_score=0.1)
-    assert [p.class_id for p in refine(*start, models=(CARTON, lax), min_score=0.99).items] == [
-        "bracket"
-    ]
-
-
-def test_no_more_than_max_instances_stand(views_cache):
+def test_no_more_than_max_instances_stand(refine):
     poses = [standing(BRACKET, x, 0.0, 30) for x in (-0.09, 0.09)]
     shot = photograph([(BRACKET, pose) for pose in poses])
-    start = PoseEstimates(
-        tuple(candidate(BRACKET, pose, str(i)) for i, pose in enumerate(poses)), 0, ""
-    )
+    start = [candidate(BRACKET, pose, str(i)) for i, pose in enumerate(poses)]
     for limit in (1, 2):
-        config = PipelineConfig(backend="geometric", max_instances=limit)
-        found = RenderRefiner(config, views_cache).refine(Scene(shot), start, [BRACKET])
-        assert len(found) == limit
+        assert len(refine(*start, shot=shot, max_instances=limit)) == limit
 
 
 def test_an_object_of_which_the_scene_shows_nothing_is_rejected(refine, places):

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from sam6d_ros import frames, visualize
 from sam6d_ros.apps.cli import explain, output
-from sam6d_ros.apps.cli.objects import add_object_options, load_models
+from sam6d_ros.apps.cli.objects import add_object_options, load_models, read_settings
 from sam6d_ros.apps.cli.options import (
     CONSOLE,
     add_backend_options,
@@ -98,7 +98,8 @@ def run(args: argparse.Namespace) -> int:
         CONSOLE.print(f"note: {note}")
     models = load_models(args, args.cad)
     refuse_doubtful(models, frame)
-    engine = build_engine(args, models, args.min_score, args.max_instances)
+    settings = read_settings(args)
+    engine = build_engine(args, models, args.min_score, args.max_instances, settings)
     record = Record() if args.debug else None
     with CONSOLE.status("estimating"):
         poses = engine.run(frame, ctx=RunContext(record=record))

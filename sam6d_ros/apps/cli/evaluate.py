@@ -21,11 +21,12 @@ from sam6d_ros.apps.cli.options import (
 from sam6d_ros.apps.cli.output import json_text
 from sam6d_ros.cad.bop_models import load_bop_models
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.evaluation import report, runner
 from sam6d_ros.evaluation.bop import BopDataset, ImageTargets
 from sam6d_ros.evaluation.results_csv import ImageResult, read_csv, write_csv
+
+REJECT_BELOW = 0.5  # default threshold of the geometric backend
 
 DESCRIPTION = """\
 Find the target objects in every image of a dataset in BOP format and, where there is ground
@@ -73,7 +74,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     group.add_argument(
         "--min-score",
         type=float,
-        default=PipelineConfig.min_score,
+        default=REJECT_BELOW,
         help='threshold for the column "rejected" (default: %(default)s)',
     )
     parser.set_defaults(run=run)

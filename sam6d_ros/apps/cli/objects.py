@@ -8,7 +8,8 @@ from pathlib import Path
 
 from sam6d_ros.apps.cli.options import CONSOLE
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.cad.objects import load_objects
+from sam6d_ros.cad.object_settings import ObjectSettings
+from sam6d_ros.cad.objects import load_objects, read_objects_file
 from sam6d_ros.cad.onboard import onboard
 from sam6d_ros.errors import InvalidObjects
 
@@ -39,6 +40,17 @@ def add_unit_option(parser: argparse._ActionsContainer) -> None:
         help="unit of the CAD files; auto (default) decides from the size and refuses to guess "
         "where both make sense",
     )
+
+
+def read_settings(args: argparse.Namespace) -> dict[str, ObjectSettings]:
+    """Return the settings of the objects file (``args.objects``) by name; none without a file.
+
+    Raises:
+        InvalidObjects: the file is unusable.
+    """
+    if args.objects is None:
+        return {}
+    return {entry.name: entry.settings for entry in read_objects_file(args.objects)}
 
 
 def load_models(args: argparse.Namespace, meshes: Sequence[Path]) -> list[ObjectModel]:

@@ -18,7 +18,7 @@ from sam6d_ros.apps.cli.bag_options import (
 )
 from sam6d_ros.apps.cli.bag_summary import BagSummary
 from sam6d_ros.apps.cli.estimate import NOTHING_FOUND, refuse_doubtful
-from sam6d_ros.apps.cli.objects import add_object_options, load_models
+from sam6d_ros.apps.cli.objects import add_object_options, load_models, read_settings
 from sam6d_ros.apps.cli.options import (
     CONSOLE,
     add_backend_options,
@@ -105,7 +105,8 @@ def run(args: argparse.Namespace) -> int:
         models = load_models(args, args.cad)
         if frame := first_frame(bag, camera, args.slop_s):
             refuse_doubtful(models, frame)
-        engine = build_engine(args, models, args.min_score, args.max_instances)
+        settings = read_settings(args)
+        engine = build_engine(args, models, args.min_score, args.max_instances, settings)
         with BagWriter(args.out, args.storage) as writer, Interruption() as interruption:
             work = OfflineRun(
                 *(bag, camera, engine, writer),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from rich.console import Console
 
 from sam6d_ros.cad.cache import default_cache_dir
 from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.cad.object_settings import ObjectSettings
 from sam6d_ros.config import BACKENDS, PipelineConfig
 from sam6d_ros.config_sam6d import Sam6dConfig
 from sam6d_ros.errors import BackendUnavailable
@@ -66,8 +67,8 @@ def add_rejection_options(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--min-score",
         type=float,
-        default=PipelineConfig.min_score,
-        help="reject poses that score lower (default: %(default)s)",
+        help="reject poses with a lower score, 0 to 1; an object may state its own in the objects "
+        "file (default: the backend's, 0.5 for geometric, 0.2 for sam6d without final_icp)",
     )
     parser.add_argument(
         "--max-instances",
@@ -121,10 +122,11 @@ def add_cache_option(parser: argparse._ActionsContainer) -> None:
 def build_engine(
     args: argparse.Namespace,
     models: Sequence[ObjectModel],
-    min_score: float,
+    min_score: float | None,
     max_instances: int,
+    settings: Mapping[str, ObjectSettings] | None = None,
 ) -> Engine:
-    """Load the backend and the objects, and warm up, saying so."""
+    """Load the backend and the objects with their settings, and warm up, saying so."""
     config = PipelineConfig(
         backend=args.backend,
         device=args.device,
@@ -137,7 +139,7 @@ def build_engine(
         engine = Engine(config, args.cache_dir)
     for index, model in enumerate(models):
         with CONSOLE.status(f"preparing {model.name} ({index + 1} of {len(models)})"):
-            engine.add_object(model)
+            engine.add_object(model, (settings or {}).get(model.name))
     with CONSOLE.status("warming up"):
         engine.warm_up()
     return engine

@@ -35,12 +35,6 @@ STAGE_PARAMETERS = (
     Parameter("weights_dir", "", "sam6d checkpoints; empty: ~/.cache/sam6d_ros/weights"),
     Parameter("sam6d_options", "", "name=value words for the sam6d backend (docs/sam6d.md)"),
     Parameter(
-        "min_score",
-        PipelineConfig.min_score,
-        "poses that score lower are rejected",
-        limits=(0.0, 1.0),
-    ),
-    Parameter(
         "max_instances",
         PipelineConfig.max_instances,
         "most instances of one object that are looked for",
@@ -60,7 +54,6 @@ def config_of(node: Node) -> PipelineConfig:
         backend=value["backend"],
         device=value["device"],
         weights_dir=Path(value["weights_dir"] or default_cache_dir() / "weights").expanduser(),
-        min_score=value["min_score"],
         max_instances=value["max_instances"],
         sam6d=Sam6dConfig.parse(value["sam6d_options"]),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
@@ -21,6 +22,7 @@ from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.frame_store import FrameStore
+from sam6d_ros.stages.accept import Acceptance
 from sam6d_ros.types import Detections, Frame, PoseEstimates
 
 BYTES_PER_MB = 1_000_000
@@ -30,6 +32,12 @@ Match = tuple[CameraMessages, InstanceMaskArray]
 PARAMETERS = (
     *vision_node.PARAMETERS,
     *camera_input.PARAMETERS,
+    Parameter(
+        "min_score",
+        -1.0,
+        "poses that score lower are rejected; negative: the backend's default",
+        limits=(-1.0, 1.0),
+    ),
     Parameter(
         "frame_store_mb",
         256,
@@ -133,7 +141,13 @@ class PoseNode(VisionNode[Match]):
         camera, masks = item
         frame = conversions.frame_from_messages(*camera)
         detections = self._known(conversions.detections_from_masks(masks))
-        return frame, self.engine.estimate(frame, detections, ctx)
+        return frame, self.engine.estimate(frame, detections, self._acceptance(), ctx)
+
+    def _acceptance(self) -> Acceptance:
+        """The engine's limits with this node's threshold, if it has one."""
+        min_score = self.get_parameter("min_score").value
+        acceptance = self.engine.acceptance
+        return acceptance if min_score < 0 else replace(acceptance, min_score=min_score)
 
     def _known(self, detections: Detections) -> Detections:
         """Without those of objects that are not loaded here, of which is told once."""

@@ -1,4 +1,4 @@
-"""The last stage: look-alikes, local search, rejection, and one owner for every pixel."""
+"""The refiner: look-alikes and local search, judged by render-and-compare."""
 
 from __future__ import annotations
 
@@ -24,15 +24,14 @@ FIRST_CLIMB, FIRST_KEPT = Climb(rounds=3, tries=10, rays=600), 4  # kept per det
 LAST_CLIMB, LAST_KEPT = Climb(rounds=5, tries=14, rays=1500), 2
 WORTH_POLISHING = 0.75  # of the best score of the same object
 JUDGE_RAYS = 4000
-CLAIMED_SHARE = 0.5  # of a pose's pixels owned by better poses: then it explains nothing new
+DEFAULT_MIN_SCORE = 0.5  # docs/conventions.md has the scores it was chosen by
 
 
 class RenderRefiner:
-    """Improves candidates by render-and-compare and settles which of them stand."""
+    """Refiner that improves candidates by render-and-compare."""
 
     def __init__(self, config: PipelineConfig, cache_dir: Path | None = None) -> None:
         self._library = ObjectLibrary(cache_dir)
-        self._config = config
 
     def prepare(self, model: ObjectModel) -> None:
         """Render the object's views, or take them from the cache."""
@@ -41,18 +40,16 @@ class RenderRefiner:
     def refine(
         self, scene: Scene, candidates: PoseEstimates, objects: Sequence[ObjectModel]
     ) -> PoseEstimates:
-        """One pose per physical object, best first; a reason when all were rejected."""
+        """Return the refined pose of each instance that is worth it, masks of the frame's size."""
         frame, maps = scene.frame, scene.derived(scene_maps)
         refined: list[PoseEstimate] = []
         for model in objects:
             mine = [pose for pose in candidates.items if pose.class_id == model.name]
             refined += self._refine_object(maps, self._library.kit(model), mine)
-        standing = self._resolve(sorted(refined, key=lambda pose: -pose.score), objects)
         size = frame.depth.shape[::-1]
-        final = tuple(
-            replace(p, mask=resized(p.mask, size)) for p in standing if p.mask is not None
-        )
-        return PoseEstimates(final, frame.stamp_ns, frame.frame_id, self._reason(refined, final))
+        final = tuple(replace(p, mask=resized(p.mask, size)) for p in refined if p.mask is not None)
+        reason = "" if final else "no candidate could be refined"
+        return PoseEstimates(final, frame.stamp_ns, frame.frame_id, reason)
 
     def _refine_object(
         self, scene: SceneMaps, kit: ObjectKit, poses: list[PoseEstimate]
@@ -68,36 +65,6 @@ class RenderRefiner:
             for instance_id, (labels, poses) in zip(groups, drafts, strict=True)
             if poses.score.max() >= WORTH_POLISHING * best
         ]
-
-    def _resolve(
-        self, ranked: list[PoseEstimate], objects: Sequence[ObjectModel]
-    ) -> list[PoseEstimate]:
-        """Walk from the best down; a pose stands when it explains pixels nobody owns yet."""
-        thresholds = {model.name: model.min_score for model in objects}
-        standing: list[PoseEstimate] = []
-        count: dict[str, int] = defaultdict(int)
-        owned: NDArray[np.bool_] | None = None
-        for pose in ranked:
-            own = thresholds[pose.class_id]
-            if pose.score < (self._config.min_score if own is None else own) or pose.mask is None:
-                continue
-            owned = np.zeros_like(pose.mask) if owned is None else owned
-            taken = (pose.mask & owned).sum() > CLAIMED_SHARE * pose.mask.sum()
-            if taken or count[pose.class_id] == self._config.max_instances:
-                continue
-            owned |= pose.mask
-            count[pose.class_id] += 1
-            standing.append(pose)
-        return standing
-
-    def _reason(self, refined: list[PoseEstimate], final: tuple[PoseEstimate, ...]) -> str:
-        if final or not refined:
-            return "" if final else "no candidate could be refined"
-        best = max(refined, key=lambda pose: pose.score)
-        return (
-            f"the best candidate ({best.class_id}, score {best.score:.2f}) is below the reject "
-            f"threshold {self._config.min_score:.2f}"
-        )
 
 
 def _draft(

@@ -8,10 +8,14 @@ from sam6d_ros.config import PipelineConfig
 from sam6d_ros.stages.protocols import Estimator, Proposer, Refiner, Scorer
 from sam6d_ros.stages.sam6d.availability import require
 from sam6d_ros.stages.sam6d.estimate import PemEstimator
-from sam6d_ros.stages.sam6d.finish import ThresholdRefiner
+from sam6d_ros.stages.sam6d.finish import KeepPoses
 from sam6d_ros.stages.sam6d.networks import Networks
 from sam6d_ros.stages.sam6d.propose import SamProposer
 from sam6d_ros.stages.sam6d.score import DescriptorScorer
+
+# On the scale of the network's scores, products of two: lower than the geometric backend's. Not
+# calibrated: the original has no such threshold.
+NETWORK_MIN_SCORE = 0.2
 
 
 def segmentation_stages(
@@ -32,12 +36,21 @@ def pose_stages(config: PipelineConfig, cache_dir: Path | None = None) -> tuple[
     """Load the pose network. Raises like :func:`segmentation_stages`."""
     networks = _networks(config)
     networks.pem  # noqa: B018  (load now, not at the first image)
-    refiner: Refiner = ThresholdRefiner(config.sam6d.min_pose_score)
+    refiner: Refiner = KeepPoses()
     if config.sam6d.final_icp:
         from sam6d_ros.stages.geometric import RenderRefiner
 
         refiner = RenderRefiner(config)
     return PemEstimator(networks, cache_dir), refiner
+
+
+def default_min_score(config: PipelineConfig) -> float:
+    """Return the threshold for callers that state none."""
+    if config.sam6d.final_icp:
+        from sam6d_ros.stages.geometric import DEFAULT_MIN_SCORE
+
+        return DEFAULT_MIN_SCORE
+    return NETWORK_MIN_SCORE
 
 
 def _networks(config: PipelineConfig) -> Networks:

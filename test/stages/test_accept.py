@@ -1,0 +1,107 @@
+"""Acceptance: thresholds, limits, one owner per pixel, and the reason of an empty result."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sam6d_ros.cad.object_settings import ObjectSettings
+from sam6d_ros.errors import InvalidInput
+from sam6d_ros.stages.accept import CLAIMED_SHARE, Acceptance, accept
+from sam6d_ros.types import PoseEstimate, PoseEstimates
+
+SIZE = (10, 20)
+
+
+def pose(name: str, score: float, columns: slice | None = None, instance: str = "") -> PoseEstimate:
+    """A pose whose mask fills some columns of the image."""
+    mask = None
+    if columns is not None:
+        mask = np.zeros(SIZE, bool)
+        mask[:, columns] = True
+    return PoseEstimate(name, score, np.eye(4), mask=mask, instance_id=instance)
+
+
+def accepted(*poses: PoseEstimate, exclusive: bool = True, **limits) -> PoseEstimates:
+    acceptance = Acceptance(**{"min_score": 0.5, **limits})
+    return accept(PoseEstimates(poses, 42, "eye"), acceptance, exclusive)
+
+
+def names(result: PoseEstimates) -> list[str]:
+    return [found.class_id for found in result.items]
+
+
+def test_what_scores_lower_is_not_returned_and_the_rest_comes_best_first():
+    found = accepted(pose("a", 0.5), pose("b", 0.9), pose("c", 0.499))
+    assert names(found) == ["b", "a"]
+    assert (found.stamp_ns, found.frame_id, found.reason) == (42, "eye", "")
+
+
+def test_an_objects_own_threshold_goes_first():
+    own = {"a": ObjectSettings(min_score=0.1), "b": ObjectSettings(min_score=0.99)}
+    poses = (pose("a", 0.2), pose("b", 0.9), pose("c", 0.6))
+    assert names(accepted(*poses, by_object=own)) == ["c", "a"]
+
+
+def test_zero_is_a_threshold():
+    assert names(accepted(pose("a", 0.0), min_score=0.0)) == ["a"]
+    own = {"a": ObjectSettings(min_score=0.0)}
+    assert names(accepted(pose("a", 0.0), by_object=own)) == ["a"]
+
+
+def test_the_reason_names_the_threshold_that_rejected():
+    own = {"a": ObjectSettings(min_score=0.99)}
+    strict = accepted(pose("a", 0.9), pose("b", 0.3), by_object=own)
+    assert len(strict) == 0
+    assert strict.reason == "best pose ('a') scores 0.90; min_score of 'a' is 0.99"
+    common = accepted(pose("a", 0.2), pose("b", 0.3), by_object=own)
+    assert common.reason == "best pose ('b') scores 0.30; min_score is 0.50"
+
+
+def test_the_reason_of_no_estimate_stays():
+    nothing = PoseEstimates((), 42, "eye", "no candidate could be refined")
+    assert accept(nothing, Acceptance(0.5)) == nothing
+
+
+def test_no_more_than_max_instances_of_an_object_and_the_best_of_them():
+    poses = [pose("a", score) for score in (0.6, 0.9, 0.7, 0.8)] + [pose("b", 0.55)]
+    assert [p.score for p in accepted(*poses, max_instances=2).items] == [0.9, 0.8, 0.55]
+    own = {"a": ObjectSettings(max_instances=3)}
+    found = accepted(*poses, max_instances=1, by_object=own)
+    assert [p.score for p in found.items] == [0.9, 0.8, 0.7, 0.55]
+
+
+@pytest.mark.parametrize(("start", "stands"), [(5, True), (4, False)])
+def test_a_pixel_has_one_owner(start, stands):
+    """Ten columns each; the worse pose falls when more than half of it belongs to the better."""
+    found = accepted(pose("a", 0.9, slice(0, 10)), pose("b", 0.8, slice(start, start + 10)))
+    assert names(found) == (["a", "b"] if stands else ["a"])
+    assert CLAIMED_SHARE == 0.5
+
+
+def test_a_rejected_pose_owns_nothing():
+    own = {"a": ObjectSettings(min_score=0.95)}
+    poses = (pose("a", 0.9, slice(0, 10)), pose("b", 0.8, slice(0, 10)))
+    assert names(accepted(*poses, by_object=own)) == ["b"]
+    limit = (pose("a", 0.9), pose("a", 0.8, slice(0, 10)), pose("b", 0.7, slice(0, 10)))
+    assert names(accepted(*limit, max_instances=1)) == ["a", "b"]
+
+
+def test_pixels_are_shared_where_the_backend_says_so():
+    poses = (pose("a", 0.9, slice(0, 10)), pose("b", 0.8, slice(0, 10)))
+    assert names(accepted(*poses, exclusive=False)) == ["a", "b"]
+
+
+def test_the_masks_given_stay_as_they_are():
+    first = pose("a", 0.9, slice(0, 10))
+    accepted(first, pose("b", 0.8, slice(8, 20)))
+    assert first.mask is not None
+    assert first.mask.sum() == 100
+
+
+@pytest.mark.parametrize("bad", [{"min_score": 1.5}, {"min_score": float("nan")}])
+def test_limits_out_of_range_are_refused(bad):
+    with pytest.raises(InvalidInput, match="min_score"):
+        Acceptance(**bad)
+    with pytest.raises(InvalidInput, match="max_instances"):
+        Acceptance(0.5, max_instances=0)
