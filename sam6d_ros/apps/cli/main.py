@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+import traceback
 from collections.abc import Sequence
 
 from sam6d_ros import __version__
 from sam6d_ros.apps.cli import demo, estimate, evaluate, offline, onboard, record, replay, weights
 from sam6d_ros.apps.threads import share_the_cores
-from sam6d_ros.errors import InvalidInput, Sam6dError
+from sam6d_ros.runtime.error_table import handling_of, message_of
 
-FOUND, CRASHED, BAD_INPUT, NOTHING_FOUND, UNABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
+INTERRUPTED = 130
 
 DESCRIPTION = """\
 6D poses of known objects from an RGB-D frame and CAD models.
@@ -45,15 +46,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)
     try:
         return int(args.run(args))
-    except InvalidInput as error:
-        print(f"sam6d: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except Sam6dError as error:
-        print(f"sam6d: {error}", file=sys.stderr)
-        return UNABLE
     except KeyboardInterrupt:
         print("sam6d: interrupted", file=sys.stderr)
         return INTERRUPTED
+    except Exception as error:  # the one place: see runtime/error_table
+        return report(error)
+
+
+def report(error: Exception) -> int:
+    """Print an error, a defect with its traceback; return the exit code."""
+    handling = handling_of(error)
+    if handling.with_traceback:
+        traceback.print_exception(error)
+    print(f"sam6d: {message_of(error)}", file=sys.stderr)
+    return handling.exit_code
 
 
 def build_parser() -> argparse.ArgumentParser:
