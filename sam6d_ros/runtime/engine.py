@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +18,7 @@ from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.object_entry import with_settings
 from sam6d_ros.cad.object_settings import ObjectSettings
 from sam6d_ros.cad.objects import ObjectEntry, load_entry
-from sam6d_ros.config import PipelineConfig
+from sam6d_ros.config import BACKENDS, PipelineConfig
 from sam6d_ros.errors import InvalidConfig, InvalidInput, InvalidObjects
 from sam6d_ros.geometry.region import Region
 from sam6d_ros.pipeline import (
@@ -31,9 +32,11 @@ from sam6d_ros.pipeline import (
 from sam6d_ros.runtime.warmup import warm_up_input, warm_up_poses
 from sam6d_ros.stages.accept import Acceptance
 from sam6d_ros.stages.protocols import Tracker
+from sam6d_ros.stages.sam6d.availability import choose_backend
 from sam6d_ros.types import Detections, Frame, PoseEstimates, Scene
 
 ROLES = ("full", "segmentation", "pose", "tracking", "objects")
+NO_BACKEND = "none"
 
 
 class State(Enum):
@@ -53,6 +56,10 @@ class Engine:
         role: "full", or one part ("segmentation", "pose", "tracking") so that a process loads
             only that; "full" does not track, "objects" has no stages at all.
         segmentation, pose_estimation, tracker: use these instead of building them.
+
+    Attributes:
+        backend: name of the backend that was built; "none" for the role "objects".
+        device: device of its networks; "cpu" without networks.
 
     Raises:
         InvalidConfig: unknown role.
@@ -78,6 +85,9 @@ class Engine:
         self._entries: Mapping[str, ObjectEntry] = MappingProxyType({})
         self._settings: Mapping[str, ObjectSettings] = MappingProxyType({})
         self._segmentation = self._pose = self._tracker = None
+        self.backend = self._chosen_backend()
+        config = replace(config, backend=self.backend) if self.backend in BACKENDS else config
+        self.device = self._chosen_device()
         if role in ("full", "segmentation"):
             self._segmentation = segmentation or build_segmentation(config, cache_dir)
         if role in ("full", "pose"):
@@ -107,6 +117,22 @@ class Engine:
         stated = self.config.min_score
         min_score = default if stated is None else stated
         return Acceptance(min_score, self._settings, self.config.max_instances)
+
+    def take_objects(
+        self,
+        models: Mapping[str, ObjectModel],
+        entries: Mapping[str, ObjectEntry],
+        settings: Mapping[str, ObjectSettings],
+    ) -> None:
+        """Look for these objects and no others; if preparing a new one fails, nothing changes.
+
+        Args:
+            models, entries, settings: by name.
+        """
+        with self._working():
+            for model in models.values():
+                self._prepare(model)
+            self._look_for(models, entries, settings)
 
     def add_object(self, model: ObjectModel, settings: ObjectSettings | None = None) -> None:
         """Prepare an object and look for it from now on; one of the same name is replaced."""
@@ -269,6 +295,21 @@ class Engine:
             objects = self._select(list(dict.fromkeys(pose.class_id for pose in poses.items)))
             with (ctx or RunContext()).stage("track"):
                 return self._tracker.track(Scene(frame), poses, objects)
+
+    def _chosen_backend(self) -> str:
+        """The backend that "auto" means now; later changes of the disk do not matter."""
+        if self.role == "objects":
+            return NO_BACKEND
+        config = self.config
+        return choose_backend(config.backend, config.weights_dir, config.sam6d)[0]
+
+    def _chosen_device(self) -> str:
+        """The device of the networks, as torch names it; without networks the CPU."""
+        if self.backend != "sam6d":
+            return "cpu"
+        from sam6d_ros.models.device import resolve_device  # imports torch, which is then there
+
+        return str(resolve_device(self.config.device))
 
     def _look_for(
         self,

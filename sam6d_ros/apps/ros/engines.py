@@ -15,7 +15,6 @@ from sam6d_ros.config import BACKENDS, PipelineConfig
 from sam6d_ros.config_sam6d import Sam6dConfig
 from sam6d_ros.errors import InvalidConfig
 from sam6d_ros.runtime.engine import Engine
-from sam6d_ros.stages.sam6d.availability import choose_backend
 
 # (config, objects file, cache folder, role) → an engine with its objects, warmed up.
 EngineBuilder = Callable[[PipelineConfig, Path, Path, str], Engine]
@@ -77,23 +76,6 @@ def cache_dir_of(node: Node) -> Path:
     """The folder of the cache from a node's parameters."""
     path = node.get_parameter("cache_dir").value
     return Path(path).expanduser() if path else default_cache_dir()
-
-
-def backend_of(engine: Engine) -> str:
-    """The backend that "auto" stands for on this machine; "none" for an engine without stages."""
-    if engine.role == "objects":
-        return "none"
-    config = engine.config
-    return choose_backend(config.backend, config.weights_dir, config.sam6d)[0]
-
-
-def device_of(engine: Engine) -> str:
-    """Where the networks run, as torch names it; without networks the CPU."""
-    if backend_of(engine) != "sam6d":
-        return "cpu"
-    from sam6d_ros.models.device import resolve_device  # imports torch, which is then there
-
-    return str(resolve_device(engine.config.device))
 
 
 def share_folder(package: str) -> Path:

@@ -90,7 +90,7 @@ class PoseNode(VisionNode[Match]):
         models = self.objects
         self._told_unknown: set[str] = set()
         self._outputs.update(models)
-        self._database.update(models, engines.backend_of(self.engine), self.objects_file)
+        self._database.update(models, self.engine.backend, self.objects_file)
 
     def released(self) -> None:
         """Forget it."""

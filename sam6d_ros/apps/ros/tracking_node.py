@@ -94,7 +94,7 @@ class TrackingNode(VisionNode[CameraMessages]):
     def objects_changed(self) -> None:
         """Follow instances of the new set of objects; those of unchanged ones go on."""
         self._outputs.update(self.objects)
-        self._database.update(self.objects, engines.backend_of(self.engine), self.objects_file)
+        self._database.update(self.objects, self.engine.backend, self.objects_file)
         if self._tracked is None:
             config = TrackingConfig(**values_of(self, "tracking"))
             # It outlives the engine, so that no name is given twice.

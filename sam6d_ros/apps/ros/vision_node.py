@@ -129,8 +129,8 @@ class VisionNode(ManagedNode[Item]):
         )
         self._object_services.loaded(self._engine)
         self.take_objects()
-        self.status.backend = engines.backend_of(self._engine)
-        self.status.device = engines.device_of(self._engine)
+        self.status.backend = self._engine.backend
+        self.status.device = self._engine.device
         names = ", ".join(self._engine.objects)
         self.get_logger().info(f"loaded: backend {self.status.backend}, objects: {names}")
 
