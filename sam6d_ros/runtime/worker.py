@@ -1,44 +1,44 @@
-"""A thread with a one-slot mailbox and a queue of jobs: callbacks hand over and return at once."""
+"""One compute thread with a newest-only slot for items and a FIFO of jobs."""
 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from sam6d_ros.errors import Sam6dError
+from sam6d_ros.errors import NotReady
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Interrupted(Sam6dError):
-    """A job was given up before it was done; the message says why."""
-
-
 class Worker(Generic[Item]):
-    """Does jobs in their order, and between them ``process`` on the newest item, in one thread.
+    """Thread that does jobs in their order and, between them, processes the newest item.
 
-    An item that is still waiting when a newer one comes is dropped and counted: for a robot, a
-    late answer about an old image is worth less than an answer about the newest one. A job is
-    done before the next item, however many items come. The mailbox is closed at first.
+    An item that still waits when a newer one comes is dropped and counted: an answer about the
+    newest image is worth more than a late one about an old image. A job runs before the next
+    item, however many items come. The slot is closed at first.
 
     Args:
         name: of the thread.
-        process: what is done with an item; errors are its own to handle.
+        process: called with each item; handles its own errors.
+
+    Attributes:
+        dropped: number of items that a newer one replaced, since ``open``.
+        refused: number of items that came while the slot was closed.
     """
 
     def __init__(self, name: str, process: Callable[[Item], None]) -> None:
-        self.dropped = 0
+        self.dropped = self.refused = 0
         self._process = process
         self._item: Item | None = None
         self._open = self._stopping = False
-        self._jobs: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
-        self._unanswered: set[Future[Any]] = set()
+        self._end = ""
+        self._jobs: dict[Future[Any], Callable[[], None]] = {}  # in their order
+        self._current: Future[Any] | None = None
         self._changed = threading.Condition()
         # A daemon, because a stage in the middle of a frame cannot be interrupted.
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -49,67 +49,80 @@ class Worker(Generic[Item]):
         """Whether ``stop`` was called."""
         return self._stopping
 
-    def submit(self, item: Item) -> None:
-        """Leave an item for the thread, in place of one that still waits; closed: forget it."""
+    def offer(self, item: Item) -> bool:
+        """Leave an item in place of one that still waits; False if the slot is closed."""
         with self._changed:
-            if self._open:
-                self.dropped += self._item is not None
-                self._item = item
-                self._changed.notify()
+            if not self._open:
+                self.refused += 1
+                return False
+            self.dropped += self._item is not None
+            self._item = item
+            self._changed.notify()
+            return True
 
     def call(self, job: Callable[[], Result]) -> Future[Result]:
-        """Have a job done before the next item; the future gets its result or its error.
+        """Queue a job; the future gets its result or its error.
 
-        The future fails with ``Interrupted`` when ``interrupt`` or ``stop`` comes first. Its
-        callbacks run in the thread that ends it, mostly the worker's.
+        The future fails with ``NotReady`` if ``interrupt`` or ``stop`` comes first. Callbacks of
+        the future run in the thread that completes it, mostly the worker's.
         """
         future: Future[Result] = Future()
+        self.queue(future, lambda: complete(future, job))
+        return future
+
+    def queue(self, future: Future[Any], job: Callable[[], None]) -> None:
+        """Queue a job that completes the future itself; skip it if that was done before."""
         with self._changed:
             if not self._stopping:
-                self._jobs.append((future, job))
-                self._unanswered.add(future)
+                self._jobs[future] = job
                 self._changed.notify()
-                return future
-        future.set_exception(Interrupted("the node is shutting down"))
-        return future
+                return
+        fail(future, NotReady(self._end))
+
+    def withdraw(self, future: Future[Any]) -> bool:
+        """Take a job out of the queue; False if it is not there, because it began or ended."""
+        with self._changed:
+            return self._jobs.pop(future, None) is not None
 
     def open(self) -> None:
         """Take items from now on, and count anew."""
         with self._changed:
-            self._open, self.dropped = True, 0
+            self._open, self.dropped, self.refused = True, 0, 0
 
     def close(self) -> None:
-        """Take no items any more and forget the one that waits."""
+        """Take no items any more, and drop the one that waits."""
         with self._changed:
             self._open, self._item = False, None
 
-    def interrupt(self, why: str) -> None:
-        """Fail all jobs. The one in work runs on, but nobody gets its result."""
+    def interrupt(self, reason: str) -> None:
+        """Fail all jobs with ``NotReady``. The one in progress runs on; its result is lost."""
         with self._changed:
-            futures, self._unanswered = self._unanswered, set()
-            self._jobs.clear()
+            futures, self._jobs = [*self._jobs], {}
+            if self._current is not None:
+                futures.insert(0, self._current)
         for future in futures:
-            with suppress(InvalidStateError):
-                future.set_exception(Interrupted(why))
+            fail(future, NotReady(reason))
 
-    def stop(self) -> None:
-        """Fail all jobs and ask the thread to end after what is in work."""
+    def stop(self, reason: str = "the worker has ended") -> None:
+        """Fail all jobs and end the thread after the work in progress."""
         with self._changed:
-            self._stopping = True
+            self._stopping, self._end = True, reason
+            self._item = None
             self._changed.notify()
-        self.interrupt("the node is shutting down")
+        self.interrupt(reason)
 
-    def join(self, timeout_s: float) -> None:
-        """Wait for the thread to end."""
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the thread to end; return whether it did."""
         self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while (work := self._next()) is not None:
             work()
-            del work  # it may hold what a later cleanup shall free
+            del work  # it may hold what a later cleanup frees
 
     def _next(self) -> Callable[[], None] | None:
-        """What to do next; None when the thread shall end."""
+        """Wait for work; None if the thread shall end."""
         with self._changed:
             self._changed.wait_for(
                 lambda: self._stopping or self._jobs or self._item is not None,
@@ -117,22 +130,34 @@ class Worker(Generic[Item]):
             if self._stopping:
                 return None
             if self._jobs:
-                future, job = self._jobs.popleft()
-                return lambda: self._do(future, job)
+                self._current = next(iter(self._jobs))
+                return partial(self._do, self._current, self._jobs.pop(self._current))
             item, self._item = self._item, None
             assert item is not None  # the wait ended for it
             return partial(self._process, item)
 
-    def _do(self, future: Future[Any], job: Callable[[], Any]) -> None:
-        """Do one job and pass its outcome on, unless it was given up meanwhile."""
+    def _do(self, future: Future[Any], job: Callable[[], None]) -> None:
+        """Do one job, unless its future was completed before."""
         try:
-            result, error = job(), None
-        except Exception as failure:  # the caller's to handle, who gets it from the future
-            result, error = None, failure
-        with self._changed:
-            self._unanswered.discard(future)
+            if not future.done():
+                job()
+        finally:
+            with self._changed:
+                self._current = None
+
+
+def complete(future: Future[Any], job: Callable[[], Any]) -> None:
+    """Do a job and complete a future with its result or error, unless it was completed before."""
+    try:
+        result = job()
+    except BaseException as error:  # for the holder of the future; the thread lives on
+        fail(future, error)
+    else:
         with suppress(InvalidStateError):
-            if error is None:
-                future.set_result(result)
-            else:
-                future.set_exception(error)
+            future.set_result(result)
+
+
+def fail(future: Future[Any], error: BaseException) -> None:
+    """Fail a future, unless it was completed before."""
+    with suppress(InvalidStateError):
+        future.set_exception(error)

@@ -16,7 +16,7 @@ from sam6d_ros.apps.ros import vision_node
 from sam6d_ros.apps.ros.pipeline import shared
 from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.config import PipelineConfig
-from sam6d_ros.runtime.worker import Interrupted
+from sam6d_ros.errors import NotReady
 
 PATIENCE_S = 20.0
 
@@ -37,7 +37,7 @@ class Parrot(VisionNode):
         self.heard.release()
         try:
             response.message = await words
-        except Interrupted as error:
+        except NotReady as error:
             response.message = str(error)
         return response
 

@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from sam6d_ros.runtime.worker import Interrupted, Worker
+from sam6d_ros.errors import NotReady
+from sam6d_ros.runtime.worker import Worker
 
 PATIENCE_S = 10.0
 
@@ -37,10 +38,10 @@ def test_the_worker_takes_the_newest_item_and_counts_what_it_drops(work_with):
 
     worker = work_with(process)
     worker.open()
-    worker.submit(1)
+    worker.offer(1)
     assert entered.wait(PATIENCE_S)
     for item in (2, 3, 4):
-        worker.submit(item)
+        worker.offer(item)
     go_on.set()
     assert done.wait(PATIENCE_S)
     assert (taken, worker.dropped) == ([1, 4], 2)
@@ -49,19 +50,19 @@ def test_the_worker_takes_the_newest_item_and_counts_what_it_drops(work_with):
 def test_a_closed_mailbox_forgets_items_while_jobs_are_done(work_with):
     taken = []
     worker = work_with(taken.append)
-    worker.submit("too early")
+    worker.offer("too early")
     assert worker.call(lambda: 6 * 7).result(PATIENCE_S) == 42
     go_on = threading.Event()
     job = worker.call(lambda: go_on.wait(PATIENCE_S))
     worker.open()
-    worker.submit("waits, and is forgotten")
+    worker.offer("waits, and is forgotten")
     worker.close()
-    worker.submit("too late")
+    worker.offer("too late")
     go_on.set()
     assert job.result(PATIENCE_S)
     worker.call(list).result(PATIENCE_S)
     assert taken == []
-    assert worker.dropped == 0
+    assert (worker.dropped, worker.refused) == (0, 1)
 
 
 def test_jobs_come_before_the_next_item_in_their_order_and_in_one_thread(work_with):
@@ -74,7 +75,7 @@ def test_jobs_come_before_the_next_item_in_their_order_and_in_one_thread(work_wi
     worker = work_with(note)
     worker.open()
     worker.call(lambda: go_on.wait(PATIENCE_S))
-    worker.submit("item")
+    worker.offer("item")
     jobs = [worker.call(lambda n=n: note(n)) for n in range(3)]
     go_on.set()
     for job in jobs:
@@ -104,10 +105,35 @@ def test_given_up_jobs_fail_at_once_even_the_one_in_work(work_with, way):
         assert worker.stopping
         jobs.append(worker.call(list))
     else:
-        worker.interrupt("the node was deactivated")
+        worker.interrupt("it was deactivated")
     for job in jobs:
-        with pytest.raises(Interrupted, match="the node "):
+        with pytest.raises(NotReady, match=r"deactivated|ended"):
             job.result(PATIENCE_S)
     stuck.set()
     if way == "interrupt":
         assert worker.call(list).result(PATIENCE_S) == []
+
+
+def test_a_job_that_breaks_the_rules_of_errors_does_not_end_the_thread(work_with):
+    worker = work_with(print)
+
+    def leave():
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        worker.call(leave).result(PATIENCE_S)
+    assert worker.call(lambda: "alive").result(PATIENCE_S) == "alive"
+
+
+def test_a_withdrawn_job_is_not_done(work_with):
+    done, gate = [], threading.Event()
+    worker = work_with(print)
+    running = worker.call(lambda: gate.wait(PATIENCE_S))
+    job = worker.call(lambda: done.append("withdrawn"))
+    assert worker.withdraw(job)
+    assert not worker.withdraw(job)
+    gate.set()
+    assert running.result(PATIENCE_S)
+    worker.call(list).result(PATIENCE_S)
+    assert not worker.withdraw(running)
+    assert done == []

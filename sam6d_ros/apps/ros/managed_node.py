@@ -19,7 +19,8 @@ from sam6d_ros.apps.ros.node.qos import LATCHED
 from sam6d_ros.apps.ros.parameters import Parameter, declare
 from sam6d_ros.apps.ros.slow_calls import SlowCalls
 from sam6d_ros.apps.ros.status import NodeStatus, State
-from sam6d_ros.runtime.worker import Interrupted, Worker
+from sam6d_ros.errors import NotReady
+from sam6d_ros.runtime.worker import Worker
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -117,13 +118,13 @@ class ManagedNode(LifecycleNodeMixin, Node, ABC, Generic[Item]):
 
     def submit(self, item: Item) -> None:
         """Leave the newest item for the worker."""
-        self._worker.submit(item)
+        self._worker.offer(item)
 
     def in_worker(self, job: Callable[[], Result]) -> Future:
         """Have a job done in the worker before its next item; await it in an ``async`` callback.
 
         Raises (when awaited):
-            Interrupted: the node was deactivated, cleaned up or shut down first.
+            NotReady: the node was deactivated, cleaned up or shut down first.
             whatever the job raises.
         """
         return self._slow_calls.awaitable(self._worker.call(job))
@@ -140,7 +141,7 @@ class ManagedNode(LifecycleNodeMixin, Node, ABC, Generic[Item]):
         self.status.state, self.status.last_error = State.LOADING, ""
         try:
             self._worker.call(self.load).result()
-        except Interrupted:
+        except NotReady:
             return TransitionCallbackReturn.FAILURE
         except Exception as error:  # the boundary: see status.ERROR_TABLE
             self.status.failed(error, loading=True)
@@ -212,7 +213,7 @@ class ManagedNode(LifecycleNodeMixin, Node, ABC, Generic[Item]):
     def stop(self) -> None:
         """Have the worker end, and every callback that waits for it."""
         self._slow_calls.stop()
-        self._worker.stop()
+        self._worker.stop("the node is shutting down")
 
     def destroy_node(self) -> None:
         """Stop the worker, then the node."""

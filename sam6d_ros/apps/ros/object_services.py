@@ -14,11 +14,10 @@ from sam6d_ros.apps.ros.node.qos import LATCHED
 from sam6d_ros.apps.ros.object_entries import entry_from, entry_message, entry_messages
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.objects import load_entry, read_objects_file
-from sam6d_ros.errors import Sam6dError
+from sam6d_ros.errors import NotReady, Sam6dError
 from sam6d_ros.msg import ObjectEntry as EntryMessage
 from sam6d_ros.msg import ObjectList
 from sam6d_ros.runtime.engine import Engine
-from sam6d_ros.runtime.worker import Interrupted
 from sam6d_ros.srv import AddObject, ListObjects, RemoveObject
 
 if TYPE_CHECKING:
@@ -121,7 +120,7 @@ class ObjectServices:
         """
         try:
             self._node.do_in_worker(self._replace)
-        except Interrupted:
+        except NotReady:
             return  # the node changed its state; the file is read when it is configured
         except Exception as error:  # the boundary: see status.ERROR_TABLE
             self._node.status.failed(error)
@@ -159,7 +158,7 @@ class ObjectServices:
             response.message = told(await self._node.in_worker(job))
             response.success = True
             self._node.get_logger().info(response.message)
-        except Interrupted as error:
+        except NotReady as error:
             response.message = INTERRUPTED.format(error)
         except Exception as error:  # the boundary: a bad mesh or a defect, the node goes on
             response.message = str(error) if isinstance(error, Sam6dError) else repr(error)
@@ -182,7 +181,7 @@ class ObjectServices:
         while True:
             try:
                 return await self._node.in_worker(catch_up)
-            except Interrupted:
+            except NotReady:
                 continue  # the node changed its state: look again
             except Exception as error:  # the boundary: see status.ERROR_TABLE
                 return self._node.status.failed(error)

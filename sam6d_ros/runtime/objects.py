@@ -1,0 +1,170 @@
+"""Objects of an engine as immutable values: snapshots, changes and differences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.cad.object_entry import with_settings
+from sam6d_ros.cad.object_settings import ObjectSettings
+from sam6d_ros.cad.objects import ObjectEntry, load_entry
+from sam6d_ros.errors import UnknownName
+from sam6d_ros.runtime.engine import Engine
+
+# Of one object: (content hash, settings). Equal pairs give equal results.
+Content = tuple[str, ObjectSettings]
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectSet:
+    """Objects of an engine at one moment; two sets are equal if their contents are.
+
+    Attributes:
+        models: by name, in the order of addition.
+        entries: the stated entries, by name; objects made by a program have none.
+        settings: by name; an object without any has the default ones.
+    """
+
+    models: Mapping[str, ObjectModel] = field(default_factory=dict)
+    entries: Mapping[str, ObjectEntry] = field(default_factory=dict)
+    settings: Mapping[str, ObjectSettings] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "models", MappingProxyType(dict(self.models)))
+        entries = {name: entry for name, entry in self.entries.items() if name in self.models}
+        object.__setattr__(self, "entries", MappingProxyType(entries))
+        settings = {name: self.settings.get(name, ObjectSettings()) for name in self.models}
+        object.__setattr__(self, "settings", MappingProxyType(settings))
+
+    @classmethod
+    def of(cls, engine: Engine) -> ObjectSet:
+        """Return the objects that an engine looks for now."""
+        return cls(engine.objects, engine.entries, engine.settings)
+
+    @property
+    def contents(self) -> dict[str, Content]:
+        """Content of each object by name."""
+        return {n: (model.content_hash, self.settings[n]) for n, model in self.models.items()}
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ObjectSet):
+            return NotImplemented
+        return [*self.contents.items()] == [*other.contents.items()]
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.contents.items()))
+
+
+@dataclass(frozen=True)
+class ObjectChange:
+    """Change of the objects of an engine, applied as a whole or not at all.
+
+    Attributes:
+        put: objects to add; each replaces one of the same name.
+        remove: names of objects to remove.
+        replace_all: whether every object that is not in ``put`` is removed.
+        settings: new settings by name; no object is prepared again for them.
+    """
+
+    put: tuple[ObjectEntry | ObjectModel, ...] = ()
+    remove: tuple[str, ...] = ()
+    replace_all: bool = False
+    settings: Mapping[str, ObjectSettings] = field(default_factory=dict)
+
+    @classmethod
+    def add(cls, *objects: ObjectEntry | ObjectModel) -> ObjectChange:
+        """Return the addition of objects; each replaces one of the same name."""
+        return cls(put=objects)
+
+    @classmethod
+    def drop(cls, *names: str) -> ObjectChange:
+        """Return the removal of objects."""
+        return cls(remove=names)
+
+    @classmethod
+    def only(cls, objects: Iterable[ObjectEntry | ObjectModel]) -> ObjectChange:
+        """Return the change to these objects and no others."""
+        return cls(put=tuple(objects), replace_all=True)
+
+
+@dataclass(frozen=True)
+class WantedObject:
+    """Object that another process lists.
+
+    Attributes:
+        entry: its entry.
+        content_hash: of its model there.
+    """
+
+    entry: ObjectEntry
+    content_hash: str
+
+    @property
+    def content(self) -> Content:
+        """Comparable with ``ObjectSet.contents``."""
+        return self.content_hash, self.entry.settings
+
+
+def difference(current: ObjectSet, wanted: Sequence[WantedObject]) -> tuple[ObjectChange, ...]:
+    """Return the changes that lead from the current objects to the wanted ones.
+
+    The first change removes the objects that are not wanted or have another content, and changes
+    settings. One change for each missing object follows, so that an unusable mesh keeps only its
+    own object from being added.
+    """
+    target = {item.entry.name: item for item in wanted}
+    here = current.contents
+    kept = {n for n in here if n in target and here[n][0] == target[n].content_hash}
+    gone = tuple(name for name in here if name not in kept)
+    other = {n: target[n].entry.settings for n in kept if here[n] != target[n].content}
+    first = (ObjectChange(remove=gone, settings=other),) if gone or other else ()
+    missing = (item.entry for name, item in target.items() if name not in kept)
+    return (*first, *map(ObjectChange.add, missing))
+
+
+def apply_change(engine: Engine, change: ObjectChange) -> ObjectSet:
+    """Apply a change to an engine; a failure leaves the engine as it was.
+
+    Raises:
+        UnknownName: an object to remove or to change is not there.
+        InvalidMesh: a mesh is unusable.
+    """
+    models, entries = dict(engine.objects), dict(engine.entries)
+    settings = dict(engine.settings)
+    _check_known({*change.remove, *change.settings}, models)
+    for name in models if change.replace_all else change.remove:
+        settings.pop(name)
+        entries.pop(name, None)
+    models = {name: model for name, model in models.items() if name in settings}
+    for item in change.put:
+        _put(item, models, entries, settings, engine)
+    for name, new in change.settings.items():
+        settings[name] = new
+        if name in entries:
+            entries[name] = with_settings(entries[name], new)
+    engine.take_objects(models, entries, settings)
+    return ObjectSet.of(engine)
+
+
+def _check_known(names: Iterable[str], models: Mapping[str, ObjectModel]) -> None:
+    if unknown := sorted(name for name in names if name not in models):
+        raise UnknownName(f"no object is named {unknown[0]!r}; there are {[*models]}")
+
+
+def _put(
+    item: ObjectEntry | ObjectModel,
+    models: dict[str, ObjectModel],
+    entries: dict[str, ObjectEntry],
+    settings: dict[str, ObjectSettings],
+    engine: Engine,
+) -> None:
+    entries.pop(item.name, None)
+    if isinstance(item, ObjectModel):
+        models[item.name], settings[item.name] = item, ObjectSettings()
+        return
+    model, before = load_entry(item, engine.cache_dir), engine.objects.get(item.name)
+    same = before is not None and before.content_hash == model.content_hash
+    models[item.name] = before if before is not None and same else model
+    entries[item.name], settings[item.name] = item, item.settings
