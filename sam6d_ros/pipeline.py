@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.geometry.region import Region
 from sam6d_ros.stages.accept import Acceptance, accept
+from sam6d_ros.stages.library import BuildContext
 from sam6d_ros.stages.protocols import Estimator, Proposer, Refiner, Scorer, Tracker
 from sam6d_ros.stages.region import detections_in_region, proposals_in_region
 from sam6d_ros.stages.sam6d.availability import choose_backend
@@ -182,45 +182,48 @@ class PoseEstimation:
         return accepted.with_timings(ctx.timings.seconds)
 
 
-def build_segmentation(config: PipelineConfig, cache_dir: Path | None = None) -> Segmentation:
-    """The first half alone, for a segmentation process."""
-    if _backend(config) == "sam6d":
+def build_segmentation(context: BuildContext) -> Segmentation:
+    """Build the stages of the first half: load checkpoints and kernels, once.
+
+    Raises:
+        BackendUnavailable: "sam6d" was asked for and cannot run here.
+        CheckpointError: its weights are damaged.
+    """
+    if _backend(context.config) == "sam6d":
         from sam6d_ros.stages.sam6d.build import segmentation_stages
 
-        return Segmentation(*segmentation_stages(config, cache_dir))
+        return Segmentation(*segmentation_stages(context))
     from sam6d_ros.stages import geometric
 
-    return Segmentation(geometric.SegmentProposer(), geometric.TemplateScorer(config, cache_dir))
+    return Segmentation(geometric.SegmentProposer(), geometric.TemplateScorer(context))
 
 
-def build_pose_estimation(config: PipelineConfig, cache_dir: Path | None = None) -> PoseEstimation:
-    """The second half alone, for a pose process."""
-    if _backend(config) == "sam6d":
+def build_pose_estimation(context: BuildContext) -> PoseEstimation:
+    """Build the stages of the second half; raises like ``build_segmentation``."""
+    if _backend(context.config) == "sam6d":
         from sam6d_ros.stages.sam6d import build
 
-        estimator, refiner = build.pose_stages(config, cache_dir)
+        estimator, refiner = build.pose_stages(context)
         # with final_icp the geometric refiner scores the poses anew and compares their pixels
-        refined = config.sam6d.final_icp
-        return PoseEstimation(estimator, refiner, build.default_min_score(config), refined)
+        refined = context.config.sam6d.final_icp
+        return PoseEstimation(
+            estimator, refiner, build.default_min_score(context.config), exclusive_pixels=refined
+        )
     from sam6d_ros.stages import geometric
 
     return PoseEstimation(
-        geometric.TemplateEstimator(config, cache_dir),
-        geometric.RenderRefiner(config, cache_dir),
+        geometric.TemplateEstimator(context),
+        geometric.RenderRefiner(context),
         geometric.DEFAULT_MIN_SCORE,
         exclusive_pixels=True,
     )
 
 
-def build_tracking(cache_dir: Path | None = None) -> Tracker:
-    """What follows instances between full estimates; the same for every backend.
-
-    Args:
-        cache_dir: where it keeps what it makes of an object, or None.
-    """
+def build_tracking() -> Tracker:
+    """Build the tracker, the same for every backend."""
     from sam6d_ros.stages import geometric
 
-    return geometric.ModelTracker(cache_dir)
+    return geometric.ModelTracker()
 
 
 def _backend(config: PipelineConfig) -> str:

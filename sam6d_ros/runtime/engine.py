@@ -31,6 +31,7 @@ from sam6d_ros.pipeline import (
 )
 from sam6d_ros.runtime.warmup import warm_up_input, warm_up_poses
 from sam6d_ros.stages.accept import Acceptance
+from sam6d_ros.stages.library import BuildContext
 from sam6d_ros.stages.protocols import Tracker
 from sam6d_ros.stages.sam6d.availability import choose_backend
 from sam6d_ros.types import Detections, Frame, PoseEstimates, Scene
@@ -88,12 +89,13 @@ class Engine:
         self.backend = self._chosen_backend()
         config = replace(config, backend=self.backend) if self.backend in BACKENDS else config
         self.device = self._chosen_device()
+        context = BuildContext(config, cache_dir)
         if role in ("full", "segmentation"):
-            self._segmentation = segmentation or build_segmentation(config, cache_dir)
+            self._segmentation = segmentation or build_segmentation(context)
         if role in ("full", "pose"):
-            self._pose = pose_estimation or build_pose_estimation(config, cache_dir)
+            self._pose = pose_estimation or build_pose_estimation(context)
         if role == "tracking":
-            self._tracker = tracker or build_tracking(cache_dir)
+            self._tracker = tracker or build_tracking()
 
     @property
     def objects(self) -> Mapping[str, ObjectModel]:

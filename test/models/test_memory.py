@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from contexts import context
 
 torch = pytest.importorskip("torch", reason="the networks need torch: make setup-sam6d")
 
@@ -48,7 +49,7 @@ def room_for(module: torch.nn.Module, most: int) -> Iterator[list[int]]:
 
 
 def poses(tiny: Any) -> Callable[[], list[np.ndarray]]:
-    estimator = PemEstimator(tiny.with_config(detections_per_batch=6), None)
+    estimator = PemEstimator(tiny.with_config(detections_per_batch=6), context())
     estimator.prepare(MODEL)
     return lambda: [p.cam_from_obj for p in estimator.estimate(SCENE, SEVERAL, [MODEL]).items]
 
@@ -65,7 +66,7 @@ def templates(tiny: Any) -> Callable[[], list[np.ndarray]]:
     wide = tiny.with_config(views=6)
 
     def run() -> list[np.ndarray]:
-        return list(PemEstimator(wide, None)._templates(MODEL).values())
+        return list(PemEstimator(wide, context())._templates(MODEL).values())
 
     return run
 
@@ -120,7 +121,7 @@ def test_an_image_too_large_for_sam_is_reported(tiny: Any) -> None:
 def test_comparison_with_templates_is_halved_too(
     tiny: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scorer = DescriptorScorer(tiny, 6, None)
+    scorer = DescriptorScorer(tiny, context(None, 6))
     given = Proposals(MASKS, np.ones(6, np.float32))
     expected = scorer.score(SCENE, given, [MODEL])
     assert len(expected) == 6
@@ -141,7 +142,7 @@ def test_comparison_with_templates_is_halved_too(
 
 def test_objects_stay_usable_after_a_failure(tiny: Any) -> None:
     frame: Frame = FRAME
-    estimator = PemEstimator(tiny, None)
+    estimator = PemEstimator(tiny, context())
     with room_for(tiny.pem.feature_extraction, 0), pytest.raises(ResourceExhausted):
         estimator.estimate(Scene(frame), DETECTIONS, [MODEL])
     assert len(estimator.estimate(Scene(frame), DETECTIONS, [MODEL])) == 1

@@ -20,6 +20,7 @@ from sam6d_ros.models.sam import SamShape  # noqa: E402
 from sam6d_ros.pipeline import PoseEstimation, Segmentation  # noqa: E402
 from sam6d_ros.runtime.engine import Engine  # noqa: E402
 from sam6d_ros.runtime.warmup import box_model, warm_up_input  # noqa: E402
+from sam6d_ros.stages.library import BuildContext  # noqa: E402
 from sam6d_ros.stages.sam6d import build, networks  # noqa: E402
 
 MODEL = box_model()
@@ -56,14 +57,22 @@ def test_the_backend_runs_from_files(folder: Path) -> None:
     settings = config(folder)
     engine = Engine(
         PipelineConfig(),
-        segmentation=Segmentation(*build.segmentation_stages(settings)),
-        pose_estimation=PoseEstimation(*build.pose_stages(settings)),
+        segmentation=Segmentation(*build.segmentation_stages(BuildContext(settings))),
+        pose_estimation=PoseEstimation(*build.pose_stages(BuildContext(settings))),
     )
     engine.add_object(MODEL)
     poses = engine.run(warm_up_input(MODEL)[1])
     assert len(poses) or poses.reason
     checked = {path.name for path in folder.glob("*.checked")}
     assert checked == {f"{file.name}.checked" for file in weights.FILES}
+
+
+def test_the_views_of_the_final_icp_are_cached(folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    settings = config(folder, "final_icp=true")
+    _, refiner = build.pose_stages(BuildContext(settings, cache))
+    refiner.prepare(MODEL)
+    assert list(cache.glob(f"views-*-{MODEL.content_hash}*"))
 
 
 @pytest.mark.parametrize("role", ["sam", "dinov2", "pem"])
@@ -74,7 +83,7 @@ def test_one_wrong_byte_stops_the_build(folder: Path, role: str) -> None:
     path.write_bytes(data)
     stages = build.pose_stages if role == "pem" else build.segmentation_stages
     with pytest.raises(CheckpointError, match=rf"{path.name} .* sha256 .*weights fetch"):
-        stages(config(folder))
+        stages(BuildContext(config(folder)))
 
 
 def test_renamed_files_are_recognised(folder: Path) -> None:
@@ -86,7 +95,7 @@ def test_renamed_files_are_recognised(folder: Path) -> None:
     save_file(dino, folder / "sam-6d-pem-base.safetensors")
     assert load_file(folder / "sam-6d-pem-base.safetensors").keys() == dino.keys()
     with pytest.raises(CheckpointError, match=r"sam-6d-pem-base\.safetensors is not a Pose.*rena"):
-        build.pose_stages(config(folder))
+        build.pose_stages(BuildContext(config(folder)))
 
 
 def test_compiled_encoders_compute_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from contexts import context
 
 torch = pytest.importorskip("torch", reason="the networks need torch: make setup-sam6d")
 
@@ -70,8 +71,10 @@ def test_the_whole_way_gives_poses_or_the_reason(
     networks = replace(tiny, config=config, sam=SamSegmenter(tiny.sam.sam, config))
     engine = Engine(
         PipelineConfig(),
-        segmentation=Segmentation(SamProposer(networks), DescriptorScorer(networks, 2, None)),
-        pose_estimation=PoseEstimation(PemEstimator(networks, None), KeepPoses()),
+        segmentation=Segmentation(
+            SamProposer(networks), DescriptorScorer(networks, context(None, 2))
+        ),
+        pose_estimation=PoseEstimation(PemEstimator(networks, context()), KeepPoses()),
     )
     engine.add_object(MODEL)
     poses = engine.run(frame)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from contexts import context
 
 torch = pytest.importorskip("torch", reason="the networks need torch: make setup-sam6d")
 
@@ -20,6 +21,7 @@ from sam6d_ros.pipeline import PoseEstimation, Segmentation  # noqa: E402
 from sam6d_ros.runtime.engine import Engine  # noqa: E402
 from sam6d_ros.runtime.warmup import box_model, warm_up_input  # noqa: E402
 from sam6d_ros.stages.accept import Acceptance  # noqa: E402
+from sam6d_ros.stages.library import BuildContext  # noqa: E402
 from sam6d_ros.stages.sam6d import build, pem_inputs, views  # noqa: E402
 from sam6d_ros.stages.sam6d.availability import choose_backend  # noqa: E402
 from sam6d_ros.stages.sam6d.descriptors import Describer  # noqa: E402
@@ -39,8 +41,8 @@ def scene() -> tuple[Frame, Detections]:
 
 
 def test_whole_pipeline(tiny: Any, scene: tuple[Frame, Detections], tmp_path: Path) -> None:
-    scorer = DescriptorScorer(tiny, 3, tmp_path)
-    estimator = PemEstimator(tiny, tmp_path)
+    scorer = DescriptorScorer(tiny, context(tmp_path, 3))
+    estimator = PemEstimator(tiny, context(tmp_path))
     engine = Engine(
         PipelineConfig(),
         segmentation=Segmentation(SamProposer(tiny), scorer),
@@ -56,7 +58,7 @@ def test_whole_pipeline(tiny: Any, scene: tuple[Frame, Detections], tmp_path: Pa
 
 def test_poses_of_given_detections(tiny: Any, scene: tuple[Frame, Detections]) -> None:
     frame, detections = scene
-    poses = PemEstimator(tiny, None).estimate(Scene(frame), detections, [MODEL])
+    poses = PemEstimator(tiny, context()).estimate(Scene(frame), detections, [MODEL])
     (pose,) = poses.items
     centre = np.linalg.norm(pose.cam_from_obj[:3, 3])
     depth = frame.depth[detections.items[0].mask]
@@ -69,8 +71,8 @@ def test_poses_of_given_detections(tiny: Any, scene: tuple[Frame, Detections]) -
 def test_results_do_not_depend_on_chunks(tiny: Any, scene: tuple[Frame, Detections]) -> None:
     frame, detections = scene
     several = Detections(detections.items * 3)
-    whole = PemEstimator(tiny, None).estimate(Scene(frame), several, [MODEL])
-    parts = PemEstimator(tiny.with_config(detections_per_batch=2), None)
+    whole = PemEstimator(tiny, context()).estimate(Scene(frame), several, [MODEL])
+    parts = PemEstimator(tiny.with_config(detections_per_batch=2), context())
     for a, b in zip(whole.items, parts.estimate(Scene(frame), several, [MODEL]).items, strict=True):
         assert np.allclose(a.cam_from_obj, b.cam_from_obj, atol=1e-3)
 
@@ -78,15 +80,15 @@ def test_results_do_not_depend_on_chunks(tiny: Any, scene: tuple[Frame, Detectio
 def test_the_same_frame_gives_the_same_poses(tiny: Any, scene: tuple[Frame, Detections]) -> None:
     frame, detections = scene
     runs = [
-        PemEstimator(tiny, None).estimate(Scene(frame), detections, [MODEL]).items[0]
+        PemEstimator(tiny, context()).estimate(Scene(frame), detections, [MODEL]).items[0]
         for _ in range(2)
     ]
     assert np.array_equal(runs[0].cam_from_obj, runs[1].cam_from_obj)
 
 
 def test_templates_are_cached(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    PemEstimator(tiny, tmp_path).prepare(MODEL)
-    DescriptorScorer(tiny, 3, tmp_path).prepare(MODEL)
+    PemEstimator(tiny, context(tmp_path)).prepare(MODEL)
+    DescriptorScorer(tiny, context(tmp_path, 3)).prepare(MODEL)
     assert len(list(tmp_path.iterdir())) == 2
 
     def refuse(*_: object) -> None:
@@ -94,10 +96,10 @@ def test_templates_are_cached(tiny: Any, tmp_path: Path, monkeypatch: pytest.Mon
 
     for module in ("estimate", "score"):
         monkeypatch.setattr(f"sam6d_ros.stages.sam6d.{module}.render_views", refuse)
-    PemEstimator(tiny, tmp_path).prepare(MODEL)
-    DescriptorScorer(tiny, 3, tmp_path).prepare(MODEL)
+    PemEstimator(tiny, context(tmp_path)).prepare(MODEL)
+    DescriptorScorer(tiny, context(tmp_path, 3)).prepare(MODEL)
     with pytest.raises(AssertionError, match="again"):
-        PemEstimator(tiny.with_config(views=4), tmp_path).prepare(MODEL)
+        PemEstimator(tiny.with_config(views=4), context(tmp_path)).prepare(MODEL)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
@@ -109,7 +111,7 @@ def test_any_number_of_proposals(
     frame, detections = scene
     masks = np.repeat(detections.items[0].mask[None], count, 0)
     proposals = Proposals(masks, np.ones(count, np.float32), "" if count else "nothing there")
-    scorer = DescriptorScorer(tiny.with_config(compat=compat), 3, None)
+    scorer = DescriptorScorer(tiny.with_config(compat=compat), context(None, 3))
     found = scorer.score(Scene(frame), proposals, [MODEL])
     if count == 0:
         assert found.reason == "nothing there"
@@ -125,7 +127,7 @@ def test_empty_masks_do_no_harm(tiny: Any, scene: tuple[Frame, Detections]) -> N
     frame, detections = scene
     masks = np.stack([detections.items[0].mask, np.zeros_like(detections.items[0].mask)])
     for compat in ("legacy", "fixed"):
-        scorer = DescriptorScorer(tiny.with_config(compat=compat), 3, None)
+        scorer = DescriptorScorer(tiny.with_config(compat=compat), context(None, 3))
         scorer.score(Scene(frame), Proposals(masks, np.ones(2, np.float32)), [MODEL])
 
 
@@ -139,7 +141,7 @@ def test_unusable_detections(
     frame, detections = scene
     mask = detections.items[0].mask.copy()
     mask.ravel()[np.flatnonzero(mask)[pixels:]] = False
-    poses = PemEstimator(tiny, None).estimate(
+    poses = PemEstimator(tiny, context()).estimate(
         Scene(frame), Detections((Detection(MODEL.name, score, mask),)), [MODEL]
     )
     assert len(poses) == 0
@@ -189,7 +191,7 @@ def test_observed_points_project_back(scene: tuple[Frame, Detections]) -> None:
 def test_geometric_refinement_takes_these_poses(tiny: Any, scene: tuple[Frame, Detections]) -> None:
     from sam6d_ros.stages.geometric import RenderRefiner
 
-    half = PoseEstimation(PemEstimator(tiny, None), RenderRefiner(PipelineConfig()))
+    half = PoseEstimation(PemEstimator(tiny, context()), RenderRefiner(context()))
     half.prepare(MODEL)
     poses = half.run(Scene(scene[0]), scene[1], [MODEL], Acceptance(0.0))
     assert len(poses) or poses.reason  # whether made-up weights survive it is not the point
@@ -219,7 +221,7 @@ def test_damaged_weights_stop_the_build(tmp_path: Path) -> None:
         backend="sam6d", device="cpu", weights_dir=tmp_path, sam6d=Sam6dConfig(sam_variant="vit_b")
     )
     with pytest.raises(CheckpointError, match=r"sam-6d-pem-base\.pth"):
-        build.pose_stages(config)
+        build.pose_stages(BuildContext(config))
 
 
 @pytest.mark.parametrize(

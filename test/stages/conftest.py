@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from stages import still_life
 
-from sam6d_ros.stages.geometric.library import ObjectKit, ObjectLibrary
+from sam6d_ros.config import PipelineConfig
+from sam6d_ros.stages.geometric.kit import ObjectKit, kit_of
+from sam6d_ros.stages.library import BuildContext
 
 
 @pytest.fixture(scope="session")
@@ -16,25 +18,25 @@ def views_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def library(views_cache) -> ObjectLibrary:
-    return ObjectLibrary(views_cache)
+def context(views_cache) -> BuildContext:
+    return BuildContext(PipelineConfig(backend="geometric"), views_cache)
 
 
 @pytest.fixture(scope="session")
-def carton(library) -> ObjectKit:
-    return library.kit(still_life.carton())
+def carton(context) -> ObjectKit:
+    return kit_of(still_life.carton(), context)
 
 
 @pytest.fixture(scope="session")
-def plain_box(library) -> ObjectKit:
-    return library.kit(still_life.plain_box())
+def plain_box(context) -> ObjectKit:
+    return kit_of(still_life.plain_box(), context)
 
 
 @pytest.fixture(scope="session")
-def bracket(library) -> ObjectKit:
-    return library.kit(still_life.bracket())
+def bracket(context) -> ObjectKit:
+    return kit_of(still_life.bracket(), context)
 
 
 @pytest.fixture(scope="session")
-def plate(library) -> ObjectKit:
-    return library.kit(still_life.plate())
+def plate(context) -> ObjectKit:
+    return kit_of(still_life.plate(), context)

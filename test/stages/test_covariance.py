@@ -16,6 +16,7 @@ from stages.still_life import (
 
 from sam6d_ros.geometry import se3
 from sam6d_ros.stages.geometric.covariance import PRIOR_ANGLE, PRIOR_SHIFT, pose_covariance
+from sam6d_ros.stages.geometric.kit import kit_of
 
 
 def variances_in_object_axes(covariance, pose):
@@ -78,13 +79,13 @@ def test_an_unseen_pose_knows_what_the_search_spans_and_no_more(carton):
     assert covariance == pytest.approx(np.diag(prior))
 
 
-def test_the_turn_is_about_the_cad_origin(library):
+def test_the_turn_is_about_the_cad_origin(context):
     """With the CAD origin beside the plate, shift and tilt trade off: the plate's middle, which
     moves with both, is better known than the origin."""
     lever_obj = np.array([0.4, 0, 0])
     shape = trimesh.creation.box((0.16, 0.16, PLATE_HEIGHT))
     shape.apply_translation(lever_obj)
-    kit = library.kit(model_of(shape, "far_plate"))
+    kit = kit_of(model_of(shape, "far_plate"), context)
     pose = CAM_FROM_TABLE @ se3.exp([*-lever_obj, 0, 0, 0])
     covariance = pose_covariance(maps_of((kit.model, pose), table=False), kit, pose)
     normal, lever = pose[:3, 2], pose[:3, :3] @ lever_obj

@@ -24,6 +24,7 @@ from sam6d_ros.pipeline import Record, RunContext
 from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.plausibility import size_doubt
 from sam6d_ros.runtime.warmup import box_model
+from sam6d_ros.stages.geometric import DEFAULT_MIN_SCORE
 from sam6d_ros.types import Frame, Scene
 
 CARTON, BRACKET = carton(), bracket()
@@ -76,7 +77,7 @@ def test_an_absent_object_is_not_returned(found):
 
 def test_right_poses_score_well_above_the_threshold(found):
     scores = [pose.score for pose in found[0].items]
-    assert min(scores) > PipelineConfig.min_score + 0.2
+    assert min(scores) > DEFAULT_MIN_SCORE + 0.2
     assert max(scores) <= 1
 
 

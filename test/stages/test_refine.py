@@ -16,7 +16,6 @@ from stages.still_life import (
     standing,
 )
 
-from sam6d_ros.config import PipelineConfig
 from sam6d_ros.stages.accept import CLAIMED_SHARE, Acceptance, accept
 from sam6d_ros.stages.geometric import DEFAULT_MIN_SCORE, RenderRefiner, TemplateEstimator
 from sam6d_ros.stages.geometric.compare import Agreement
@@ -39,9 +38,9 @@ def frame(places):
 
 
 @pytest.fixture
-def refine(frame, views_cache):
+def refine(frame, context):
     def run(*candidates, shot=frame, **limits):
-        refiner = RenderRefiner(PipelineConfig(backend="geometric"), views_cache)
+        refiner = RenderRefiner(context)
         models = [CARTON, BRACKET, PLAIN_BOX]
         refined = refiner.refine(Scene(shot), PoseEstimates(candidates, 42, "eye"), models)
         limits = {"min_score": DEFAULT_MIN_SCORE, **limits}
@@ -141,8 +140,8 @@ def test_a_pose_out_of_the_image_is_rejected(refine, places):
 
 
 @pytest.fixture
-def estimator(views_cache):
-    return TemplateEstimator(PipelineConfig(backend="geometric"), views_cache)
+def estimator(context):
+    return TemplateEstimator(context)
 
 
 def test_every_detection_gets_candidates_near_the_truth(estimator, frame, places):

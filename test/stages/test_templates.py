@@ -10,11 +10,12 @@ import pytest
 import trimesh
 from stages.still_life import BOX_SIZE, PLATE_HEIGHT, model_of
 
+from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import InvalidMesh
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import CameraIntrinsics, project
-from sam6d_ros.stages.geometric import library as library_module
-from sam6d_ros.stages.geometric.library import ObjectLibrary
+from sam6d_ros.stages.geometric import kit as kit_module
+from sam6d_ros.stages.geometric.kit import kit_of
 from sam6d_ros.stages.geometric.templates import (
     ANCHORS,
     INNER_POINTS,
@@ -28,6 +29,7 @@ from sam6d_ros.stages.geometric.templates import (
     view_rotations,
 )
 from sam6d_ros.stages.geometric.turned import TURNS
+from sam6d_ros.stages.library import BuildContext
 
 FINER = 3  # the check's pixels per pixel of a view
 CHECK = CameraIntrinsics(
@@ -180,20 +182,25 @@ def test_views_are_kept_on_disk(carton, tmp_path, monkeypatch):
         built.append(model.name)
         return {name: getattr(carton.views, name) for name in carton.views.__dataclass_fields__}
 
-    monkeypatch.setattr(library_module, "build_templates", build)
-    first = ObjectLibrary(tmp_path).kit(carton.model)
-    second = ObjectLibrary(tmp_path).kit(carton.model)
+    monkeypatch.setattr(kit_module, "build_templates", build)
+    first = kit_of(carton.model, BuildContext(PipelineConfig(), tmp_path))
+    second = kit_of(carton.model, BuildContext(PipelineConfig(), tmp_path))
     assert built == ["carton"]
     assert np.array_equal(first.views.points, second.views.points)
     assert np.array_equal(second.turned.points, carton.turned.points)
 
 
-def test_views_of_an_object_that_is_gone_are_forgotten(carton, views_cache):
-    library = ObjectLibrary(views_cache)
+def test_views_of_an_object_that_is_gone_are_forgotten(carton, context):
     model = replace(carton.model)
-    views = weakref.ref(library.kit(model).views)
+    views = weakref.ref(kit_of(model, context).views)
     gc.collect()
     assert views() is not None
     del model
     gc.collect()
     assert views() is None
+
+
+def test_stages_of_one_engine_share_the_views_of_an_object(carton, context):
+    other = BuildContext(context.config, context.cache_dir)
+    assert kit_of(carton.model, context).views is kit_of(carton.model, context).views
+    assert kit_of(carton.model, other).views is not kit_of(carton.model, context).views

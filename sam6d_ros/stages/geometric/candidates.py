@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sam6d_ros.geometry.camera import ray_directions
 from sam6d_ros.stages.geometric.fit import fit_to_depth
 from sam6d_ros.stages.geometric.hypotheses import Hypotheses, Seeds, diverse
-from sam6d_ros.stages.geometric.library import ObjectKit
+from sam6d_ros.stages.geometric.kit import ObjectKit
 from sam6d_ros.stages.geometric.polish import HEATS, race, rescored
 from sam6d_ros.stages.geometric.scene import SceneMaps
 from sam6d_ros.stages.geometric.search import coarse_search

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sam6d_ros.geometry import se3
 from sam6d_ros.stages.geometric.compare import depth_tolerance
-from sam6d_ros.stages.geometric.library import ObjectKit
+from sam6d_ros.stages.geometric.kit import ObjectKit
 from sam6d_ros.stages.geometric.scene import SceneMaps
 
 # What the local search leaves open where the depth binds nothing (sliding along a plane, turning

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.config import PipelineConfig
 from sam6d_ros.stages.geometric.candidates import SearchEffort, find_candidates
 from sam6d_ros.stages.geometric.hypotheses import Hypotheses
-from sam6d_ros.stages.geometric.library import ObjectLibrary
+from sam6d_ros.stages.geometric.kit import kit_of
 from sam6d_ros.stages.geometric.scene import SceneMaps, at_working_size, scene_maps
+from sam6d_ros.stages.library import BuildContext
 from sam6d_ros.types import Detection, Detections, PoseEstimate, PoseEstimates, Scene
 
 EFFORT = SearchEffort(fitted=300, compared=80)
@@ -25,12 +24,12 @@ MASK_GROWTH_PX = 3  # a detector's mask may miss the rim
 class TemplateEstimator:
     """Places every view on the points of each mask and keeps the poses that compare best."""
 
-    def __init__(self, config: PipelineConfig, cache_dir: Path | None = None) -> None:
-        self._library = ObjectLibrary(cache_dir)
+    def __init__(self, context: BuildContext) -> None:
+        self._context = context
 
     def prepare(self, model: ObjectModel) -> None:
         """Render the object's views, or take them from the cache."""
-        self._library.kit(model)
+        kit_of(model, self._context)
 
     def estimate(
         self, scene: Scene, detections: Detections, objects: Sequence[ObjectModel]
@@ -55,7 +54,7 @@ class TemplateEstimator:
         region = np.ones(len(hints), np.int64)  # the mask's own label
         hinted = Hypotheses.from_poses(hints, np.ones(len(hints)), region)
         labels = _grown(detection.mask, scene)
-        found = find_candidates(scene, labels, self._library.kit(model), EFFORT, hinted)
+        found = find_candidates(scene, labels, kit_of(model, self._context), EFFORT, hinted)
         best = found.take(np.arange(min(len(found), CANDIDATES_PER_DETECTION)))
         return [
             PoseEstimate(

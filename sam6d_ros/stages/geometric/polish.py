@@ -12,7 +12,7 @@ from sam6d_ros.cad.symmetry import expand
 from sam6d_ros.stages.geometric.compare import compare
 from sam6d_ros.stages.geometric.fit import fit_to_depth
 from sam6d_ros.stages.geometric.hypotheses import Hypotheses, diverse
-from sam6d_ros.stages.geometric.library import ObjectKit
+from sam6d_ros.stages.geometric.kit import ObjectKit
 from sam6d_ros.stages.geometric.scene import SceneMaps
 
 TURN_STEP_DEG = 30

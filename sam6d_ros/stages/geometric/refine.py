@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.config import PipelineConfig
 from sam6d_ros.stages.geometric.compare import compare, explained_mask
 from sam6d_ros.stages.geometric.covariance import pose_covariance
 from sam6d_ros.stages.geometric.hypotheses import Hypotheses, diverse
-from sam6d_ros.stages.geometric.library import ObjectKit, ObjectLibrary
+from sam6d_ros.stages.geometric.kit import ObjectKit, kit_of
 from sam6d_ros.stages.geometric.polish import Climb, climb, rescored, settle, with_look_alikes
 from sam6d_ros.stages.geometric.scene import SceneMaps, at_working_size, resized, scene_maps
+from sam6d_ros.stages.library import BuildContext
 from sam6d_ros.types import PoseEstimate, PoseEstimates, Scene
 
 FIRST_CLIMB, FIRST_KEPT = Climb(rounds=3, tries=10, rays=600), 4  # kept per detection
@@ -30,12 +29,12 @@ DEFAULT_MIN_SCORE = 0.5  # docs/conventions.md has the scores it was chosen by
 class RenderRefiner:
     """Refiner that improves candidates by render-and-compare."""
 
-    def __init__(self, config: PipelineConfig, cache_dir: Path | None = None) -> None:
-        self._library = ObjectLibrary(cache_dir)
+    def __init__(self, context: BuildContext) -> None:
+        self._context = context
 
     def prepare(self, model: ObjectModel) -> None:
         """Render the object's views, or take them from the cache."""
-        self._library.kit(model)
+        kit_of(model, self._context)
 
     def refine(
         self, scene: Scene, candidates: PoseEstimates, objects: Sequence[ObjectModel]
@@ -45,7 +44,7 @@ class RenderRefiner:
         refined: list[PoseEstimate] = []
         for model in objects:
             mine = [pose for pose in candidates.items if pose.class_id == model.name]
-            refined += self._refine_object(maps, self._library.kit(model), mine)
+            refined += self._refine_object(maps, kit_of(model, self._context), mine)
         size = frame.depth.shape[::-1]
         final = tuple(replace(p, mask=resized(p.mask, size)) for p in refined if p.mask is not None)
         reason = "" if final else "no candidate could be refined"

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.config import PipelineConfig
 from sam6d_ros.stages.geometric.candidates import SearchEffort, find_candidates
 from sam6d_ros.stages.geometric.compare import explained_mask
 from sam6d_ros.stages.geometric.hypotheses import Hypotheses
-from sam6d_ros.stages.geometric.library import ObjectLibrary
+from sam6d_ros.stages.geometric.kit import kit_of
 from sam6d_ros.stages.geometric.scene import SceneMaps, at_working_size, resized, scene_maps
+from sam6d_ros.stages.library import BuildContext
 from sam6d_ros.types import Detection, Detections, Frame, Proposals, Scene
 
 EFFORT = SearchEffort(fitted=300, compared=20)
@@ -32,13 +31,13 @@ _Claim = tuple[float, NDArray[np.bool_], list[NDArray[np.float64]]]
 class TemplateScorer:
     """Finds instances by placing rendered views on the regions; masks show what they explain."""
 
-    def __init__(self, config: PipelineConfig, cache_dir: Path | None = None) -> None:
-        self._library = ObjectLibrary(cache_dir)
-        self._limit = config.max_instances + SPARE_DETECTIONS
+    def __init__(self, context: BuildContext) -> None:
+        self._context = context
+        self._limit = context.config.max_instances + SPARE_DETECTIONS
 
     def prepare(self, model: ObjectModel) -> None:
         """Render the object's views, or take them from the cache."""
-        self._library.kit(model)
+        kit_of(model, self._context)
 
     def score(
         self, scene: Scene, proposals: Proposals, objects: Sequence[ObjectModel]
@@ -54,7 +53,7 @@ class TemplateScorer:
     def _detect(
         self, scene: SceneMaps, labels: NDArray, model: ObjectModel, frame: Frame
     ) -> list[Detection]:
-        candidates = find_candidates(scene, labels, self._library.kit(model), EFFORT)
+        candidates = find_candidates(scene, labels, kit_of(model, self._context), EFFORT)
         kept = _distinct(scene, labels, model, candidates, self._limit)
         size = frame.depth.shape[::-1]
         return [

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 
 import numba
 import numpy as np
@@ -42,8 +41,7 @@ JUDGE_RAYS = 800
 class ModelTracker:
     """Fits the visible surface of each model to the frame, starting at the predicted pose."""
 
-    def __init__(self, cache_dir: Path | None = None) -> None:
-        self._cache_dir = cache_dir
+    def __init__(self) -> None:
         self._looks = LooksMemory()
 
     def prepare(self, model: ObjectModel) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sam6d_ros.config import PipelineConfig
+from sam6d_ros.stages.library import BuildContext
 from sam6d_ros.stages.protocols import Estimator, Proposer, Refiner, Scorer
 from sam6d_ros.stages.sam6d.availability import require
 from sam6d_ros.stages.sam6d.estimate import PemEstimator
@@ -18,30 +17,29 @@ from sam6d_ros.stages.sam6d.score import DescriptorScorer
 NETWORK_MIN_SCORE = 0.2
 
 
-def segmentation_stages(
-    config: PipelineConfig, cache_dir: Path | None = None
-) -> tuple[Proposer, Scorer]:
+def segmentation_stages(context: BuildContext) -> tuple[Proposer, Scorer]:
     """Load SAM and DINOv2.
 
     Raises:
         BackendUnavailable: torch, the device or the weights are not here.
         CheckpointError: a weights file is damaged or of another network.
     """
-    networks = _networks(config)
+    networks = _networks(context.config)
     networks.sam, networks.dino  # noqa: B018  (load now, not at the first image)
-    return SamProposer(networks), DescriptorScorer(networks, config.max_instances, cache_dir)
+    return SamProposer(networks), DescriptorScorer(networks, context)
 
 
-def pose_stages(config: PipelineConfig, cache_dir: Path | None = None) -> tuple[Estimator, Refiner]:
+def pose_stages(context: BuildContext) -> tuple[Estimator, Refiner]:
     """Load the pose network. Raises like :func:`segmentation_stages`."""
+    config = context.config
     networks = _networks(config)
     networks.pem  # noqa: B018  (load now, not at the first image)
     refiner: Refiner = KeepPoses()
     if config.sam6d.final_icp:
         from sam6d_ros.stages.geometric import RenderRefiner
 
-        refiner = RenderRefiner(config)
-    return PemEstimator(networks, cache_dir), refiner
+        refiner = RenderRefiner(context)
+    return PemEstimator(networks, context), refiner
 
 
 def default_min_score(config: PipelineConfig) -> float:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -17,6 +15,7 @@ from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.geometry import se3
 from sam6d_ros.models.device import batch_size, encoding, in_chunks
 from sam6d_ros.models.pem import ObjectCode, PosePrediction
+from sam6d_ros.stages.library import BuildContext
 from sam6d_ros.stages.sam6d import pem_inputs
 from sam6d_ros.stages.sam6d.networks import Networks
 from sam6d_ros.stages.sam6d.views import POSE_POINTS, TemplateView, render_views, surface_points
@@ -41,24 +40,27 @@ class PemEstimator:
 
     Args:
         networks: the loaded networks.
-        cache_dir: where template features are kept, or None.
+        context: cache folder and library of the engine.
     """
 
-    def __init__(self, networks: Networks, cache_dir: Path | None) -> None:
-        self.networks, self.config, self.cache_dir = networks, networks.config, cache_dir
-        self._objects: WeakKeyDictionary[ObjectModel, _Prepared] = WeakKeyDictionary()
+    def __init__(self, networks: Networks, context: BuildContext) -> None:
+        self.networks, self.config, self._context = networks, networks.config, context
 
     def prepare(self, model: ObjectModel) -> None:
         """Compute the template features of the object, or load them from the cache."""
-        if model in self._objects:
-            return
+        self._prepared(model)
+
+    def _prepared(self, model: ObjectModel) -> _Prepared:
+        return self._context.library.derived(model, self._load)
+
+    def _load(self, model: ObjectModel) -> _Prepared:
         config = self.config
         kind = "float32" if self.networks.dtype is None else str(self.networks.dtype)
         key = (
             f"pem-templates-v{CACHE_VERSION}-{model.content_hash}-{config.views}-{config.seed}"
             f"-{kind}-{self.networks.fingerprint('pem')}"
         )
-        arrays = load_or_build(key, lambda: self._templates(model), self.cache_dir)
+        arrays = load_or_build(key, lambda: self._templates(model), self._context.cache_dir)
         device = self.networks.device
         points, features = (torch.from_numpy(arrays[k]).to(device) for k in ("points", "features"))
         surface = surface_points(model, POSE_POINTS, config.seed)
@@ -67,7 +69,7 @@ class PemEstimator:
                 points, features, torch.from_numpy(surface).to(device)[None]
             )
         radius = float(np.linalg.norm(surface, axis=1).max())
-        self._objects[model] = _Prepared(code, radius)
+        return _Prepared(code, radius)
 
     def _templates(self, model: ObjectModel) -> dict[str, np.ndarray]:
         """Points (1, 2048, 3) and features (1, 2048, 256) chosen from all views."""
@@ -101,12 +103,11 @@ class PemEstimator:
         found: list[PoseEstimate] = []
         reasons: list[str] = []
         for model in objects:
-            self.prepare(model)
             mine = [d for d in detections.items if d.class_id == model.name]
             sure = [d for d in mine if d.score > self.config.min_detection_score]
             if len(sure) < len(mine):
                 reasons.append(f"{len(mine) - len(sure)} detections of {model.name} are unsure")
-            found += self._estimate_object(frame, points, sure, self._objects[model])
+            found += self._estimate_object(frame, points, sure, self._prepared(model))
         found.sort(key=lambda pose: -pose.score)
         if not found:
             reason = "; ".join(reasons) or "no detection has enough depth pixels near its centre"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -16,6 +14,7 @@ from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.models import ism_scores
 from sam6d_ros.models.device import batch_size, in_chunks
 from sam6d_ros.models.sam import mask_boxes
+from sam6d_ros.stages.library import BuildContext
 from sam6d_ros.stages.sam6d.descriptors import Describer, Descriptors
 from sam6d_ros.stages.sam6d.networks import Networks
 from sam6d_ros.stages.sam6d.views import SCORE_POINTS, render_views, surface_points
@@ -63,14 +62,12 @@ class DescriptorScorer:
 
     Args:
         networks: the loaded networks.
-        max_instances: most detections of one object.
-        cache_dir: where template descriptors are kept, or None.
+        context: settings, cache folder and library of the engine.
     """
 
-    def __init__(self, networks: Networks, max_instances: int, cache_dir: Path | None) -> None:
+    def __init__(self, networks: Networks, context: BuildContext) -> None:
         self.networks, self.config = networks, networks.config
-        self.max_instances, self.cache_dir = max_instances, cache_dir
-        self._templates: WeakKeyDictionary[ObjectModel, ObjectTemplates] = WeakKeyDictionary()
+        self.max_instances, self._context = context.config.max_instances, context
 
     @property
     def describer(self) -> Describer:
@@ -80,8 +77,12 @@ class DescriptorScorer:
 
     def prepare(self, model: ObjectModel) -> None:
         """Render and describe the object's views, or load them from the cache."""
-        if model in self._templates:
-            return
+        self._templates(model)
+
+    def _templates(self, model: ObjectModel) -> ObjectTemplates:
+        return self._context.library.derived(model, self._load)
+
+    def _load(self, model: ObjectModel) -> ObjectTemplates:
         config = self.config
         mode = "raw" if config.legacy else "normalised"
         kind = "float32" if self.networks.dtype is None else str(self.networks.dtype)
@@ -89,9 +90,9 @@ class DescriptorScorer:
             f"dinov2-templates-v{CACHE_VERSION}-{model.content_hash}-{config.views}-{config.seed}"
             f"-{mode}-{kind}-{self.networks.fingerprint('dinov2')}"
         )
-        arrays = load_or_build(key, lambda: self._describe(model), self.cache_dir)
+        arrays = load_or_build(key, lambda: self._describe(model), self._context.cache_dir)
         tensors = {k: torch.from_numpy(v).to(self.networks.device) for k, v in arrays.items()}
-        self._templates[model] = ObjectTemplates(
+        return ObjectTemplates(
             Descriptors(tensors["classes"], tensors["patches"].float()),
             tensors["rotations"],
             tensors["points"],
@@ -113,9 +114,7 @@ class DescriptorScorer:
         """The best instances of each object, best first within an object."""
         if not len(proposals) or not objects:
             return Detections.empty(proposals.reason or "no object is loaded")
-        for model in objects:
-            self.prepare(model)
-        known = [self._templates[model] for model in objects]
+        known = [self._templates(model) for model in objects]
         scored = self._score(scene.frame, proposals, known)
         if not len(scored.scores):
             limit = ism_scores.SEMANTIC_THRESHOLD

@@ -1,0 +1,54 @@
+"""Per-object data of the stages: computed once per engine, freed with the object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.config import PipelineConfig
+
+T = TypeVar("T")
+
+
+class ObjectLibrary:
+    """What the stages of one engine derive from objects, shared by all of them.
+
+    A model is held weakly: what was derived from an object is freed once the engine drops it. A
+    derived value must therefore not refer to its model.
+    """
+
+    def __init__(self) -> None:
+        self._derived: WeakKeyDictionary[ObjectModel, dict[Any, Any]] = WeakKeyDictionary()
+
+    def derived(self, model: ObjectModel, build: Callable[[ObjectModel], T]) -> T:
+        """Return ``build(model)``, computed at the first call.
+
+        Args:
+            model: the object.
+            build: identifies the value; equal functions share it, so that a stage passes a
+                function at module level, a bound method or a frozen dataclass with ``__call__``.
+        """
+        of_model = self._derived.setdefault(model, {})
+        if build not in of_model:
+            of_model[build] = build(model)
+        value: T = of_model[build]
+        return value
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """What the stages of one engine are built from.
+
+    Attributes:
+        config: settings of the pipeline.
+        cache_dir: folder where per-object data is kept across runs, or None.
+        library: per-object data in memory, one per engine.
+    """
+
+    config: PipelineConfig
+    cache_dir: Path | None = None
+    library: ObjectLibrary = field(default_factory=ObjectLibrary)

@@ -1,0 +1,13 @@
+"""Build contexts for tests of single stages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sam6d_ros.config import PipelineConfig
+from sam6d_ros.stages.library import BuildContext
+
+
+def context(cache_dir: Path | None = None, max_instances: int = 3) -> BuildContext:
+    """Return a context with a library of its own."""
+    return BuildContext(PipelineConfig(max_instances=max_instances), cache_dir)
