@@ -16,7 +16,7 @@ from sam6d_ros.stages.library import BuildContext
 from sam6d_ros.stages.protocols import Estimator, Proposer, Refiner, Scorer, Tracker
 from sam6d_ros.stages.region import detections_in_region, proposals_in_region
 from sam6d_ros.stages.sam6d.availability import choose_backend
-from sam6d_ros.types import Detections, PoseEstimates, Proposals, Scene
+from sam6d_ros.types import Candidates, Detections, PoseEstimates, Proposals, Scene
 
 _LOG = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Record:
 
     proposals: Proposals | None = None
     detections: Detections | None = None
-    candidates: PoseEstimates | None = None
+    candidates: Candidates | None = None
 
 
 def _no_checkpoint() -> None:

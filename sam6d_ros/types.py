@@ -21,9 +21,11 @@ from sam6d_ros.geometry.camera import CameraIntrinsics
 __all__ = [
     "Boxes",
     "CameraIntrinsics",
+    "Candidates",
     "Detection",
     "Detections",
     "Frame",
+    "InstanceCandidates",
     "PoseEstimate",
     "PoseEstimates",
     "Proposals",
@@ -244,6 +246,79 @@ class Detections:
     def empty(cls, reason: str) -> Detections:
         """No instance, with the reason."""
         return cls((), reason)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@dataclass(frozen=True)
+class InstanceCandidates:
+    """Hypotheses of the pose of one detected instance, best first.
+
+    Attributes:
+        class_id, instance_id: of the detection.
+        cam_from_obj: (K, 4, 4) float64, poses of the CAD origin in the camera optical frame,
+            metres; K is 1 or more.
+        score: (K,) float in [0, 1], comparable within one object only.
+        mask: (H, W) bool, of the detection.
+        agreement: named contributions to the first score, for people.
+
+    Raises:
+        InvalidInput: lengths disagree, a score is out of range or a pose is not rigid.
+    """
+
+    class_id: str
+    instance_id: str
+    cam_from_obj: NDArray[np.float64]
+    score: NDArray[np.floating]
+    mask: NDArray[np.bool_]
+    agreement: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        poses, scores = self.cam_from_obj, self.score
+        if not len(poses) or scores.shape != (len(poses),):
+            raise InvalidInput(
+                f"candidates of {self.instance_id!r}: poses are {poses.shape}, scores "
+                f"{scores.shape}; expected (K, 4, 4) and (K,) with K of 1 or more"
+            )
+        for pose in poses:
+            se3.check_rigid(pose, "cam_from_obj")
+        if not ((scores >= 0) & (scores <= 1)).all():
+            raise InvalidInput(f"scores {scores.tolist()} are not all in [0, 1]")
+
+    def best(self) -> PoseEstimate:
+        """Return the first hypothesis as an estimate."""
+        return PoseEstimate(
+            self.class_id,
+            float(self.score[0]),
+            self.cam_from_obj[0],
+            mask=self.mask,
+            instance_id=self.instance_id,
+            score_parts=self.agreement,
+        )
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Hypotheses of all instances of one frame: from estimator to refiner, never published.
+
+    Attributes:
+        items: one entry per instance.
+        reason: why there is none, when there is none.
+    """
+
+    items: tuple[InstanceCandidates, ...]
+    reason: str = ""
+
+    @classmethod
+    def empty(cls, reason: str) -> Candidates:
+        """Return no hypothesis, with the reason."""
+        return cls((), reason)
+
+    def best(self, frame: Frame) -> PoseEstimates:
+        """Return the first hypothesis of each instance: the poses of a backend without refiner."""
+        items = tuple(item.best() for item in self.items)
+        return PoseEstimates(items, frame.stamp_ns, frame.frame_id, self.reason)
 
     def __len__(self) -> int:
         return len(self.items)

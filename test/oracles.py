@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam6d_ros.types import (
+    Candidates,
     Detection,
     Detections,
-    PoseEstimate,
+    InstanceCandidates,
     PoseEstimates,
     Proposals,
     Scene,
@@ -54,18 +55,15 @@ class OracleStages:
                 found.append(Detection(model.name, 0.9, mask))
         return Detections(tuple(found), "" if found else "no region looks like an object")
 
-    def estimate(self, scene, detections, objects) -> PoseEstimates:
-        items = tuple(
-            PoseEstimate(
-                d.class_id,
-                d.score,
-                AHEAD if self.poses.get(d.class_id) is None else self.poses[d.class_id],
-                mask=d.mask,
-                score_parts={"depth": 0.9},
-            )
-            for d in detections.items
-        )
-        return PoseEstimates(items, scene.frame.stamp_ns, scene.frame.frame_id)
+    def estimate(self, scene, detections, objects) -> Candidates:
+        items = []
+        for d in detections.items:
+            known = self.poses.get(d.class_id)
+            pose = (AHEAD if known is None else known)[None]
+            score = np.array([d.score])
+            parts = {"depth": 0.9}
+            items.append(InstanceCandidates(d.class_id, d.instance_id, pose, score, d.mask, parts))
+        return Candidates(tuple(items))
 
     def refine(self, scene, candidates, objects) -> PoseEstimates:
-        return candidates
+        return candidates.best(scene.frame)

@@ -18,7 +18,15 @@ from sam6d_ros.geometry import se3
 from sam6d_ros.pipeline import PoseEstimation, Segmentation
 from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.warmup import box_model
-from sam6d_ros.types import Detection, Detections, PoseEstimate, PoseEstimates, Proposals, Scene
+from sam6d_ros.types import (
+    Candidates,
+    Detection,
+    Detections,
+    InstanceCandidates,
+    PoseEstimates,
+    Proposals,
+    Scene,
+)
 
 POSE = se3.exp([0, 0, 1.0, 0.1, 0.2, 0.3])
 
@@ -44,16 +52,19 @@ class IdleStages:
 
     def estimate(
         self, scene: Scene, detections: Detections, objects: Sequence[ObjectModel]
-    ) -> PoseEstimates:
+    ) -> Candidates:
         """The pose."""
-        items = tuple(PoseEstimate(d.class_id, 1.0, POSE, None, d.mask) for d in detections.items)
-        return PoseEstimates(items, scene.frame.stamp_ns, scene.frame.frame_id)
+        items = tuple(
+            InstanceCandidates(d.class_id, d.instance_id, POSE[None], np.ones(1), d.mask)
+            for d in detections.items
+        )
+        return Candidates(items)
 
     def refine(
-        self, scene: Scene, candidates: PoseEstimates, objects: Sequence[ObjectModel]
+        self, scene: Scene, candidates: Candidates, objects: Sequence[ObjectModel]
     ) -> PoseEstimates:
         """The candidates as they are."""
-        return candidates
+        return candidates.best(scene.frame)
 
 
 def build(config: PipelineConfig, objects_file: Path, cache_dir: Path, role: str) -> Engine:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.types import Detections, PoseEstimates, Proposals, Scene
+from sam6d_ros.types import Candidates, Detections, PoseEstimates, Proposals, Scene
 
 
 class Proposer(Protocol):
@@ -43,7 +43,7 @@ class Estimator(Protocol):
 
     def estimate(
         self, scene: Scene, detections: Detections, objects: Sequence[ObjectModel]
-    ) -> PoseEstimates:
+    ) -> Candidates:
         """Candidate poses, not yet verified against the whole image."""
 
 
@@ -54,7 +54,7 @@ class Refiner(Protocol):
         """Make (or load from the cache) what this object needs."""
 
     def refine(
-        self, scene: Scene, candidates: PoseEstimates, objects: Sequence[ObjectModel]
+        self, scene: Scene, candidates: Candidates, objects: Sequence[ObjectModel]
     ) -> PoseEstimates:
         """One pose per instance, in any order, scores in [0, 1]."""
 

@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 
 from sam6d_ros.errors import InvalidFrame, InvalidInput
+from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import CameraIntrinsics
 from sam6d_ros.types import (
+    Candidates,
     Detection,
     Detections,
     Frame,
+    InstanceCandidates,
     PoseEstimate,
     PoseEstimates,
     Proposals,
@@ -101,3 +104,33 @@ def test_a_scene_computes_each_value_once_for_all_threads():
     assert calls == [scene.frame]
     assert Scene.of(scene) is scene
     assert Scene.of(scene.frame) is not scene
+
+
+def candidates(poses, scores) -> InstanceCandidates:
+    mask = np.ones((4, 5), bool)
+    return InstanceCandidates("mug", "mug_0", np.asarray(poses), np.asarray(scores), mask)
+
+
+def test_candidates_give_their_first_hypothesis_as_an_estimate() -> None:
+    both = candidates([se3.exp([0, 0, 1, 0, 0, 0]), np.eye(4)], [0.7, 0.4])
+    found = Candidates((both,)).best(frame())
+    (pose,) = found.items
+    assert (pose.class_id, pose.instance_id, pose.score) == ("mug", "mug_0", 0.7)
+    assert pose.cam_from_obj[2, 3] == 1
+    assert pose.mask is both.mask
+    assert Candidates.empty("nothing there").best(frame()).reason == "nothing there"
+
+
+@pytest.mark.parametrize(
+    ("poses", "scores", "says"),
+    [
+        (np.zeros((0, 4, 4)), [], "1 or more"),
+        ([np.eye(4)], [0.5, 0.6], "expected"),
+        ([np.eye(4)], [np.nan], "nan"),
+        ([np.eye(4)], [1.5], "1.5"),
+        ([2 * np.eye(4)], [0.5], "rotation"),
+    ],
+)
+def test_candidates_that_contradict_themselves_are_refused(poses, scores, says) -> None:
+    with pytest.raises(InvalidInput, match=says):
+        candidates(poses, scores)

@@ -59,13 +59,14 @@ def test_whole_pipeline(tiny: Any, scene: tuple[Frame, Detections], tmp_path: Pa
 def test_poses_of_given_detections(tiny: Any, scene: tuple[Frame, Detections]) -> None:
     frame, detections = scene
     poses = PemEstimator(tiny, context()).estimate(Scene(frame), detections, [MODEL])
-    (pose,) = poses.items
+    (item,) = poses.items
+    pose = item.best()
     centre = np.linalg.norm(pose.cam_from_obj[:3, 3])
     depth = frame.depth[detections.items[0].mask]
     # arbitrary weights still place the cloud somewhere near what is seen
     assert depth.min() - MODEL.diameter < centre < depth.max() + 2 * MODEL.diameter
     assert pose.score == pytest.approx(pose.score_parts["pose"] * detections.items[0].score)
-    assert poses.stamp_ns == frame.stamp_ns
+    assert item.instance_id == detections.items[0].instance_id
 
 
 def test_results_do_not_depend_on_chunks(tiny: Any, scene: tuple[Frame, Detections]) -> None:

@@ -21,7 +21,7 @@ from sam6d_ros.geometry.camera import back_project
 from sam6d_ros.pipeline import PoseEstimation, Segmentation
 from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.warmup import box_model
-from sam6d_ros.types import Detection, Detections, PoseEstimate, PoseEstimates, Proposals
+from sam6d_ros.types import Candidates, Detection, Detections, InstanceCandidates, Proposals
 
 COLOURS = {"red_box": (255, 0, 0), "green_box": (0, 255, 0)}
 TURNS = {"red_box": [0.1, 0.2, 0.3], "green_box": [-0.4, 0.0, 0.5]}
@@ -68,13 +68,12 @@ class CentroidEstimator:
         for found in detections.items:
             centre = points[found.mask & (frame.depth > 0)].mean(0)
             pose = se3.exp([*centre, *TURNS.get(found.class_id, NO_TURN)])
-            items.append(
-                PoseEstimate(found.class_id, 0.75, pose, None, found.mask, found.instance_id)
-            )
-        return PoseEstimates(tuple(items), frame.stamp_ns, frame.frame_id)
+            name, score = found.class_id, np.array([0.75])
+            items.append(InstanceCandidates(name, found.instance_id, pose[None], score, found.mask))
+        return Candidates(tuple(items))
 
     def refine(self, scene, candidates, objects):
-        return candidates
+        return candidates.best(scene.frame)
 
 
 def build(config, objects_file, cache_dir, role):

@@ -19,7 +19,7 @@ from stages.still_life import (
 from sam6d_ros.stages.accept import CLAIMED_SHARE, Acceptance, accept
 from sam6d_ros.stages.geometric import DEFAULT_MIN_SCORE, RenderRefiner, TemplateEstimator
 from sam6d_ros.stages.geometric.compare import Agreement
-from sam6d_ros.types import Detection, Detections, PoseEstimate, PoseEstimates, Scene
+from sam6d_ros.types import Candidates, Detection, Detections, InstanceCandidates, Scene
 
 NEAR = {"shift_m": (0.006, -0.004, 0.005), "turn_deg": (4, -3, 5)}
 CARTON, BRACKET, PLAIN_BOX = carton(), bracket(), plain_box()
@@ -42,16 +42,16 @@ def refine(frame, context):
     def run(*candidates, shot=frame, **limits):
         refiner = RenderRefiner(context)
         models = [CARTON, BRACKET, PLAIN_BOX]
-        refined = refiner.refine(Scene(shot), PoseEstimates(candidates, 42, "eye"), models)
+        refined = refiner.refine(Scene(shot), Candidates(candidates), models)
         limits = {"min_score": DEFAULT_MIN_SCORE, **limits}
         return accept(refined, Acceptance(**limits), exclusive_pixels=True)
 
     return run
 
 
-def candidate(model, pose, instance_id="", mask_pose=None):
+def candidate(model, pose, instance_id="0", mask_pose=None):
     mask = mask_of(model, pose if mask_pose is None else mask_pose)
-    return PoseEstimate(model.name, 0.5, pose, mask=mask, instance_id=instance_id)
+    return InstanceCandidates(model.name, instance_id, pose[None], np.array([0.5]), mask)
 
 
 def test_candidates_are_improved_and_keep_their_names(refine, frame, places):
@@ -98,6 +98,14 @@ def test_two_objects_do_not_own_the_same_pixels(refine, places):
 def test_two_candidates_of_one_physical_object_give_one_pose(refine, places):
     found = refine(candidate(CARTON, places[0], "a"), candidate(CARTON, places[0], "b"))
     assert len(found) == 1
+
+
+def test_instances_are_not_told_apart_by_their_ids_alone(refine):
+    """Two boxes with one id are two instances: their hypotheses must not be mixed."""
+    poses = [standing(BRACKET, x, 0.0, 30) for x in (-0.09, 0.09)]
+    shot = photograph([(BRACKET, pose) for pose in poses])
+    found = refine(*(candidate(BRACKET, pose, "") for pose in poses), shot=shot)
+    assert len(found) == 2
 
 
 def test_masks_of_what_stands_overlap_little(refine, places):
@@ -153,9 +161,9 @@ def test_every_detection_gets_candidates_near_the_truth(estimator, frame, places
     )
     found = estimator.estimate(Scene(frame), detections, [CARTON, BRACKET])
     for truth, name in zip(places, ("carton_0", "bracket_0"), strict=True):
-        mine = [pose for pose in found.items if pose.instance_id == name]
-        assert 1 <= len(mine) <= 4
-        assert min(errors(pose.cam_from_obj, truth)[0] for pose in mine) < 0.006
+        (mine,) = [item for item in found.items if item.instance_id == name]
+        assert 1 <= len(mine.score) <= 4
+        assert min(errors(pose, truth)[0] for pose in mine.cam_from_obj) < 0.006
 
 
 def test_detections_of_objects_that_were_not_asked_for_are_left_out(estimator, frame, places):
@@ -175,6 +183,6 @@ def test_a_detection_too_small_to_search_lives_on_its_hints(estimator, frame, pl
     assert "measured depth" in nothing.reason
     hinted = replace(bare, pose_hints=moved(places[1], **NEAR)[None])
     found = estimator.estimate(Scene(frame), Detections((hinted,)), [BRACKET])
-    shift, angle = errors(found.items[0].cam_from_obj, places[1])
+    shift, angle = errors(found.items[0].cam_from_obj[0], places[1])
     assert shift < 0.004
     assert angle < 3

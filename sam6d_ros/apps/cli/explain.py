@@ -9,7 +9,7 @@ from sam6d_ros import visualize
 from sam6d_ros.apps.cli.output import pose_text, write_png
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.pipeline import Record
-from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates
+from sam6d_ros.types import Candidates, Frame, PoseEstimate, PoseEstimates
 
 TILE_PIXELS, TILES_PER_OBJECT, COLUMNS = 240, 8, 4
 
@@ -43,8 +43,7 @@ def write_debug(
     for old in folder.glob("*.png"):  # of an earlier run: they would mislead
         old.unlink()
     write_stages(folder, frame, record)
-    candidates = record.candidates.items if record.candidates else ()
-    tiles = candidate_tiles(frame, candidates, models)
+    tiles = candidate_tiles(frame, hypotheses(record.candidates), models)
     if tiles:
         write_png(folder / "candidates.png", visualize.montage(tiles, COLUMNS))
     for index, pose in enumerate(poses.items):
@@ -68,6 +67,15 @@ def write_stages(folder: Path, frame: Frame, record: Record) -> None:
             folder / "detections.png",
             visualize.draw_masks(frame.rgb, [d.mask for d in found], labels),
         )
+
+
+def hypotheses(candidates: Candidates | None) -> list[PoseEstimate]:
+    """Return every hypothesis of every instance."""
+    return [
+        PoseEstimate(item.class_id, float(score), pose, instance_id=item.instance_id)
+        for item in (candidates.items if candidates else ())
+        for pose, score in zip(item.cam_from_obj, item.score, strict=True)
+    ]
 
 
 def candidate_tiles(
@@ -117,7 +125,7 @@ def index_text(record: Record, poses: PoseEstimates) -> str:
     stages = {"proposals": record.proposals, "detections": record.detections}
     counts = {name: len(value) for name, value in stages.items() if value is not None}
     if record.candidates is not None:
-        counts["candidates"] = len(record.candidates)
+        counts["candidates"] = len(hypotheses(record.candidates))
     lines += ["", "## Stages", ""]
     lines += [f"* {count} {name}" for name, count in counts.items()]
     lines += [f"* {stage}: {seconds:.3f} s" for stage, seconds in poses.timings_s.items()]

@@ -14,7 +14,7 @@ from sam6d_ros.stages.geometric.hypotheses import Hypotheses
 from sam6d_ros.stages.geometric.kit import kit_of
 from sam6d_ros.stages.geometric.scene import SceneMaps, at_working_size, scene_maps
 from sam6d_ros.stages.library import BuildContext
-from sam6d_ros.types import Detection, Detections, PoseEstimate, PoseEstimates, Scene
+from sam6d_ros.types import Candidates, Detection, Detections, InstanceCandidates, Scene
 
 EFFORT = SearchEffort(fitted=300, compared=80)
 CANDIDATES_PER_DETECTION = 4
@@ -33,39 +33,31 @@ class TemplateEstimator:
 
     def estimate(
         self, scene: Scene, detections: Detections, objects: Sequence[ObjectModel]
-    ) -> PoseEstimates:
-        """Several candidates per detection, told apart by ``instance_id`` (the detection's)."""
-        frame, maps = scene.frame, scene.derived(scene_maps)
+    ) -> Candidates:
+        """Return the best hypotheses of each detection that shows enough measured depth."""
+        maps = scene.derived(scene_maps)
         by_name = {model.name: model for model in objects}
         found = [
-            pose
+            self._candidates(maps, detection, by_name[detection.class_id])
             for detection in detections.items
             if detection.class_id in by_name
-            for pose in self._candidates(maps, detection, by_name[detection.class_id])
         ]
-        if not found:
-            return PoseEstimates.empty(frame, "no detection has enough measured depth")
-        return PoseEstimates(tuple(found), frame.stamp_ns, frame.frame_id)
+        items = tuple(candidates for candidates in found if candidates is not None)
+        return Candidates(items, "" if items else "no detection has enough measured depth")
 
     def _candidates(
         self, scene: SceneMaps, detection: Detection, model: ObjectModel
-    ) -> list[PoseEstimate]:
+    ) -> InstanceCandidates | None:
         hints = detection.pose_hints
         region = np.ones(len(hints), np.int64)  # the mask's own label
         hinted = Hypotheses.from_poses(hints, np.ones(len(hints)), region)
         labels = _grown(detection.mask, scene)
         found = find_candidates(scene, labels, kit_of(model, self._context), EFFORT, hinted)
+        if not len(found):
+            return None
         best = found.take(np.arange(min(len(found), CANDIDATES_PER_DETECTION)))
-        return [
-            PoseEstimate(
-                model.name,
-                float(score),
-                pose,
-                mask=detection.mask,
-                instance_id=detection.instance_id,
-            )
-            for pose, score in zip(best.poses, best.score, strict=True)
-        ]
+        name, instance_id = model.name, detection.instance_id
+        return InstanceCandidates(name, instance_id, best.poses, best.score, detection.mask)
 
 
 def _grown(mask: NDArray[np.bool_], scene: SceneMaps) -> NDArray[np.int32]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import fields, replace
 
@@ -17,7 +16,7 @@ from sam6d_ros.stages.geometric.kit import ObjectKit, kit_of
 from sam6d_ros.stages.geometric.polish import Climb, climb, rescored, settle, with_look_alikes
 from sam6d_ros.stages.geometric.scene import SceneMaps, at_working_size, resized, scene_maps
 from sam6d_ros.stages.library import BuildContext
-from sam6d_ros.types import PoseEstimate, PoseEstimates, Scene
+from sam6d_ros.types import Candidates, InstanceCandidates, PoseEstimate, PoseEstimates, Scene
 
 FIRST_CLIMB, FIRST_KEPT = Climb(rounds=3, tries=10, rays=600), 4  # kept per detection
 LAST_CLIMB, LAST_KEPT = Climb(rounds=5, tries=14, rays=1500), 2
@@ -37,13 +36,13 @@ class RenderRefiner:
         kit_of(model, self._context)
 
     def refine(
-        self, scene: Scene, candidates: PoseEstimates, objects: Sequence[ObjectModel]
+        self, scene: Scene, candidates: Candidates, objects: Sequence[ObjectModel]
     ) -> PoseEstimates:
         """Return the refined pose of each instance that is worth it, masks of the frame's size."""
         frame, maps = scene.frame, scene.derived(scene_maps)
         refined: list[PoseEstimate] = []
         for model in objects:
-            mine = [pose for pose in candidates.items if pose.class_id == model.name]
+            mine = [item for item in candidates.items if item.class_id == model.name]
             refined += self._refine_object(maps, kit_of(model, self._context), mine)
         size = frame.depth.shape[::-1]
         final = tuple(replace(p, mask=resized(p.mask, size)) for p in refined if p.mask is not None)
@@ -51,32 +50,26 @@ class RenderRefiner:
         return PoseEstimates(final, frame.stamp_ns, frame.frame_id, reason)
 
     def _refine_object(
-        self, scene: SceneMaps, kit: ObjectKit, poses: list[PoseEstimate]
+        self, scene: SceneMaps, kit: ObjectKit, instances: list[InstanceCandidates]
     ) -> list[PoseEstimate]:
         """The best pose of every detection of one object that is worth the last polish."""
-        groups: dict[str, list[PoseEstimate]] = defaultdict(list)
-        for pose in poses:
-            groups[pose.instance_id].append(pose)
-        drafts = [_draft(scene, kit, group) for group in groups.values()]
+        drafts = [_draft(scene, kit, instance) for instance in instances]
         best = max((poses.score.max() for _, poses in drafts), default=0.0)
         return [
-            _finished(scene, kit, labels, poses, instance_id)
-            for instance_id, (labels, poses) in zip(groups, drafts, strict=True)
+            _finished(scene, kit, labels, poses, instance.instance_id)
+            for instance, (labels, poses) in zip(instances, drafts, strict=True)
             if poses.score.max() >= WORTH_POLISHING * best
         ]
 
 
 def _draft(
-    scene: SceneMaps, kit: ObjectKit, group: list[PoseEstimate]
+    scene: SceneMaps, kit: ObjectKit, instance: InstanceCandidates
 ) -> tuple[NDArray[np.int32], Hypotheses]:
     """Look-alikes and a first climb of one detection's candidates, with its mask as a label."""
-    mask = group[0].mask
     labels = np.zeros(scene.depth.shape, np.int32)
-    if mask is not None:
-        labels[at_working_size(mask, scene)] = 1
-    matrices = np.stack([pose.cam_from_obj for pose in group])
-    scores = np.array([pose.score for pose in group])
-    start = Hypotheses.from_poses(matrices, scores, np.ones(len(group), np.int64))
+    labels[at_working_size(instance.mask, scene)] = 1
+    region = np.ones(len(instance.score), np.int64)
+    start = Hypotheses.from_poses(instance.cam_from_obj, instance.score, region)
     best = with_look_alikes(scene, labels, kit, start, FIRST_KEPT, FIRST_CLIMB.rays)
     best = rescored(scene, labels, kit, climb(scene, labels, kit, best, FIRST_CLIMB), JUDGE_RAYS)
     return labels, diverse(best, kit.centre, kit.model.diameter, LAST_KEPT)

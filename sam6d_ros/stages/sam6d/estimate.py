@@ -19,7 +19,7 @@ from sam6d_ros.stages.library import BuildContext
 from sam6d_ros.stages.sam6d import pem_inputs
 from sam6d_ros.stages.sam6d.networks import Networks
 from sam6d_ros.stages.sam6d.views import POSE_POINTS, TemplateView, render_views, surface_points
-from sam6d_ros.types import Detection, Detections, Frame, PoseEstimate, PoseEstimates, Scene
+from sam6d_ros.types import Candidates, Detection, Detections, Frame, InstanceCandidates, Scene
 
 CACHE_VERSION = 1
 VIEW_MB = 60.0  # activations of one template view in the image encoder; a bound
@@ -93,14 +93,14 @@ class PemEstimator:
 
     def estimate(
         self, scene: Scene, detections: Detections, objects: Sequence[ObjectModel]
-    ) -> PoseEstimates:
-        """Poses of all detections with enough depth, best first.
+    ) -> Candidates:
+        """One pose of each detection with enough depth, best first.
 
         A pose's score is the network's pose score times the detection's score.
         """
         frame = scene.frame
         points = pem_inputs.back_project(frame.depth, frame.camera)
-        found: list[PoseEstimate] = []
+        found: list[InstanceCandidates] = []
         reasons: list[str] = []
         for model in objects:
             mine = [d for d in detections.items if d.class_id == model.name]
@@ -108,11 +108,11 @@ class PemEstimator:
             if len(sure) < len(mine):
                 reasons.append(f"{len(mine) - len(sure)} detections of {model.name} are unsure")
             found += self._estimate_object(frame, points, sure, self._prepared(model))
-        found.sort(key=lambda pose: -pose.score)
+        found.sort(key=lambda item: -item.score[0])
         if not found:
             reason = "; ".join(reasons) or "no detection has enough depth pixels near its centre"
-            return PoseEstimates.empty(frame, reason)
-        return PoseEstimates(tuple(found), frame.stamp_ns, frame.frame_id)
+            return Candidates.empty(reason)
+        return Candidates(tuple(found))
 
     def _estimate_object(
         self,
@@ -120,7 +120,7 @@ class PemEstimator:
         points: np.ndarray,
         detections: Sequence[Detection],
         known: _Prepared,
-    ) -> list[PoseEstimate]:
+    ) -> list[InstanceCandidates]:
         random = np.random.default_rng(self.config.seed)
         usable, inputs = [], []
         for detection in detections:
@@ -134,7 +134,7 @@ class PemEstimator:
             usable.append(detection)
         poses = self._run(inputs, known.code) if inputs else []
         pairs = zip(usable, poses, strict=True)
-        return [pose for d, p in pairs if (pose := _as_estimate(d, *p)) is not None]
+        return [pose for d, p in pairs if (pose := _as_candidates(d, *p)) is not None]
 
     def _run(
         self, inputs: Sequence[pem_inputs.CropInput], code: ObjectCode
@@ -174,18 +174,18 @@ def _view_input(view: TemplateView, random: np.random.Generator) -> pem_inputs.C
     return pem_inputs.template_input(view.rgb, view.mask, view.points_obj, drawn)
 
 
-def _as_estimate(
+def _as_candidates(
     detection: Detection, rotation: np.ndarray, translation: np.ndarray, score: float
-) -> PoseEstimate | None:
+) -> InstanceCandidates | None:
     """The typed result, or None when the network gave no finite pose."""
     if not (np.isfinite(rotation).all() and np.isfinite(translation).all()):
         _LOG.warning("the pose network gave no finite pose for %s", detection.class_id)
         return None
-    return PoseEstimate(
+    return InstanceCandidates(
         detection.class_id,
-        float(np.clip(score * detection.score, 0.0, 1.0)),
-        se3.from_rotation_translation(rotation, translation),
-        mask=detection.mask,
-        instance_id=detection.instance_id,
-        score_parts={"pose": float(score), "detection": detection.score},
+        detection.instance_id,
+        se3.from_rotation_translation(rotation, translation)[None],
+        np.clip([score * detection.score], 0.0, 1.0),
+        detection.mask,
+        {"pose": float(score), "detection": detection.score},
     )

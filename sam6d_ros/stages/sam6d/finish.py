@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.types import PoseEstimates, Scene
+from sam6d_ros.types import Candidates, PoseEstimates, Scene
 
 
 class KeepPoses:
@@ -15,7 +15,7 @@ class KeepPoses:
         """Prepare nothing."""
 
     def refine(
-        self, scene: Scene, candidates: PoseEstimates, objects: Sequence[ObjectModel]
+        self, scene: Scene, candidates: Candidates, objects: Sequence[ObjectModel]
     ) -> PoseEstimates:
         """Return the network's poses as they are."""
-        return candidates
+        return candidates.best(scene.frame)
