@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import CameraIntrinsics
 
 __all__ = [
+    "Alternative",
     "Boxes",
     "CameraIntrinsics",
     "Candidates",
@@ -294,7 +295,7 @@ class InstanceCandidates:
             self.cam_from_obj[0],
             mask=self.mask,
             instance_id=self.instance_id,
-            score_parts=self.agreement,
+            agreement=self.agreement,
         )
 
 
@@ -324,6 +325,20 @@ class Candidates:
         return len(self.items)
 
 
+class Alternative(NamedTuple):
+    """Another explanation of what one estimate explains.
+
+    Attributes:
+        class_id: the object's name in the objects file.
+        cam_from_obj: (4, 4) float64, pose of the CAD origin in the camera optical frame, metres.
+        probability: in [0, 1].
+    """
+
+    class_id: str
+    cam_from_obj: NDArray[np.float64]
+    probability: float
+
+
 @dataclass(frozen=True)
 class PoseEstimate:
     """The 6D pose of one instance.
@@ -336,7 +351,13 @@ class PoseEstimate:
             (m², rad²), or None when unknown.
         mask: (H, W) bool, the pixels that the object explains, or None.
         instance_id: name of the physical object.
-        score_parts: named contributions to the score, each in [0, 1].
+        agreement: named contributions to the score, each in [0, 1], for people: no code branches
+            on its keys.
+        alternatives: other poses or names that the frame does not rule out, most probable first.
+        visible: share of the silhouette that nothing hides, in [0, 1]; 1 where it is unknown.
+        confirmed: whether the frame shows it; a tracked instance that is hidden is held for a
+            while and is not confirmed.
+        presence: share of the frames with an agreeing pose, in [0, 1]; 1 for a single frame.
     """
 
     class_id: str
@@ -345,12 +366,18 @@ class PoseEstimate:
     covariance: NDArray[np.float64] | None = None
     mask: NDArray[np.bool_] | None = None
     instance_id: str = ""
-    score_parts: Mapping[str, float] = field(default_factory=dict)
+    agreement: Mapping[str, float] = field(default_factory=dict)
+    alternatives: tuple[Alternative, ...] = ()
+    visible: float = 1.0
+    confirmed: bool = True
+    presence: float = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cam_from_obj", se3.check_rigid(self.cam_from_obj, "cam_from_obj"))
-        if not 0.0 <= self.score <= 1.0:
-            raise InvalidInput(f"score {self.score} is not in [0, 1]")
+        for name in ("score", "visible", "presence"):
+            value = getattr(self, name)
+            if not 0.0 <= value <= 1.0:
+                raise InvalidInput(f"{name} {value} is not in [0, 1]")
 
 
 @dataclass(frozen=True)

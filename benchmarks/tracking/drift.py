@@ -109,7 +109,7 @@ def row(sequence: Sequence, start: str, model: ObjectModel, results: list[PoseEs
         true = truth.get(model.name)
         if true is None or true.visibility < MIN_VISIBILITY or not names:
             continue
-        unseen += not any(pose.score_parts["seen"] for pose in mine)
+        unseen += not any(pose.confirmed for pose in mine)
         if not mine:
             right.append(False)
             continue

@@ -29,7 +29,6 @@ AGREE_DIAMETERS = 0.1  # as far as a pose may be off and still be called right (
 AGREE_FLOOR_M = 0.005  # depth noise, for tiny objects
 # Added to a covariance before it is inverted: nothing is surer than 1 µm and 1 µrad.
 LEAST_VARIANCE = 1e-12
-PRESENCE = "presence"  # the score part: share of the frames with an agreeing pose
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def fuse(frames: Sequence[PoseEstimates], models: Mapping[str, ObjectModel]) -> 
 
     Returns:
         Poses best first, with the newest stamp. The score is the mean over all frames, 0 where no
-        pose of the instance agrees, and ``score_parts["presence"]`` the share of frames with one.
+        pose of the instance agrees, and ``presence`` the share of frames with one.
         A covariance is unknown unless it is known for every agreeing pose.
 
     Raises:
@@ -142,7 +141,9 @@ def _joined(
         cam_from_obj=mean,
         covariance=covariance,
         instance_id=_common_id(agreeing),
-        score_parts=_mean_parts(agreeing) | {PRESENCE: len(agreeing) / frames},
+        agreement=_mean_agreement(agreeing),
+        visible=float(np.mean([pose.visible for pose in agreeing])),
+        presence=len(agreeing) / frames,
     )
 
 
@@ -168,9 +169,10 @@ def _information(poses: Sequence[PoseEstimate]) -> Array:
     return weights[:, None, None] * np.eye(6)
 
 
-def _mean_parts(poses: Sequence[PoseEstimate]) -> dict[str, float]:
-    names = set.intersection(*(set(pose.score_parts) for pose in poses))
-    return {n: float(np.mean([pose.score_parts[n] for pose in poses])) for n in sorted(names)}
+def _mean_agreement(poses: Sequence[PoseEstimate]) -> dict[str, float]:
+    parts = [dict(pose.agreement) for pose in poses]
+    names = set.intersection(*(set(part) for part in parts))
+    return {name: float(np.mean([part[name] for part in parts])) for name in sorted(names)}
 
 
 def _common_id(poses: Sequence[PoseEstimate]) -> str:

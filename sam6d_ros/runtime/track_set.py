@@ -92,7 +92,7 @@ class TrackSet:
 
     def miss(self, track: Track) -> None:
         """A full estimate does not contain an instance that is in plain view."""
-        if track.is_seen and track.pose.score_parts.get("visible", 1.0) > PLAIN_VIEW:
+        if track.is_seen and track.pose.visible > PLAIN_VIEW:
             track.missed += 1
             if 0 < self._config.max_missed <= track.missed:
                 self.lose(track)

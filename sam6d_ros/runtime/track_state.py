@@ -143,7 +143,7 @@ class Track:
         covariance = None if last.covariance is None else last.covariance + growth
         held = replace(
             last, cam_from_obj=cam_from_obj, score=last.score * left, covariance=covariance,
-            mask=None, score_parts={**last.score_parts, "seen": 0.0},
+            mask=None, confirmed=False,
         )  # fmt: skip
         self._advance(held, stamp_ns)
 

@@ -87,7 +87,7 @@ class TrackedObjects:
         Returns:
             All live instances, best first, ``instance_id`` constant per physical object. One that
             this frame does not confirm is held for ``hold_s``, with a falling score, a growing
-            covariance and ``score_parts["seen"]`` 0.
+            covariance and ``confirmed`` false.
         """
         with self._lock:
             if self._latest is not None and frame.stamp_ns < self._latest.stamp_ns:
@@ -172,7 +172,7 @@ class TrackedObjects:
             pose.instance_id: replace(
                 pose,
                 instance_id=guesses[pose.instance_id].instance_id,
-                score_parts={**pose.score_parts, "seen": 1.0},
+                confirmed=True,
             )
             for pose in poses.items
             if pose.score >= self._config.min_score

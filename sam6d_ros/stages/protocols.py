@@ -77,5 +77,5 @@ class Tracker(Protocol):
 
         Returns:
             The instances that are still seen, with ``instance_id`` kept: pose in this frame, score
-            (quality in [0, 1]), covariance and score parts. What cannot be confirmed is absent.
+            (quality in [0, 1]), covariance and agreement. What cannot be confirmed is absent.
         """

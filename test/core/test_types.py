@@ -1,7 +1,9 @@
 """The typed values check themselves where data enters, and empty is a value."""
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,3 +136,19 @@ def test_candidates_give_their_first_hypothesis_as_an_estimate() -> None:
 def test_candidates_that_contradict_themselves_are_refused(poses, scores, says) -> None:
     with pytest.raises(InvalidInput, match=says):
         candidates(poses, scores)
+
+
+@pytest.mark.parametrize("name", ["visible", "presence"])
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
+def test_shares_of_an_estimate_are_in_range(name, value) -> None:
+    with pytest.raises(InvalidInput, match=name):
+        PoseEstimate("mug", 0.5, np.eye(4), **{name: value})
+    found = PoseEstimate("mug", 0.5, np.eye(4))
+    assert (found.visible, found.presence, found.confirmed, found.alternatives) == (1, 1, True, ())
+
+
+def test_no_code_branches_on_a_key_of_the_agreement() -> None:
+    package = Path(__file__).resolve().parents[2] / "sam6d_ros"
+    key = re.compile(r"\bagreement(\[[\"']|\.get\(|\.pop\()")
+    found = [path.name for path in package.rglob("*.py") if key.search(path.read_text())]
+    assert not found

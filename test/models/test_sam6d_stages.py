@@ -65,7 +65,7 @@ def test_poses_of_given_detections(tiny: Any, scene: tuple[Frame, Detections]) -
     depth = frame.depth[detections.items[0].mask]
     # arbitrary weights still place the cloud somewhere near what is seen
     assert depth.min() - MODEL.diameter < centre < depth.max() + 2 * MODEL.diameter
-    assert pose.score == pytest.approx(pose.score_parts["pose"] * detections.items[0].score)
+    assert pose.score == pytest.approx(pose.agreement["pose"] * detections.items[0].score)
     assert item.instance_id == detections.items[0].instance_id
 
 

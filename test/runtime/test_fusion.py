@@ -13,7 +13,7 @@ from sam6d_ros.cad.model import Symmetries
 from sam6d_ros.errors import InvalidInput, InvalidObjects
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.pose_mean import at_other_origin, differences, moved
-from sam6d_ros.runtime.fusion import PRESENCE, fuse
+from sam6d_ros.runtime.fusion import fuse
 from sam6d_ros.runtime.warmup import box_model
 from sam6d_ros.types import PoseEstimate, PoseEstimates
 
@@ -83,7 +83,7 @@ def test_fusing_equal_poses_changes_nothing(group, seed, count):
     fused = fused_pose([pose] * count, group, score=0.6)
     assert np.allclose(fused.cam_from_obj, pose, atol=1e-9)
     assert fused.score == pytest.approx(0.6)
-    assert fused.score_parts[PRESENCE] == 1
+    assert fused.presence == 1
 
 
 @settings(deadline=None)
@@ -110,7 +110,7 @@ def test_equivalent_poses_of_a_symmetric_object_fuse_to_one_of_them(group, seed)
     symmetries, pose = GROUPS[group], random_pose(rng)
     seen = [pose @ random_member(symmetries, rng) for _ in range(6)]
     fused = fused_pose(seen, group)
-    assert fused.score_parts[PRESENCE] == 1
+    assert fused.presence == 1
     corners = box_corners(model(group))
     assert nearest_equivalent(fused.cam_from_obj, pose, symmetries, corners)[1] < 1e-6
 
@@ -146,7 +146,7 @@ def test_a_pose_that_contradicts_the_others_is_put_aside(seed, odd):
     seen[odd] = pose @ HALF_TURNS[1]
     fused = fused_pose(seen)
     assert np.allclose(fused.cam_from_obj, without.cam_from_obj, atol=1e-9)
-    assert fused.score_parts[PRESENCE] == pytest.approx(0.8)
+    assert fused.presence == pytest.approx(0.8)
     assert fused.score == pytest.approx(0.8 * 0.8)
 
 
@@ -180,7 +180,7 @@ def test_equal_objects_side_by_side_stay_apart_and_classes_do_not_mix():
         items.append(estimate(jittered(places[0], rng), class_id="can"))
     fused = fuse(frames_of(*rounds), {"box": model(), "can": model(name="can")})
     assert sorted(p.class_id for p in fused.items) == ["box"] * 3 + ["can"]
-    assert {p.score_parts[PRESENCE] for p in fused.items} == {1}
+    assert {p.presence for p in fused.items} == {1}
 
 
 def test_covariance_shrinks_with_the_number_of_frames_that_agree():

@@ -20,7 +20,7 @@ def test_an_estimate_of_the_present_frame_starts_a_track():
     out = run(tracked, world, 1, 1)
     assert names_by_place(world, out) == {"a": "box_1", "b": "can_1"}
     assert (out.stamp_ns, out.frame_id) == (world.frame(1).stamp_ns, "eye")
-    assert all(pose.score_parts["seen"] == 1 for pose in out.items)
+    assert all(pose.confirmed for pose in out.items)
     assert tracked.counts.tracked == tracked.counts.started == 2
 
 
@@ -73,7 +73,7 @@ def test_a_hidden_instance_is_held_and_fades_and_is_followed_again():
     scores = [pose.score for pose in held]
     spread = [np.trace(pose.covariance) for pose in held]
     assert {pose.instance_id for pose in held} == {"box_1"}
-    assert all(pose.score_parts["seen"] == 0 for pose in held)
+    assert all(not pose.confirmed for pose in held)
     assert scores == sorted(scores, reverse=True)
     assert scores[0] < seen.score
     assert spread == sorted(spread)
@@ -81,7 +81,7 @@ def test_a_hidden_instance_is_held_and_fades_and_is_followed_again():
     world.hidden.clear()
     again = run(tracked, world, 31, 31).items[0]
     assert again.instance_id == "box_1"
-    assert again.score_parts["seen"] == 1
+    assert again.confirmed
     assert again.score > scores[0]
 
 
@@ -130,7 +130,7 @@ def test_unseen_instances_move_with_the_others():
     world.speed[:] = [0.1, 0, 0.05, 0, 0.05, 0]
     out = run(tracked, world, 4, 30)
     held = next(pose for pose in out.items if pose.class_id == "box")
-    assert held.score_parts["seen"] == 0
+    assert not held.confirmed
     off = motion(world.pose("a", out.stamp_ns), held.cam_from_obj, np.zeros(3))
     assert np.linalg.norm(off[:3]) < 0.01
 

@@ -138,7 +138,7 @@ def test_a_half_hidden_object_is_found(engine):
     shift, angle = errors(poses.items[0].cam_from_obj, hidden)
     assert shift < 0.004
     assert angle < 2
-    assert poses.items[0].score_parts["visible"] == pytest.approx(visible, abs=0.1)
+    assert poses.items[0].visible == pytest.approx(visible, abs=0.1)
 
 
 @pytest.mark.parametrize("what", ["an empty table", "something else", "no depth", "a wall"])

@@ -68,7 +68,7 @@ def test_candidates_are_improved_and_keep_their_names(refine, frame, places):
         assert angle < 1.5
         assert pose.instance_id == instance_id
         assert np.linalg.eigvalsh(pose.covariance).min() > 0
-        assert set(pose.score_parts) == {f.name for f in fields(Agreement)}
+        assert set(pose.agreement) == {f.name for f in fields(Agreement)}
     assert [pose.score for pose in found.items] == sorted(
         (pose.score for pose in found.items), reverse=True
     )

@@ -113,7 +113,7 @@ def test_what_stands_before_the_object_does_not_move_it():
     off, angle = errors(found.cam_from_obj, truth)
     assert off < 0.004
     assert angle < 2
-    assert found.score_parts["visible"] < 0.8
+    assert found.visible < 0.8
     assert found.score > LEAST
 
 
@@ -149,7 +149,7 @@ def test_an_object_cut_off_by_the_image_is_followed():
         (CARTON, moved(truth, (0.004, 0, 0), (0, 1, 0))),
     )
     off, angle = errors(found["carton_1"].cam_from_obj, truth)
-    assert found["carton_1"].score_parts["visible"] < 0.9, "the test wants it cut off"
+    assert found["carton_1"].visible < 0.9, "the test wants it cut off"
     assert off < 0.004
     assert angle < 2
 

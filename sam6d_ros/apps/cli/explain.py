@@ -134,7 +134,7 @@ def index_text(record: Record, poses: PoseEstimates) -> str:
 
 def result_line(index: int, pose: PoseEstimate) -> str:
     """One result: name, score and its parts, position."""
-    parts = ", ".join(f"{name} {value:.2f}" for name, value in pose.score_parts.items())
+    parts = ", ".join(f"{name} {value:.2f}" for name, value in pose.agreement.items())
     x, y, z, _ = pose_text(pose)
     return (
         f"* {index}: **{pose.class_id}** score {pose.score:.2f} ({parts or 'no parts'}) "

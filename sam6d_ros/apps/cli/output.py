@@ -59,7 +59,7 @@ def pose_as_json(pose: PoseEstimate, model: ObjectModel) -> dict[str, Any]:
         "name": pose.class_id,
         "instance_id": pose.instance_id,
         "score": round(pose.score, 4),
-        "score_parts": {name: round(float(v), 4) for name, v in pose.score_parts.items()},
+        "score_parts": {name: round(float(v), 4) for name, v in pose.agreement.items()},
         "R": pose.cam_from_obj[:3, :3].tolist(),
         "t": pose.cam_from_obj[:3, 3].tolist(),
         "quat_xyzw": se3.quat_xyzw(pose.cam_from_obj).tolist(),

@@ -26,7 +26,7 @@ from sam6d_ros.apps.ros.on_demand import (
 from sam6d_ros.apps.ros.on_demand_request import Request
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.pipeline import RunContext
-from sam6d_ros.runtime.fusion import PRESENCE, fuse
+from sam6d_ros.runtime.fusion import fuse
 from sam6d_ros.srv import SegmentFrame
 from sam6d_ros.types import Frame, PoseEstimates
 
@@ -178,7 +178,7 @@ class OnDemandEstimation:
     ) -> tuple[Detection3DArray, str]:
         """In the worker: fuse and publish with the header of the last frame."""
         fused = fuse([poses for _, poses in found], self._node.objects)
-        sure = tuple(p for p in fused.items if p.score_parts[PRESENCE] >= MIN_PRESENCE)
+        sure = tuple(p for p in fused.items if p.presence >= MIN_PRESENCE)
         poses = replace(fused, items=sure)
         message = self._node.publish(found[-1][0], poses, masks.header, request.complete)
         return message, summary(message, poses.reason, len(fused) - len(sure), len(found))

@@ -20,7 +20,7 @@ from sam6d_ros.apps.ros.object_topics import ClassPoses
 from sam6d_ros.apps.ros.parameters import Parameter
 from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates
+from sam6d_ros.types import Frame, PoseEstimates
 from sam6d_ros.visualize import draw_poses
 
 PARAMETERS = (
@@ -78,7 +78,7 @@ class PoseOutputs:
         return message
 
     def _send_transforms(self, poses: PoseEstimates, header: Header) -> None:
-        seen = replace(poses, items=tuple(pose for pose in poses.items if is_seen(pose)))
+        seen = replace(poses, items=tuple(pose for pose in poses.items if pose.confirmed))
         if len(seen) and self._node.get_parameter("publish_tf").value:
             prefix = self._node.get_parameter("tf_prefix").value
             self._tf.sendTransform(conversions.transforms_from_poses(seen, header, prefix))
@@ -90,8 +90,3 @@ class PoseOutputs:
         if self._overlay.get_subscription_count():
             image = draw_poses(frame.rgb, frame.camera, poses.items, self._models)
             self._overlay.publish(conversions.image_from_rgb(image, header))
-
-
-def is_seen(pose: PoseEstimate) -> bool:
-    """Whether the frame shows it; the tracking holds what is hidden for a while."""
-    return pose.score_parts.get("seen", 1.0) > 0

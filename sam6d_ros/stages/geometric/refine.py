@@ -96,4 +96,5 @@ def _finished(
         explained_mask(scene, kit.model, pose),
         instance_id,
         {f.name: float(getattr(agreement, f.name)[k]) for f in fields(agreement)},
+        visible=float(np.clip(agreement.visible[k], 0, 1)),
     )

@@ -151,7 +151,8 @@ def judged(model: ObjectModel, fit: Fit, predicted: PoseEstimate) -> PoseEstimat
         cam_from_obj=fit.cam_from_obj,
         covariance=_covariance(model, fit.cam_from_obj, fit.information),
         mask=None,
-        score_parts={f.name: float(getattr(agreement, f.name)[0]) for f in fields(agreement)},
+        agreement={f.name: float(getattr(agreement, f.name)[0]) for f in fields(agreement)},
+        visible=float(np.clip(agreement.visible[0], 0, 1)),
     )
 
 
