@@ -27,7 +27,10 @@ KEYLESS = {
     "fast_simplification": "fast-simplification",
     "pycocotools": "pycocotools",
 }
-OPTIONAL = {"moveit_msgs", "safetensors", "segment_anything", "torch", "triton"}
+OPTIONAL = {
+    *("moveit_msgs", "onnxruntime", "safetensors", "segment_anything", "torch", "torchvision"),
+    "triton",
+}
 
 
 def imported_modules():

@@ -38,9 +38,9 @@ def test_eval_rejects_nothing_whatever_the_threshold(sam6d, folder, monkeypatch,
     """BOP counts every estimate: the threshold serves the column "rejected" alone."""
     build, thresholds = engine.build_pose_estimation, []
 
-    def watched(config, *more):
-        thresholds.append(config.min_score)
-        return build(config, *more)
+    def watched(context):
+        thresholds.append(context.config.min_score)
+        return build(context)
 
     monkeypatch.setattr(engine, "build_pose_estimation", watched)
     root = folder.write()
