@@ -9,7 +9,7 @@ SETUP = $(if $(shell command -v $(PYTHON)),$(PYTHON),$(error There is no '$(PYTH
 	Debian/Ubuntu: sudo apt install python3 python3-venv python3-dev)) scripts/setup_venv.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run setup-sam6d demo test lint bench clean
+.PHONY: help setup setup-run setup-sam6d demo test test-fast lint bench clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name what; \
@@ -33,6 +33,9 @@ lint: setup ## Style, types, layers, sizes
 test: setup-sam6d ## Lint, then every test
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lint; lint=$$?; \
 		$(BIN)/python -m pytest $(PYTEST_ARGS) && exit $$lint
+
+test-fast: setup ## Tests without node processes, networks and long runs, for the inner loop
+	@$(BIN)/python -m pytest -m "not graph and not sam6d and not slow" $(PYTEST_ARGS)
 
 bench: setup-run ## Accuracy and time beside other libraries (in .venv-bench)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)

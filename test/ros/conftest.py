@@ -15,6 +15,12 @@ from sam6d_ros.apps.ros.children import Children, graph_environment
 _domains = itertools.count(os.getpid())
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "probe" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.graph)
+
+
 @pytest.fixture
 def probe(tmp_path, monkeypatch):
     """A probe in a domain that no other test of this run uses at the same time."""
