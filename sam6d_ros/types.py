@@ -7,6 +7,7 @@ metres with 0 = invalid, transforms named ``target_from_source``.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar
@@ -215,7 +216,8 @@ class Detection:
         class_id: the object's name in the objects file.
         score: in [0, 1].
         mask: (H, W) bool, the visible pixels of the instance.
-        instance_id: name of the physical object, constant across frames when tracked.
+        instance_id: name of the physical object, constant across frames when tracked; empty until
+            ``Detections`` gives it.
         pose_hints: (K, 4, 4) rough cam_from_obj that the detector met on its way, best first;
             often none. They spare the pose stage work and are never taken as they are.
     """
@@ -236,12 +238,48 @@ class Detection:
         return (int(cols[0]), int(rows[0]), *size)
 
 
+_Item = TypeVar("_Item", "Detection", "PoseEstimate")
+
+
+def _named(items: tuple[_Item, ...]) -> tuple[_Item, ...]:
+    """Return the items; those without an id under the next free ``<class>_<number>``, from 0.
+
+    Raises:
+        InvalidInput: two items have one id: it names one physical object.
+    """
+    given = Counter(item.instance_id for item in items if item.instance_id)
+    if twice := [name for name, count in given.items() if count > 1]:
+        raise InvalidInput(f"several instances have the id {twice[0]!r}; expected one each")
+    next_number: Counter[str] = Counter()
+    named = []
+    for item in items:
+        name = item.instance_id
+        while not name:
+            free = f"{item.class_id}_{next_number[item.class_id]}"
+            next_number[item.class_id] += 1
+            name = "" if free in given else free
+        named.append(item if item.instance_id else replace(item, instance_id=name))
+    return tuple(named)
+
+
 @dataclass(frozen=True)
 class Detections:
-    """All instances of one frame; ``reason`` says why there is none when it is empty."""
+    """All instances of one frame.
+
+    Attributes:
+        items: the instances; their ids are unique and never empty. One given without an id gets
+            the next free ``<class>_<number>``.
+        reason: why there is none, when there is none.
+
+    Raises:
+        InvalidInput: two instances have one id.
+    """
 
     items: tuple[Detection, ...]
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "items", _named(self.items))
 
     @classmethod
     def empty(cls, reason: str) -> Detections:
@@ -350,7 +388,7 @@ class PoseEstimate:
         covariance: (6, 6) of (x, y, z, rotation about x, y, z) in the camera frame
             (m², rad²), or None when unknown.
         mask: (H, W) bool, the pixels that the object explains, or None.
-        instance_id: name of the physical object.
+        instance_id: name of the physical object; empty until ``PoseEstimates`` gives it.
         agreement: named contributions to the score, each in [0, 1], for people: no code branches
             on its keys.
         alternatives: other poses or names that the frame does not rule out, most probable first.
@@ -384,7 +422,14 @@ class PoseEstimate:
 class PoseEstimates:
     """All poses of one frame, best first, with the header of the image they come from.
 
-    ``timings_s`` maps a stage's name to its seconds; ``reason`` says why nothing was found.
+    Attributes:
+        items: the poses; their ids are unique and never empty, as those of ``Detections``.
+        stamp_ns, frame_id: of the image.
+        reason: why there is none, when there is none.
+        timings_s: seconds by the name of a stage.
+
+    Raises:
+        InvalidInput: two poses have one id.
     """
 
     items: tuple[PoseEstimate, ...]
@@ -392,6 +437,9 @@ class PoseEstimates:
     frame_id: str
     reason: str = ""
     timings_s: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "items", _named(self.items))
 
     @classmethod
     def empty(cls, frame: Frame, reason: str) -> PoseEstimates:

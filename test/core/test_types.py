@@ -147,6 +147,31 @@ def test_shares_of_an_estimate_are_in_range(name, value) -> None:
     assert (found.visible, found.presence, found.confirmed, found.alternatives) == (1, 1, True, ())
 
 
+def mug(instance_id: str = "", class_id: str = "mug") -> Detection:
+    return Detection(class_id, 0.5, np.ones((2, 2), bool), instance_id)
+
+
+def ids(result) -> list[str]:
+    return [item.instance_id for item in result.items]
+
+
+def test_instances_without_an_id_are_numbered_per_class_and_others_keep_theirs() -> None:
+    given = (mug(class_id="cup"), mug(), mug(class_id="cup"), mug(), mug("mug_0"), mug("left"))
+    found = Detections(given)
+    assert ids(found) == ["cup_0", "mug_1", "cup_1", "mug_2", "mug_0", "left"]
+    assert Detections(found.items) == found
+    poses = tuple(PoseEstimate("mug", 0.5, np.eye(4), instance_id=name) for name in ("", "a", ""))
+    assert ids(PoseEstimates(poses, 0, "eye")) == ["mug_0", "a", "mug_1"]
+
+
+def test_one_id_for_two_instances_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="'left'"):
+        Detections((mug("left"), mug(), mug("left")))
+    pose = PoseEstimate("mug", 0.5, np.eye(4), instance_id="left")
+    with pytest.raises(InvalidInput, match="'left'"):
+        PoseEstimates((pose, pose), 0, "eye")
+
+
 def test_no_code_branches_on_a_key_of_the_agreement() -> None:
     package = Path(__file__).resolve().parents[2] / "sam6d_ros"
     key = re.compile(r"\bagreement(\[[\"']|\.get\(|\.pop\()")

@@ -26,7 +26,7 @@ from sam6d_ros.types import Detections, Frame, Proposals, Scene  # noqa: E402
 MODEL = box_model()
 _, FRAME, DETECTIONS = warm_up_input(MODEL)
 SCENE = Scene(FRAME)
-SEVERAL = Detections(DETECTIONS.items * 6)
+SEVERAL = Detections(tuple(replace(d, instance_id="") for d in DETECTIONS.items) * 6)
 MASKS = np.repeat(DETECTIONS.items[0].mask[None], 6, 0)
 
 

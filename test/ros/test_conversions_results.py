@@ -125,13 +125,6 @@ def test_hints_that_are_no_poses_are_refused(hinted, field, value):
         conversions.detections_from_masks(message)
 
 
-def test_ids_count_per_class_and_keep_what_is_there(detections):
-    named = conversions.with_ids((*detections.items, detection("mug", 0, 0, instance_id="mug_0")))
-    ids = [item.instance_id for item in named]
-    assert ids == ["screw_0", "mug_1", "table_0", "mug_2", "mug_0"]
-    assert conversions.with_ids(named) == named
-
-
 def test_boxes_2d_have_centre_and_size_in_pixels(detections):
     message = conversions.detection_2d_array(detections, HEADER)
     entry = message.detections[3]  # rows 2..8, columns 4..6

@@ -247,7 +247,7 @@ def test_ids_that_all_frames_agree_on_stay():
         [estimate(here, instance_id="box_7"), estimate(there, 0.6, instance_id="box_1")],
         [estimate(here, instance_id="box_7"), estimate(there, 0.6, instance_id="box_2")],
     )
-    assert [p.instance_id for p in fuse(frames, {"box": model()}).items] == ["box_7", ""]
+    assert [p.instance_id for p in fuse(frames, {"box": model()}).items] == ["box_7", "box_0"]
 
 
 def test_what_cannot_be_fused_is_refused_with_the_reason():

@@ -85,5 +85,5 @@ def test_what_is_kept_reaches_into_the_region_and_never_grows(seed):
         assert (mask == masks[number])[region.slices].all()
     assert bool(kept.reason) == (len(kept) == 0)
     whole = Region(0, 0, 40, 30)
-    filled = tuple(Detection("a", 1.0, mask) for mask in masks if mask.any())
-    assert detections_in_region(Detections(filled, ""), whole).items == filled
+    filled = Detections(tuple(Detection("a", 1.0, mask) for mask in masks if mask.any()))
+    assert detections_in_region(filled, whole).items == filled.items

@@ -25,7 +25,7 @@ def known_poses(
             raise InvalidInput(
                 f"detection {detection.id!r} has no results; expected one with the object's pose"
             )
-    items = conversions.with_ids(conversions.poses_from_detection_3d_array(message).items)
+    items = conversions.poses_from_detection_3d_array(message).items
     unknown = sorted({pose.class_id for pose in items if pose.class_id not in names})
     if not unknown:
         return list(items), ""

@@ -25,7 +25,6 @@ from sam6d_ros.apps.ros.conversions.masks import (
     detection_2d_array,
     detections_from_masks,
     masks_from_detections,
-    with_ids,
 )
 from sam6d_ros.apps.ros.conversions.poses import (
     detection_3d_array,
@@ -56,5 +55,4 @@ __all__ = [
     "poses_from_detection_3d_array",
     "stamp_ns_of",
     "transforms_from_poses",
-    "with_ids",
 ]

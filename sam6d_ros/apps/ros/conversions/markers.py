@@ -11,7 +11,6 @@ from rclpy.duration import Duration
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
-from sam6d_ros.apps.ros.conversions.masks import with_ids
 from sam6d_ros.apps.ros.conversions.rigid import pose_message
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.types import PoseEstimates
@@ -32,7 +31,7 @@ class MeshMarkers:
     def message(self, poses: PoseEstimates, header: Header) -> MarkerArray:
         """The poses of one image. What was shown before and is gone now is deleted."""
         markers = [Marker(header=header, action=Marker.DELETEALL)]
-        for number, pose in enumerate(with_ids(poses.items)):
+        for number, pose in enumerate(poses.items):
             points, colors = self._templates[pose.class_id]
             marker = Marker(
                 header=header,

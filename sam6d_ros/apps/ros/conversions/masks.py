@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import replace
-from typing import TypeVar
-
 import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import RegionOfInterest
@@ -20,31 +16,11 @@ from vision_msgs.msg import (
 from sam6d_ros.apps.ros.conversions.rigid import pose_message, transform_from_pose
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.msg import InstanceMask, InstanceMaskArray
-from sam6d_ros.types import Detection, Detections, PoseEstimate
-
-Item = TypeVar("Item", Detection, PoseEstimate)
+from sam6d_ros.types import Detection, Detections
 
 # In element 0 of a covariance: nothing is known about it. sensor_msgs/Imu marks it so; zeros
 # would read as certainty.
 UNKNOWN_COVARIANCE = -1.0
-
-
-def with_ids(items: tuple[Item, ...]) -> tuple[Item, ...]:
-    """Give each item without an id the next free ``<class>_<number>``, counted from 0 per class.
-
-    Ids that are there already (from the segmentation or a tracker) stay.
-    """
-    taken = {item.instance_id for item in items}
-    counts: Counter[str] = Counter()
-    named = []
-    for item in items:
-        instance_id = item.instance_id
-        while not instance_id:
-            candidate = f"{item.class_id}_{counts[item.class_id]}"
-            counts[item.class_id] += 1
-            instance_id = "" if candidate in taken else candidate
-        named.append(replace(item, instance_id=instance_id))
-    return tuple(named)
 
 
 def masks_from_detections(
@@ -55,7 +31,7 @@ def masks_from_detections(
         header=header,
         height=image_shape[0],
         width=image_shape[1],
-        instances=[_mask_message(d) for d in with_ids(detections.items)],
+        instances=[_mask_message(d) for d in detections.items],
         reason=detections.reason,
     )
 
@@ -118,7 +94,7 @@ def _hints(message: InstanceMask) -> NDArray[np.float64]:
 def detection_2d_array(detections: Detections, header: Header) -> Detection2DArray:
     """Boxes, classes and scores with the image's header, without pose (covariance[0] = -1)."""
     message = Detection2DArray(header=header)
-    for detection in with_ids(detections.items):
+    for detection in detections.items:
         result = ObjectHypothesisWithPose()
         result.hypothesis.class_id = detection.class_id
         result.hypothesis.score = float(detection.score)

@@ -10,7 +10,7 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection3D, Detection3DArray, ObjectHypothesisWithPose
 
 from sam6d_ros.apps.ros.conversions.frames import stamp_ns_of
-from sam6d_ros.apps.ros.conversions.masks import UNKNOWN_COVARIANCE, with_ids
+from sam6d_ros.apps.ros.conversions.masks import UNKNOWN_COVARIANCE
 from sam6d_ros.apps.ros.conversions.rigid import pose_message, transform_from_pose
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.types import PoseEstimate, PoseEstimates
@@ -26,7 +26,7 @@ def detection_3d_array(
     camera frame, with element 0 = -1 when unknown.
     """
     message = Detection3DArray(header=header)
-    for pose in with_ids(poses.items):
+    for pose in poses.items:
         model = models[pose.class_id]
         entry = Detection3D(header=header, results=[_hypothesis(pose)], id=pose.instance_id)
         entry.bbox.center = pose_message(pose.cam_from_obj @ model.obj_from_box)
@@ -77,7 +77,7 @@ def transforms_from_poses(
 ) -> list[TransformStamped]:
     """One transform per instance: camera frame → ``<prefix><class>_<number>``, image's stamp."""
     transforms = []
-    for pose in with_ids(poses.items):
+    for pose in poses.items:
         entry = TransformStamped(header=header, child_frame_id=prefix + pose.instance_id)
         x, y, z = pose.cam_from_obj[:3, 3].tolist()
         entry.transform.translation.x = x
