@@ -16,7 +16,8 @@ from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.onboard import onboard
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.evaluation.synthetic.objects import CLUTTER, TARGETS
-from sam6d_ros.runtime.engine import ROLES, Engine
+from sam6d_ros.runtime.build import EngineSpec, build_engine
+from sam6d_ros.runtime.engine import ROLES
 from sam6d_ros.runtime.memory import free_memory, resident_bytes
 
 OBJECTS = 20
@@ -46,8 +47,7 @@ def main() -> None:
         folder = Path(name)
         onboarded = list(models(folder))
         for _ in range(2):  # views are rendered in the first round and read in the second
-            engine = Engine(PipelineConfig(backend="geometric"), folder, role)
-            engine.warm_up()
+            engine = build_engine(EngineSpec(PipelineConfig(backend="geometric"), folder, role))
             free_memory()
             before = resident_bytes()
             for model in onboarded:

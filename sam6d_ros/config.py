@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from sam6d_ros.config_sam6d import Sam6dConfig
 from sam6d_ros.errors import InvalidConfig
-
-BACKENDS = ("auto", "sam6d", "geometric")
 
 
 @dataclass(frozen=True)
@@ -16,26 +13,24 @@ class PipelineConfig:
     """What the pipeline runs.
 
     Attributes:
-        backend: "auto" (sam6d when its checkpoints are present, else geometric), "sam6d" or
-            "geometric".
-        device: "auto", "cpu" or "cuda[:N]"; used by sam6d only.
+        backend: name of a backend (see ``stages.backends``), or "auto": the first that can run
+            here, "sam6d" before "geometric".
+        backend_options: options in the words of the backend, or empty.
+        device: "auto", "cpu" or "cuda[:N]"; for backends that run networks.
         weights_dir: folder of the released checkpoints, or None.
         min_score: poses that score lower are not returned (an object may state its own), in
             [0, 1]; None takes the default of the backend.
         max_instances: most instances of one object that are looked for (likewise).
-        sam6d: how the networks are run; used by sam6d only.
     """
 
     backend: str = "auto"
+    backend_options: str = ""
     device: str = "auto"
     weights_dir: Path | None = None
     min_score: float | None = None
     max_instances: int = 3
-    sam6d: Sam6dConfig = field(default_factory=Sam6dConfig)
 
     def __post_init__(self) -> None:
-        if self.backend not in BACKENDS:
-            raise InvalidConfig(f"backend {self.backend!r} is unknown; expected one of {BACKENDS}")
         if self.min_score is not None and not 0 <= self.min_score <= 1:
             raise InvalidConfig(f"min_score {self.min_score} is not in [0, 1]")
         if self.max_instances < 1:

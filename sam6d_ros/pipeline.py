@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.config import PipelineConfig
 from sam6d_ros.geometry.region import Region
 from sam6d_ros.stages.accept import Acceptance, accept
-from sam6d_ros.stages.library import BuildContext
-from sam6d_ros.stages.protocols import Estimator, Proposer, Refiner, Scorer, Tracker
+from sam6d_ros.stages.protocols import Estimator, Proposer, Refiner, Scorer
 from sam6d_ros.stages.region import detections_in_region, proposals_in_region
-from sam6d_ros.stages.sam6d.availability import choose_backend
 from sam6d_ros.types import Candidates, Detections, PoseEstimates, Proposals, Scene
-
-_LOG = logging.getLogger(__name__)
 
 
 class Timings:
@@ -180,54 +174,3 @@ class PoseEstimation:
             poses = self.refiner.refine(scene, candidates, objects)
             accepted = accept(poses, acceptance, self.exclusive_pixels)
         return accepted.with_timings(ctx.timings.seconds)
-
-
-def build_segmentation(context: BuildContext) -> Segmentation:
-    """Build the stages of the first half: load checkpoints and kernels, once.
-
-    Raises:
-        BackendUnavailable: "sam6d" was asked for and cannot run here.
-        CheckpointError: its weights are damaged.
-    """
-    if _backend(context.config) == "sam6d":
-        from sam6d_ros.stages.sam6d.build import segmentation_stages
-
-        return Segmentation(*segmentation_stages(context))
-    from sam6d_ros.stages import geometric
-
-    return Segmentation(geometric.SegmentProposer(), geometric.TemplateScorer(context))
-
-
-def build_pose_estimation(context: BuildContext) -> PoseEstimation:
-    """Build the stages of the second half; raises like ``build_segmentation``."""
-    if _backend(context.config) == "sam6d":
-        from sam6d_ros.stages.sam6d import build
-
-        estimator, refiner = build.pose_stages(context)
-        # with final_icp the geometric refiner scores the poses anew and compares their pixels
-        refined = context.config.sam6d.final_icp
-        return PoseEstimation(
-            estimator, refiner, build.default_min_score(context.config), exclusive_pixels=refined
-        )
-    from sam6d_ros.stages import geometric
-
-    return PoseEstimation(
-        geometric.TemplateEstimator(context),
-        geometric.RenderRefiner(context),
-        geometric.DEFAULT_MIN_SCORE,
-        exclusive_pixels=True,
-    )
-
-
-def build_tracking() -> Tracker:
-    """Build the tracker, the same for every backend."""
-    from sam6d_ros.stages import geometric
-
-    return geometric.ModelTracker()
-
-
-def _backend(config: PipelineConfig) -> str:
-    """The backend that the settings mean on this machine; says which, and why, in the log."""
-    name, reason = choose_backend(config.backend, config.weights_dir, config.sam6d)
-    _LOG.info(reason)
-    return name

@@ -25,7 +25,9 @@ from benchmarks.tracking import drift, sequences, speed  # noqa: E402
 from sam6d_ros.cad.cache import default_cache_dir  # noqa: E402
 from sam6d_ros.config import PipelineConfig  # noqa: E402
 from sam6d_ros.evaluation.report import machine  # noqa: E402
+from sam6d_ros.runtime.build import EngineSpec, build_engine  # noqa: E402
 from sam6d_ros.runtime.engine import Engine  # noqa: E402
+from sam6d_ros.runtime.objects import ObjectSet  # noqa: E402
 from sam6d_ros.types import Frame, PoseEstimates  # noqa: E402
 
 FIVE = 5
@@ -99,11 +101,8 @@ def drift_rows(name: str, starts: list[str], every: int, result: dict[str, Any])
 def engine_for(sequence: sequences.Sequence, role: str) -> Engine:
     """An engine with the sequence's objects, warm."""
     config = PipelineConfig(backend="geometric", max_instances=1)
-    engine = Engine(config, default_cache_dir(), role)
-    for model in sequence.models.values():
-        engine.add_object(model)
-    engine.warm_up()
-    return engine
+    objects = ObjectSet({model.name: model for model in sequence.models.values()})
+    return build_engine(EngineSpec(config, default_cache_dir(), role, objects))
 
 
 if __name__ == "__main__":

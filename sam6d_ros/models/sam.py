@@ -13,7 +13,7 @@ import sys
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -23,7 +23,6 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sam6d_ros.config_sam6d import Sam6dConfig
 from sam6d_ros.errors import BackendUnavailable
 from sam6d_ros.models.device import batch_size, encoding, in_chunks
 from sam6d_ros.models.ism_scores import suppress
@@ -163,6 +162,25 @@ def stability(logits: Tensor, threshold: float) -> Tensor:
     return inner / outer
 
 
+class SamPolicy(Protocol):
+    """Settings of automatic segmentation; ``Sam6dConfig`` states their meaning."""
+
+    @property
+    def segment_width(self) -> int: ...
+    @property
+    def points_per_side(self) -> int: ...
+    @property
+    def points_per_batch(self) -> int: ...
+    @property
+    def memory_budget_mb(self) -> int: ...
+    @property
+    def min_predicted_iou(self) -> float: ...
+    @property
+    def min_stability(self) -> float: ...
+    @property
+    def box_nms_iou(self) -> float: ...
+
+
 class SamSegmenter:
     """Automatic masks of whole images.
 
@@ -172,7 +190,7 @@ class SamSegmenter:
         dtype: reduced type of the encoder, None for float32.
     """
 
-    def __init__(self, sam: Any, config: Sam6dConfig, dtype: torch.dtype | None = None) -> None:
+    def __init__(self, sam: Any, config: SamPolicy, dtype: torch.dtype | None = None) -> None:
         self.sam, self.config, self.dtype = sam, config, dtype
 
     def segment(self, rgb: NDArray[np.uint8]) -> SamMasks:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
@@ -18,27 +17,17 @@ from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.object_entry import with_settings
 from sam6d_ros.cad.object_settings import ObjectSettings
 from sam6d_ros.cad.objects import ObjectEntry, load_entry
-from sam6d_ros.config import BACKENDS, PipelineConfig
+from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import InvalidConfig, InvalidInput, InvalidObjects
 from sam6d_ros.geometry.region import Region
-from sam6d_ros.pipeline import (
-    PoseEstimation,
-    RunContext,
-    Segmentation,
-    build_pose_estimation,
-    build_segmentation,
-    build_tracking,
-)
+from sam6d_ros.pipeline import PoseEstimation, RunContext, Segmentation
 from sam6d_ros.runtime.warmup import warm_up_input, warm_up_poses
 from sam6d_ros.stages.accept import Acceptance
-from sam6d_ros.stages.library import BuildContext
+from sam6d_ros.stages.backends import NO_BACKEND
 from sam6d_ros.stages.protocols import Tracker
-from sam6d_ros.stages.sam6d.availability import choose_backend
 from sam6d_ros.types import Detections, Frame, PoseEstimates, Scene
 
 ROLES = ("full", "segmentation", "pose", "tracking", "objects")
-NO_BACKEND = "none"
-
 
 class State(Enum):
     """What the engine can do now."""
@@ -51,20 +40,20 @@ class State(Enum):
 class Engine:
     """Owns the objects and the stages; safe to call from several threads (calls queue up).
 
+    ``runtime.build.build_engine`` builds one.
+
     Args:
         config: settings of the pipeline.
         cache_dir: where onboarded objects are kept, or None.
         role: "full", or one part ("segmentation", "pose", "tracking") so that a process loads
             only that; "full" does not track, "objects" has no stages at all.
-        segmentation, pose_estimation, tracker: use these instead of building them.
-
-    Attributes:
-        backend: name of the backend that was built; "none" for the role "objects".
+        backend: name of the backend of the stages; "none" without stages.
         device: device of its networks; "cpu" without networks.
+        segmentation, pose_estimation, tracker: the stages; those beyond the role are not used,
+            and a call that needs one that is not there is refused.
 
     Raises:
         InvalidConfig: unknown role.
-        BackendUnavailable, CheckpointError: see ``pipeline.build_segmentation``.
     """
 
     def __init__(
@@ -73,6 +62,8 @@ class Engine:
         cache_dir: Path | None = None,
         role: str = "full",
         *,
+        backend: str = NO_BACKEND,
+        device: str = "cpu",
         segmentation: Segmentation | None = None,
         pose_estimation: PoseEstimation | None = None,
         tracker: Tracker | None = None,
@@ -85,17 +76,10 @@ class Engine:
         self._objects: Mapping[str, ObjectModel] = MappingProxyType({})
         self._entries: Mapping[str, ObjectEntry] = MappingProxyType({})
         self._settings: Mapping[str, ObjectSettings] = MappingProxyType({})
-        self._segmentation = self._pose = self._tracker = None
-        self.backend = self._chosen_backend()
-        config = replace(config, backend=self.backend) if self.backend in BACKENDS else config
-        self.device = self._chosen_device()
-        context = BuildContext(config, cache_dir)
-        if role in ("full", "segmentation"):
-            self._segmentation = segmentation or build_segmentation(context)
-        if role in ("full", "pose"):
-            self._pose = pose_estimation or build_pose_estimation(context)
-        if role == "tracking":
-            self._tracker = tracker or build_tracking()
+        self.backend, self.device = backend, device
+        self._segmentation = segmentation if role in ("full", "segmentation") else None
+        self._pose = pose_estimation if role in ("full", "pose") else None
+        self._tracker = tracker if role == "tracking" else None
 
     @property
     def objects(self) -> Mapping[str, ObjectModel]:
@@ -297,21 +281,6 @@ class Engine:
             objects = self._select(list(dict.fromkeys(pose.class_id for pose in poses.items)))
             with (ctx or RunContext()).stage("track"):
                 return self._tracker.track(Scene(frame), poses, objects)
-
-    def _chosen_backend(self) -> str:
-        """The backend that "auto" means now; later changes of the disk do not matter."""
-        if self.role == "objects":
-            return NO_BACKEND
-        config = self.config
-        return choose_backend(config.backend, config.weights_dir, config.sam6d)[0]
-
-    def _chosen_device(self) -> str:
-        """The device of the networks, as torch names it; without networks the CPU."""
-        if self.backend != "sam6d":
-            return "cpu"
-        from sam6d_ros.models.device import resolve_device  # imports torch, which is then there
-
-        return str(resolve_device(self.config.device))
 
     def _look_for(
         self,

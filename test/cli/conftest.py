@@ -7,12 +7,12 @@ import re
 import numpy as np
 import pytest
 import trimesh
+from backend_double import BackendDouble
 from bop_folder import POSES, BopFolder
 from oracles import OracleStages
 
 from sam6d_ros.apps.cli.main import main
-from sam6d_ros.pipeline import PoseEstimation, Segmentation
-from sam6d_ros.runtime import engine
+from sam6d_ros.runtime import build
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ def scene(folder):
 def stages(monkeypatch):
     known = {f"obj_{i:06d}": pose for i, pose in POSES.items()}
     oracle = OracleStages(known)
-    monkeypatch.setattr(engine, "build_segmentation", lambda *_: Segmentation(oracle, oracle))
-    monkeypatch.setattr(engine, "build_pose_estimation", lambda *_: PoseEstimation(oracle, oracle))
+    oracle.backend = BackendDouble(oracle, oracle, oracle, oracle)
+    monkeypatch.setattr(build, "choose_backend", oracle.backend.choose)
     return oracle
 
 
@@ -71,10 +71,9 @@ def colour_stages(monkeypatch):
     from ros.engine_double import CentroidEstimator, ColourScorer, OneProposal
 
     stage = CentroidEstimator()
-    segmentation, pose = Segmentation(OneProposal(), ColourScorer()), PoseEstimation(stage, stage)
-    monkeypatch.setattr(engine, "build_segmentation", lambda *_: segmentation)
-    monkeypatch.setattr(engine, "build_pose_estimation", lambda *_: pose)
-    return segmentation
+    backend = BackendDouble(OneProposal(), ColourScorer(), stage, stage)
+    monkeypatch.setattr(build, "choose_backend", backend.choose)
+    return backend
 
 
 @pytest.fixture

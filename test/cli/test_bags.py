@@ -17,9 +17,7 @@ from ros.probe import DEPTH, FRAME_ID, INFO, RGB
 
 from sam6d_ros.apps.ros import conversions
 from sam6d_ros.apps.ros.bags.reader import BagReader
-from sam6d_ros.cad.objects import load_objects
-from sam6d_ros.config import PipelineConfig
-from sam6d_ros.runtime import engine
+from sam6d_ros.runtime.build import EngineSpec, build_engine
 
 POSES, MASKS, TF = "/pose_node/detections", "/segmentation_node/masks", "/tf"
 
@@ -32,9 +30,7 @@ def test_offline_poses_are_those_of_the_engine_on_the_frames(offline, objects, t
     assert code == 0
     content = read(tmp_path / "out")
     assert set(content) == {POSES, MASKS, TF}
-    same = engine.Engine(PipelineConfig(backend="geometric"), tmp_path / "cache")
-    for model in load_objects(objects, cache_dir=tmp_path / "cache"):
-        same.add_object(model)
+    same = build_engine(EngineSpec(cache_dir=tmp_path / "cache", objects_file=objects))
     expected = [same.run(conversions.frame_from_messages(*messages)) for messages in frames]
     assert [len(poses) for poses in expected] == [2, 2, 1]
     with BagReader(bag) as source:

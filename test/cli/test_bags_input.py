@@ -18,7 +18,7 @@ from sam6d_ros.apps.ros.bags.definitions import type_name_of
 from sam6d_ros.apps.ros.bags.reader import BagReader
 from sam6d_ros.apps.ros.bags.writer import BagWriter
 from sam6d_ros.frames.recordings import Recording
-from sam6d_ros.runtime import engine
+from sam6d_ros.runtime import build
 
 POSES = "/pose_node/detections"
 
@@ -101,7 +101,7 @@ def test_bad_choices_are_refused_before_anything_is_loaded(
     offline, tmp_path, monkeypatch, options, complaint
 ):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(engine, "build_segmentation", None)
+    monkeypatch.setattr(build, "choose_backend", None)
     code, err = offline(write_bag(tmp_path / "bag", moving_frames()), *options)
     assert code == 2
     assert complaint in err

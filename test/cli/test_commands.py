@@ -13,7 +13,6 @@ from bop_folder import BopFolder
 
 from sam6d_ros.apps.cli.main import build_parser, main
 from sam6d_ros.evaluation.results_csv import read_csv
-from sam6d_ros.runtime import engine
 
 
 def rows(path):
@@ -34,18 +33,11 @@ def test_eval_writes_bop_rows_and_full_recall_for_right_poses(sam6d, folder, sta
     assert (summary["all"]["ar"], summary["all"]["add"], summary["all"]["targets"]) == (1, 1, 4)
 
 
-def test_eval_rejects_nothing_whatever_the_threshold(sam6d, folder, monkeypatch, tmp_path):
+def test_eval_rejects_nothing_whatever_the_threshold(sam6d, folder, stages, tmp_path):
     """BOP counts every estimate: the threshold serves the column "rejected" alone."""
-    build, thresholds = engine.build_pose_estimation, []
-
-    def watched(context):
-        thresholds.append(context.config.min_score)
-        return build(context)
-
-    monkeypatch.setattr(engine, "build_pose_estimation", watched)
     root = folder.write()
     assert sam6d("eval", root, "--csv", tmp_path / "out.csv", "--min-score", 0.95)[0] == 0
-    assert thresholds == [0.0]
+    assert [config.min_score for config in stages.backend.configs] == [0.0]
     assert len(rows(tmp_path / "out.csv")) == 4, "the oracle's scores are 0.9"
 
 

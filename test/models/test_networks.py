@@ -17,11 +17,12 @@ from sam6d_ros.models import weights  # noqa: E402
 from sam6d_ros.models.dinov2 import DinoV2  # noqa: E402
 from sam6d_ros.models.pem import PoseEstimationModel  # noqa: E402
 from sam6d_ros.models.sam import SamShape  # noqa: E402
-from sam6d_ros.pipeline import PoseEstimation, Segmentation  # noqa: E402
-from sam6d_ros.runtime.engine import Engine  # noqa: E402
+from sam6d_ros.runtime.build import EngineSpec, build_engine  # noqa: E402
+from sam6d_ros.runtime.objects import ObjectSet  # noqa: E402
 from sam6d_ros.runtime.warmup import box_model, warm_up_input  # noqa: E402
 from sam6d_ros.stages.library import BuildContext  # noqa: E402
-from sam6d_ros.stages.sam6d import build, networks  # noqa: E402
+from sam6d_ros.stages.sam6d import networks  # noqa: E402
+from sam6d_ros.stages.sam6d.backend import BACKEND  # noqa: E402
 
 MODEL = box_model()
 OPTIONS = "sam_variant=vit_b points_per_side=2 min_predicted_iou=0 min_stability=0 views=2"
@@ -49,18 +50,18 @@ def folder(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def config(folder: Path, options: str = "") -> PipelineConfig:
-    settings = Sam6dConfig.parse(f"{OPTIONS} {options}")
-    return PipelineConfig(backend="sam6d", device="cpu", weights_dir=folder, sam6d=settings)
+    words = f"{OPTIONS} {options}"
+    return PipelineConfig("sam6d", words, device="cpu", weights_dir=folder)
+
+
+def options(more: str = "") -> Sam6dConfig:
+    return Sam6dConfig.parse(f"{OPTIONS} {more}")
 
 
 def test_the_backend_runs_from_files(folder: Path) -> None:
-    settings = config(folder)
-    engine = Engine(
-        PipelineConfig(),
-        segmentation=Segmentation(*build.segmentation_stages(BuildContext(settings))),
-        pose_estimation=PoseEstimation(*build.pose_stages(BuildContext(settings))),
-    )
-    engine.add_object(MODEL)
+    objects = ObjectSet({MODEL.name: MODEL})
+    engine = build_engine(EngineSpec(config(folder), objects=objects))
+    assert (engine.backend, engine.device) == ("sam6d", "cpu")
     poses = engine.run(warm_up_input(MODEL)[1])
     assert len(poses) or poses.reason
     checked = {path.name for path in folder.glob("*.checked")}
@@ -70,8 +71,7 @@ def test_the_backend_runs_from_files(folder: Path) -> None:
 def test_the_views_of_the_final_icp_are_cached(folder: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     settings = config(folder, "final_icp=true")
-    _, refiner = build.pose_stages(BuildContext(settings, cache))
-    refiner.prepare(MODEL)
+    BACKEND.pose(BuildContext(settings, cache)).refiner.prepare(MODEL)
     assert list(cache.glob(f"views-*-{MODEL.content_hash}*"))
 
 
@@ -81,7 +81,7 @@ def test_one_wrong_byte_stops_the_build(folder: Path, role: str) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1  # a weight: torch would load it without a word
     path.write_bytes(data)
-    stages = build.pose_stages if role == "pem" else build.segmentation_stages
+    stages = BACKEND.pose if role == "pem" else BACKEND.segmentation
     with pytest.raises(CheckpointError, match=rf"{path.name} .* sha256 .*weights fetch"):
         stages(BuildContext(config(folder)))
 
@@ -95,13 +95,13 @@ def test_renamed_files_are_recognised(folder: Path) -> None:
     save_file(dino, folder / "sam-6d-pem-base.safetensors")
     assert load_file(folder / "sam-6d-pem-base.safetensors").keys() == dino.keys()
     with pytest.raises(CheckpointError, match=r"sam-6d-pem-base\.safetensors is not a Pose.*rena"):
-        build.pose_stages(BuildContext(config(folder)))
+        BACKEND.pose(BuildContext(config(folder)))
 
 
 def test_compiled_encoders_compute_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = networks.Networks(folder, config(folder).sam6d, "cpu")
+    plain = networks.Networks(folder, options(), "cpu")
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))  # captures only
-    compiled = networks.Networks(folder, config(folder, "compile=true").sam6d, "cpu")
+    compiled = networks.Networks(folder, options("compile=true"), "cpu")
     images = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
     frame = warm_up_input(MODEL)[1]
     with torch.inference_mode():

@@ -16,14 +16,14 @@ torch = pytest.importorskip("torch", reason="the networks need torch: make setup
 
 from sam6d_ros.config import PipelineConfig  # noqa: E402
 from sam6d_ros.config_sam6d import Sam6dConfig  # noqa: E402
-from sam6d_ros.errors import BackendUnavailable, InvalidConfig  # noqa: E402
+from sam6d_ros.errors import InvalidConfig  # noqa: E402
 from sam6d_ros.pipeline import PoseEstimation, Segmentation  # noqa: E402
 from sam6d_ros.runtime.engine import Engine  # noqa: E402
 from sam6d_ros.runtime.warmup import box_model, warm_up_input  # noqa: E402
 from sam6d_ros.stages.accept import Acceptance  # noqa: E402
 from sam6d_ros.stages.library import BuildContext  # noqa: E402
-from sam6d_ros.stages.sam6d import build, pem_inputs, views  # noqa: E402
-from sam6d_ros.stages.sam6d.availability import choose_backend  # noqa: E402
+from sam6d_ros.stages.sam6d import pem_inputs, views  # noqa: E402
+from sam6d_ros.stages.sam6d.backend import BACKEND  # noqa: E402
 from sam6d_ros.stages.sam6d.descriptors import Describer  # noqa: E402
 from sam6d_ros.stages.sam6d.estimate import PemEstimator  # noqa: E402
 from sam6d_ros.stages.sam6d.finish import KeepPoses  # noqa: E402
@@ -198,31 +198,14 @@ def test_geometric_refinement_takes_these_poses(tiny: Any, scene: tuple[Frame, D
     assert len(poses) or poses.reason  # whether made-up weights survive it is not the point
 
 
-def test_backend_choice(tmp_path: Path) -> None:
-    settings = Sam6dConfig()
-    assert choose_backend("geometric", None, settings)[0] == "geometric"
-    name, why = choose_backend("auto", None, settings)
-    assert name == "geometric"
-    assert "no weights folder" in why
-    name, why = choose_backend("auto", tmp_path, settings)
-    assert "lacks sam_vit_h_4b8939.pth" in why
-    with pytest.raises(BackendUnavailable, match="weights fetch"):
-        choose_backend("sam6d", tmp_path, settings)
-    for file in ("sam_vit_b_01ec64.pth", "dinov2_vitl14_pretrain.pth", "sam-6d-pem-base.pth"):
-        (tmp_path / file).touch()
-    assert choose_backend("auto", tmp_path, Sam6dConfig(sam_variant="vit_b"))[0] == "sam6d"
-
-
 def test_damaged_weights_stop_the_build(tmp_path: Path) -> None:
     from sam6d_ros.errors import CheckpointError
 
     for file in ("sam_vit_b_01ec64.pth", "dinov2_vitl14_pretrain.pth", "sam-6d-pem-base.pth"):
         (tmp_path / file).write_bytes(b"not weights")
-    config = PipelineConfig(
-        backend="sam6d", device="cpu", weights_dir=tmp_path, sam6d=Sam6dConfig(sam_variant="vit_b")
-    )
+    config = PipelineConfig("sam6d", "sam_variant=vit_b", device="cpu", weights_dir=tmp_path)
     with pytest.raises(CheckpointError, match=r"sam-6d-pem-base\.pth"):
-        build.pose_stages(BuildContext(config))
+        BACKEND.pose(BuildContext(config))
 
 
 @pytest.mark.parametrize(

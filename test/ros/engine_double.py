@@ -81,6 +81,7 @@ def build(config, objects_file, cache_dir, role):
     engine = Engine(
         config,
         role=role,
+        backend="geometric",
         segmentation=Segmentation(OneProposal(), ColourScorer()),
         pose_estimation=PoseEstimation(stage, stage),
     )

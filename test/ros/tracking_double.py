@@ -41,7 +41,7 @@ class NearbyColour:
 
 
 def build(config, objects_file, cache_dir, role):
-    engine = Engine(config, cache_dir, role, tracker=NearbyColour())
+    engine = Engine(config, cache_dir, role, backend="geometric", tracker=NearbyColour())
     for model in models():
         engine.add_object(model)
     return engine

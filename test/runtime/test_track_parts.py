@@ -9,12 +9,14 @@ import pytest
 from runtime.tracked_world import BOX, PLACES, RATE
 
 from sam6d_ros.cad.model import Symmetries
-from sam6d_ros.config import PipelineConfig, TrackingConfig
+from sam6d_ros.config import TrackingConfig
 from sam6d_ros.errors import InvalidConfig, InvalidObjects
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import CameraIntrinsics
-from sam6d_ros.runtime.engine import Engine, State
+from sam6d_ros.runtime.build import EngineSpec, build_engine
+from sam6d_ros.runtime.engine import State
 from sam6d_ros.runtime.frame_buffer import FrameBuffer, reduced
+from sam6d_ros.runtime.objects import ObjectSet
 from sam6d_ros.runtime.track_association import distance, nearest_equivalent
 from sam6d_ros.runtime.track_motion import common_motion
 from sam6d_ros.runtime.track_state import Track, motion, moved
@@ -91,9 +93,9 @@ def test_settings_out_of_range(setting):
 
 def test_an_engine_that_tracks_does_that_only():
     model, frame, detections = warm_up_input(None)
-    engine = Engine(PipelineConfig(), role="tracking")
-    engine.add_object(model)
-    engine.warm_up()
+    objects = ObjectSet({model.name: model})
+    engine = build_engine(EngineSpec(role="tracking", objects=objects))
+    assert engine.backend == "geometric"
     assert engine.state is State.READY
     poses = warm_up_poses(frame, detections)
     found = engine.track(frame, poses)

@@ -21,7 +21,9 @@ from stages.still_life import (
 
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.pipeline import Record, RunContext
+from sam6d_ros.runtime.build import EngineSpec, build_engine
 from sam6d_ros.runtime.engine import Engine
+from sam6d_ros.runtime.objects import ObjectSet
 from sam6d_ros.runtime.plausibility import size_doubt
 from sam6d_ros.runtime.warmup import box_model
 from sam6d_ros.stages.geometric import DEFAULT_MIN_SCORE
@@ -34,10 +36,9 @@ BOTH = (CARTON.name, BRACKET.name)
 
 @pytest.fixture(scope="module")
 def engine(views_cache) -> Engine:
-    engine = Engine(PipelineConfig(backend="geometric"), views_cache)
-    for model in (CARTON, BRACKET, BARE):
-        engine.add_object(model)
-    return engine
+    objects = ObjectSet({model.name: model for model in (CARTON, BRACKET, BARE)})
+    config = PipelineConfig(backend="geometric")
+    return build_engine(EngineSpec(config, views_cache, objects=objects))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.geometry.region import Region
 from sam6d_ros.pipeline import Record, RunContext
-from sam6d_ros.runtime.engine import Engine
+from sam6d_ros.runtime.build import EngineSpec, build_engine
+from sam6d_ros.runtime.objects import ObjectSet
 from sam6d_ros.stages.region import detections_in_region, proposals_in_region
 from sam6d_ros.types import Detection, Detections, Proposals
 
@@ -27,9 +28,8 @@ def box_of(pose):
 
 @pytest.fixture(scope="module")
 def engine(views_cache):
-    engine = Engine(PipelineConfig(backend="geometric"), views_cache)
-    engine.add_object(CARTON)
-    return engine
+    config, objects = PipelineConfig(backend="geometric"), ObjectSet({CARTON.name: CARTON})
+    return build_engine(EngineSpec(config, views_cache, objects=objects))
 
 
 @pytest.mark.parametrize("number", [0, 1])

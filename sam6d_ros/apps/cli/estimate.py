@@ -16,7 +16,7 @@ from sam6d_ros.apps.cli.options import (
     add_backend_options,
     add_command,
     add_rejection_options,
-    build_engine,
+    load_engine,
     result_console,
 )
 from sam6d_ros.cad.model import ObjectModel
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
     models = load_models(args, args.cad)
     refuse_doubtful(models, frame)
     settings = read_settings(args)
-    engine = build_engine(args, models, args.min_score, args.max_instances, settings)
+    engine = load_engine(args, models, args.min_score, args.max_instances, settings)
     record = Record() if args.debug else None
     with CONSOLE.status("estimating"):
         poses = engine.run(frame, ctx=RunContext(record=record))

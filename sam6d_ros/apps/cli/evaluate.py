@@ -15,7 +15,7 @@ from sam6d_ros.apps.cli.options import (
     CONSOLE,
     add_backend_options,
     add_command,
-    build_engine,
+    load_engine,
     result_console,
 )
 from sam6d_ros.apps.cli.output import json_text
@@ -123,7 +123,7 @@ def run_method(
     """
     names = {obj_id: model.name for obj_id, model in models.items()}
     most = max(count for target in targets for count in target.counts.values())
-    engine = build_engine(args, list(models.values()), 0.0, args.max_instances or most)
+    engine = load_engine(args, list(models.values()), 0.0, args.max_instances or most)
     results, failures = [], 0
     for target in track(targets, "estimating", console=CONSOLE):
         try:

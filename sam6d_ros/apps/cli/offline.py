@@ -24,7 +24,7 @@ from sam6d_ros.apps.cli.options import (
     add_backend_options,
     add_command,
     add_rejection_options,
-    build_engine,
+    load_engine,
     result_console,
     ros_modules,
 )
@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
         if frame := first_frame(bag, camera, args.slop_s):
             refuse_doubtful(models, frame)
         settings = read_settings(args)
-        engine = build_engine(args, models, args.min_score, args.max_instances, settings)
+        engine = load_engine(args, models, args.min_score, args.max_instances, settings)
         with BagWriter(args.out, args.storage) as writer, Interruption() as interruption:
             work = OfflineRun(
                 *(bag, camera, engine, writer),

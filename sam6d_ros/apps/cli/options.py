@@ -12,10 +12,12 @@ from rich.console import Console
 from sam6d_ros.cad.cache import default_cache_dir
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.object_settings import ObjectSettings
-from sam6d_ros.config import BACKENDS, PipelineConfig
-from sam6d_ros.config_sam6d import Sam6dConfig
+from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import BackendUnavailable
+from sam6d_ros.runtime.build import EngineSpec, build_engine
 from sam6d_ros.runtime.engine import Engine
+from sam6d_ros.runtime.objects import ObjectSet
+from sam6d_ros.stages.backends import AUTO
 
 # People read stderr; stdout carries only results.
 CONSOLE = Console(stderr=True)
@@ -83,10 +85,11 @@ def add_backend_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("method")
     group.add_argument(
         "--backend",
-        choices=BACKENDS,
-        default="auto",
+        default=AUTO,
+        metavar="NAME",
         help="sam6d needs the released checkpoints and torch; geometric needs neither; auto "
-        "(default) takes sam6d when its checkpoints are there",
+        "(default) takes sam6d when its checkpoints are there; or an installed one "
+        "(docs/backends.md)",
     )
     group.add_argument(
         "--weights",
@@ -96,14 +99,14 @@ def add_backend_options(parser: argparse.ArgumentParser) -> None:
         help="folder of the released checkpoints (default: %(default)s; see sam6d weights)",
     )
     group.add_argument(
-        "--device", default="auto", help="for sam6d: auto (default), cpu or cuda[:N]"
+        "--device", default="auto", help="of the networks: auto (default), cpu or cuda[:N]"
     )
     group.add_argument(
-        "--sam6d",
+        "--backend-options",
         default="",
         metavar="OPTIONS",
-        help="for sam6d: name=value words, such as 'sam_variant=vit_b compat=legacy' "
-        "(docs/sam6d.md)",
+        help="options of the backend; of sam6d: name=value words, such as 'sam_variant=vit_b "
+        "compat=legacy' (docs/sam6d.md)",
     )
     add_cache_option(group)
 
@@ -119,27 +122,22 @@ def add_cache_option(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def build_engine(
+def load_engine(
     args: argparse.Namespace,
     models: Sequence[ObjectModel],
     min_score: float | None,
     max_instances: int,
     settings: Mapping[str, ObjectSettings] | None = None,
 ) -> Engine:
-    """Load the backend and the objects with their settings, and warm up, saying so."""
+    """Build the engine of the arguments around objects with their settings; show progress."""
     config = PipelineConfig(
         backend=args.backend,
+        backend_options=args.backend_options,
         device=args.device,
         weights_dir=args.weights,
         min_score=min_score,
         max_instances=max_instances,
-        sam6d=Sam6dConfig.parse(args.sam6d),
     )
-    with CONSOLE.status("loading the backend"):
-        engine = Engine(config, args.cache_dir)
-    for index, model in enumerate(models):
-        with CONSOLE.status(f"preparing {model.name} ({index + 1} of {len(models)})"):
-            engine.add_object(model, (settings or {}).get(model.name))
-    with CONSOLE.status("warming up"):
-        engine.warm_up()
-    return engine
+    objects = ObjectSet({model.name: model for model in models}, settings=settings or {})
+    with CONSOLE.status("") as status:
+        return build_engine(EngineSpec(config, args.cache_dir, objects=objects), status.update)

@@ -10,10 +10,9 @@ from rclpy.node import Node
 
 from sam6d_ros.apps.ros.parameters import Parameter
 from sam6d_ros.cad.cache import default_cache_dir
-from sam6d_ros.cad.objects import read_objects_file
-from sam6d_ros.config import BACKENDS, PipelineConfig
-from sam6d_ros.config_sam6d import Sam6dConfig
+from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import InvalidConfig
+from sam6d_ros.runtime.build import EngineSpec, build_engine
 from sam6d_ros.runtime.engine import Engine
 
 # (config, objects file, cache folder, role) → an engine with its objects, warmed up.
@@ -29,10 +28,10 @@ OBJECT_PARAMETERS = (
     Parameter("cache_dir", "", "where onboarded objects are kept; empty: ~/.cache/sam6d_ros"),
 )
 STAGE_PARAMETERS = (
-    Parameter("backend", "auto", "implementation of the stages", choices=BACKENDS),
-    Parameter("device", "auto", "auto, cpu or cuda[:N]; used by the sam6d backend"),
+    Parameter("backend", "auto", "implementation of the stages (docs/backends.md)"),
+    Parameter("device", "auto", "auto, cpu or cuda[:N], for a backend with networks"),
     Parameter("weights_dir", "", "sam6d checkpoints; empty: ~/.cache/sam6d_ros/weights"),
-    Parameter("sam6d_options", "", "name=value words for the sam6d backend (docs/sam6d.md)"),
+    Parameter("backend_options", "", "options of the backend (docs/backends.md)"),
     Parameter(
         "max_instances",
         PipelineConfig.max_instances,
@@ -51,10 +50,10 @@ def config_of(node: Node) -> PipelineConfig:
     value = {row.name: node.get_parameter(row.name).value for row in STAGE_PARAMETERS}
     return PipelineConfig(
         backend=value["backend"],
+        backend_options=value["backend_options"],
         device=value["device"],
         weights_dir=Path(value["weights_dir"] or default_cache_dir() / "weights").expanduser(),
         max_instances=value["max_instances"],
-        sam6d=Sam6dConfig.parse(value["sam6d_options"]),
     )
 
 
@@ -90,7 +89,7 @@ def build(config: PipelineConfig, objects_file: Path, cache_dir: Path, role: str
         InvalidObjects, InvalidMesh: an object cannot be loaded.
         BackendUnavailable, CheckpointError: the backend cannot run.
     """
-    engine = Engine(config, cache_dir, role)
-    engine.replace_objects(read_objects_file(objects_file, share_folder))
-    engine.warm_up()
-    return engine
+    spec = EngineSpec(
+        config, cache_dir, role, objects_file=objects_file, resolve_package=share_folder
+    )
+    return build_engine(spec)
