@@ -19,12 +19,12 @@ from typing import Any
 import torch
 
 from benchmarks.meter import Meter
-from sam6d_ros.config_sam6d import Sam6dConfig
 from sam6d_ros.models import point_ops
 from sam6d_ros.models.device import batch_size, encoding, in_chunks, resolve_device
 from sam6d_ros.models.dinov2 import DinoV2
 from sam6d_ros.models.pem import ObjectCode, PoseEstimationModel
 from sam6d_ros.models.sam import SHAPES, build_sam, stability
+from sam6d_ros.stages.sam6d.settings import Sam6dConfig
 
 # Multiply-adds times two of the published shapes: what the encoders cannot go below.
 FLOP = {"sam vit_h": 2.98e12, "sam vit_l": 1.49e12, "sam vit_b": 4.9e11, "dinov2": 8.1e10}

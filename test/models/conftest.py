@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from sam6d_ros.config_sam6d import Sam6dConfig
+from sam6d_ros.stages.sam6d.settings import Sam6dConfig
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,7 +11,6 @@ import pytest
 torch = pytest.importorskip("torch", reason="the networks need torch: make setup-sam6d")
 
 from sam6d_ros.config import PipelineConfig  # noqa: E402
-from sam6d_ros.config_sam6d import Sam6dConfig  # noqa: E402
 from sam6d_ros.errors import CheckpointError  # noqa: E402
 from sam6d_ros.models import weights  # noqa: E402
 from sam6d_ros.models.dinov2 import DinoV2  # noqa: E402
@@ -23,6 +22,7 @@ from sam6d_ros.runtime.warmup import box_model, warm_up_input  # noqa: E402
 from sam6d_ros.stages.library import BuildContext  # noqa: E402
 from sam6d_ros.stages.sam6d import networks  # noqa: E402
 from sam6d_ros.stages.sam6d.backend import BACKEND  # noqa: E402
+from sam6d_ros.stages.sam6d.settings import Sam6dConfig  # noqa: E402
 
 MODEL = box_model()
 OPTIONS = "sam_variant=vit_b points_per_side=2 min_predicted_iou=0 min_stability=0 views=2"

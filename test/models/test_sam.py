@@ -14,9 +14,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="the networks need torch: make setup-sam6d")
 from torch.nn import functional as F  # noqa: E402
 
-from sam6d_ros.config_sam6d import Sam6dConfig  # noqa: E402
 from sam6d_ros.models import ism_scores, sam  # noqa: E402
 from sam6d_ros.models.sam_attention import attend  # noqa: E402
+from sam6d_ros.stages.sam6d.settings import Sam6dConfig  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ from contexts import context
 torch = pytest.importorskip("torch", reason="the networks need torch: make setup-sam6d")
 
 from sam6d_ros.config import PipelineConfig  # noqa: E402
-from sam6d_ros.config_sam6d import Sam6dConfig  # noqa: E402
 from sam6d_ros.errors import InvalidConfig  # noqa: E402
 from sam6d_ros.pipeline import PoseEstimation, Segmentation  # noqa: E402
 from sam6d_ros.runtime.engine import Engine  # noqa: E402
@@ -29,6 +28,7 @@ from sam6d_ros.stages.sam6d.estimate import PemEstimator  # noqa: E402
 from sam6d_ros.stages.sam6d.finish import KeepPoses  # noqa: E402
 from sam6d_ros.stages.sam6d.propose import SamProposer  # noqa: E402
 from sam6d_ros.stages.sam6d.score import DescriptorScorer  # noqa: E402
+from sam6d_ros.stages.sam6d.settings import Sam6dConfig  # noqa: E402
 from sam6d_ros.types import Detection, Detections, Frame, Proposals, Scene  # noqa: E402
 
 MODEL = box_model()

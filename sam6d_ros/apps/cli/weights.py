@@ -9,9 +9,9 @@ from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 from rich.table import Table
 
 from sam6d_ros.apps.cli.options import CONSOLE, add_command, default_weights_dir, result_console
-from sam6d_ros.config_sam6d import SAM_VARIANTS
 from sam6d_ros.models import weights
 from sam6d_ros.models.weights_fetch import fetch
+from sam6d_ros.stages.sam6d.settings import SAM_VARIANTS
 
 DONE, UNABLE = 0, 4
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sam6d_ros.config import PipelineConfig
-from sam6d_ros.config_sam6d import Sam6dConfig
 from sam6d_ros.errors import BackendUnavailable
 from sam6d_ros.models import weights
 from sam6d_ros.stages.backends import Backend, PoseStages
 from sam6d_ros.stages.library import BuildContext
 from sam6d_ros.stages.protocols import Proposer, Scorer
+from sam6d_ros.stages.sam6d.settings import Sam6dConfig
 
 if TYPE_CHECKING:
     from sam6d_ros.stages.sam6d.networks import Networks

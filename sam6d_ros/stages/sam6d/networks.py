@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from sam6d_ros.config_sam6d import Sam6dConfig
 from sam6d_ros.errors import CheckpointError
 from sam6d_ros.models import weights
 from sam6d_ros.models.checkpoints import load_checkpoint
@@ -18,6 +17,7 @@ from sam6d_ros.models.device import encoder_dtype, resolve_device
 from sam6d_ros.models.dinov2 import DinoV2
 from sam6d_ros.models.pem import PoseEstimationModel
 from sam6d_ros.models.sam import SHAPES, SamSegmenter, build_sam
+from sam6d_ros.stages.sam6d.settings import Sam6dConfig
 
 _LOG = logging.getLogger(__name__)
 _FINGERPRINT_BYTES = 1 << 16
