@@ -18,8 +18,8 @@ from sam6d_ros.models.sam import SamMasks, SamSegmenter  # noqa: E402
 from sam6d_ros.pipeline import PoseEstimation, Segmentation  # noqa: E402
 from sam6d_ros.runtime.engine import Engine  # noqa: E402
 from sam6d_ros.runtime.warmup import box_model  # noqa: E402
+from sam6d_ros.stages.keep_poses import KeepPoses  # noqa: E402
 from sam6d_ros.stages.sam6d.estimate import PemEstimator  # noqa: E402
-from sam6d_ros.stages.sam6d.finish import KeepPoses  # noqa: E402
 from sam6d_ros.stages.sam6d.propose import SamProposer  # noqa: E402
 from sam6d_ros.stages.sam6d.score import DescriptorScorer  # noqa: E402
 from sam6d_ros.types import Frame  # noqa: E402

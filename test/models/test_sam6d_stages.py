@@ -20,12 +20,12 @@ from sam6d_ros.pipeline import PoseEstimation, Segmentation  # noqa: E402
 from sam6d_ros.runtime.engine import Engine  # noqa: E402
 from sam6d_ros.runtime.warmup import box_model, warm_up_input  # noqa: E402
 from sam6d_ros.stages.accept import Acceptance  # noqa: E402
+from sam6d_ros.stages.keep_poses import KeepPoses  # noqa: E402
 from sam6d_ros.stages.library import BuildContext  # noqa: E402
 from sam6d_ros.stages.sam6d import pem_inputs, views  # noqa: E402
 from sam6d_ros.stages.sam6d.backend import BACKEND  # noqa: E402
 from sam6d_ros.stages.sam6d.descriptors import Describer  # noqa: E402
 from sam6d_ros.stages.sam6d.estimate import PemEstimator  # noqa: E402
-from sam6d_ros.stages.sam6d.finish import KeepPoses  # noqa: E402
 from sam6d_ros.stages.sam6d.propose import SamProposer  # noqa: E402
 from sam6d_ros.stages.sam6d.score import DescriptorScorer  # noqa: E402
 from sam6d_ros.stages.sam6d.settings import Sam6dConfig  # noqa: E402

@@ -69,8 +69,8 @@ class Sam6dBackend(Backend):
     def pose(self, context: BuildContext) -> PoseStages:
         """Load the pose network; raises as ``segmentation``."""
         networks = self._networks(context.config)
+        from sam6d_ros.stages.keep_poses import KeepPoses
         from sam6d_ros.stages.sam6d.estimate import PemEstimator
-        from sam6d_ros.stages.sam6d.finish import KeepPoses
 
         networks.pem  # noqa: B018  (load now, not at the first image)
         estimator = PemEstimator(networks, context)
