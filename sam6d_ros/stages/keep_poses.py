@@ -1,4 +1,4 @@
-"""The last step of the ``sam6d`` backend when the geometric one does not refine its poses."""
+"""Refiner of backends whose estimator gives final poses."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ class KeepPoses:
     def refine(
         self, scene: Scene, candidates: Candidates, objects: Sequence[ObjectModel]
     ) -> PoseEstimates:
-        """Return the network's poses as they are."""
+        """Return the first hypothesis of each instance as it is."""
         return candidates.best(scene.frame)
