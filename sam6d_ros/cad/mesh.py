@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
+from trimesh.resolvers import FilePathResolver
 
 from sam6d_ros.cad import appearance, mesh_files
 from sam6d_ros.cad.decimation import THIN_ABOVE, decimate, thin
@@ -42,20 +43,26 @@ class Mesh:
     note: str = ""
 
 
-def load_mesh(path: Path | str) -> Mesh:
+def load_mesh(path: Path | str, confined: bool = False) -> Mesh:
     """Read a PLY, OBJ, STL, GLB or glTF file.
 
     Scene graphs are flattened, textures, materials and face colours baked into the vertices,
     meshes beyond ``MAX_FACES`` decimated (quadric error, with a logged note).
 
+    Args:
+        path: the file.
+        confined: refuse materials, textures and buffers outside the folder of the file; for files
+            that came from a client.
+
     Raises:
         InvalidMesh: the file is missing, empty, unreadable, beyond ``mesh_files.MAX_FILE_FACES``,
-            a point cloud, or its vertices are not finite or all on one line.
+            a point cloud, its vertices are not finite or all on one line, or it refers to a file
+            that it may not.
     """
     path = Path(path)
     mesh_files.check_file(path)
-    mesh_files.companions(path)  # logs those that are missing
-    parts = _read(path)
+    mesh_files.companions(path, confined)  # logs those that are missing
+    parts = _read(path, confined)
     size = appearance.largest_extent(parts)
     vertices, faces, colors = _merge([appearance.vertex_colored(part, size) for part in parts])
     count = len(faces)
@@ -71,9 +78,32 @@ def load_mesh(path: Path | str) -> Mesh:
     return Mesh(vertices, faces.astype(np.int32), colors, is_metric, note)
 
 
-def _read(path: Path) -> list[trimesh.Trimesh]:
+class _Companions(FilePathResolver):
+    """Files beside a mesh, for trimesh, which takes an error here for a missing file."""
+
+    def __init__(self, path: Path, confined: bool) -> None:
+        super().__init__(str(path))
+        self._folder, self._confined = path.parent, confined
+        self.refused: InvalidMesh | None = None
+
+    def get(self, name: str) -> bytes:
+        """Return the content of a file that the mesh refers to.
+
+        Raises:
+            InvalidMesh: the file is not allowed.
+            OSError: the file cannot be read.
+        """
+        try:
+            return mesh_files.companion(self._folder, name.strip(), self._confined).read_bytes()
+        except InvalidMesh as error:
+            self.refused = error
+            raise
+
+
+def _read(path: Path, confined: bool) -> list[trimesh.Trimesh]:
+    companions = _Companions(path, confined)
     try:
-        scene = trimesh.load_scene(path, process=False)
+        scene = trimesh.load_scene(path, resolver=companions, process=False)
         # each geometry once per node of the scene graph, moved into the frame of the scene
         found = scene.dump()
     except Exception as error:  # a parser may raise anything on a damaged file
@@ -81,6 +111,8 @@ def _read(path: Path) -> list[trimesh.Trimesh]:
             f"{path} cannot be read as {path.suffix.lower()[1:].upper()}: "
             f"{type(error).__name__}: {error}. Is the file complete?"
         ) from error
+    if companions.refused is not None:
+        raise companions.refused
     meshes = [item for item in found if isinstance(item, trimesh.Trimesh) and len(item.faces)]
     if not meshes:
         points = sum(len(getattr(item, "vertices", ())) for item in found)

@@ -17,6 +17,7 @@ METRIC_SUFFIXES = (".glb", ".gltf")  # glTF 2.0, section 3.4: all linear distanc
 MAX_FILE_FACES = 20_000_000  # 10 million load in some 20 s and 2.4 GB
 MAX_FILE_BYTES = 3 * 1024**3 // 2  # where the header does not tell (OBJ, text STL, glTF)
 
+_GLB_HEAD = struct.Struct("<4sIIII")  # magic, version, length; chunk length, chunk type
 _STL_HEADER_BYTES, _STL_FACE_BYTES = 84, 50
 _MAP_KEYS = ("map_kd", "map_ka", "map_ks", "map_d", "map_bump", "bump")
 
@@ -63,15 +64,19 @@ def count_faces(path: Path) -> int | None:
     return None
 
 
-def companions(path: Path) -> list[Path]:
-    """Files that the mesh refers to (materials, textures, buffers) and that exist, sorted.
+def companions(path: Path, confined: bool = False) -> list[Path]:
+    """Return the existing files that the mesh refers to (materials, textures, buffers), sorted.
 
     A file that is referred to and missing is logged: the mesh then has no colours.
+
+    Raises:
+        InvalidMesh: ``confined``, and the mesh refers to a file outside its folder.
     """
     suffix = path.suffix.lower()
-    readers = {".obj": _of_obj, ".ply": _of_ply, ".gltf": _of_gltf}
+    readers = {".obj": _of_obj, ".ply": _of_ply, ".gltf": _of_gltf, ".glb": _of_glb}
     found: set[Path] = set()
-    for named in readers[suffix](path) if suffix in readers else []:
+    for name in readers[suffix](path) if suffix in readers else []:
+        named = companion(path.parent, name, confined)
         if named.is_file():
             found.add(named)
         else:
@@ -79,38 +84,70 @@ def companions(path: Path) -> list[Path]:
     return sorted(found)
 
 
-def _of_obj(path: Path) -> list[Path]:
+def companion(folder: Path, name: str, confined: bool = False) -> Path:
+    """Return the path of a file that a mesh in ``folder`` refers to by name.
+
+    Raises:
+        InvalidMesh: ``confined``, and the file lies outside the folder.
+    """
+    try:
+        path = (folder / name).resolve()
+    except (ValueError, OSError, RuntimeError) as error:  # NUL characters, loops of links
+        raise InvalidMesh(f"the mesh refers to {name!r:.200}: {error}") from error
+    if confined and not path.is_relative_to(folder.resolve()):
+        raise InvalidMesh(
+            f"the mesh refers to {name!r:.200}, which is outside its folder; expected a file "
+            "beside the mesh. Upload the mesh with its materials and textures in one folder"
+        )
+    return path if path.is_file() else folder / name
+
+
+def _of_obj(path: Path) -> list[str]:
     out = []
     with path.open(encoding="utf-8", errors="replace") as file:
         libraries = {line[6:].strip() for line in file if line.startswith("mtllib")}
     for name in sorted(libraries):
+        out.append(name)
         material = path.parent / name
-        out.append(material)
         if material.is_file():
             out += _of_mtl(material)
     return out
 
 
-def _of_mtl(path: Path) -> list[Path]:
+def _of_mtl(path: Path) -> list[str]:
     out = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         words = line.split()
         if len(words) >= 2 and words[0].lower() in _MAP_KEYS:
-            out.append(path.parent / words[-1])  # options such as "-s 1 1 1" come first
+            out.append(words[-1])  # options such as "-s 1 1 1" come first
     return out
 
 
-def _of_ply(path: Path) -> list[Path]:
+def _of_ply(path: Path) -> list[str]:
     with path.open("rb") as file:
         head = file.read(4096).split(b"end_header")[0].decode("utf-8", errors="replace")
-    return [path.parent / name for name in re.findall(r"comment TextureFile\s+(\S+)", head)]
+    return re.findall(r"comment TextureFile\s+(\S+)", head)
 
 
-def _of_gltf(path: Path) -> list[Path]:
+def _of_gltf(path: Path) -> list[str]:
+    return _of_scene(path, path.read_bytes())
+
+
+def _of_glb(path: Path) -> list[str]:
+    """Return the names in the first chunk, which is JSON (glTF 2.0, section 4.4)."""
+    with path.open("rb") as file:
+        head = file.read(_GLB_HEAD.size)
+        if len(head) < _GLB_HEAD.size:
+            return []  # the loader names what is wrong
+        magic, _, _, length, _ = _GLB_HEAD.unpack(head)
+        return _of_scene(path, file.read(length)) if magic == b"glTF" else []
+
+
+def _of_scene(path: Path, text: bytes) -> list[str]:
     try:
-        scene = json.loads(path.read_text(encoding="utf-8"))
+        scene = json.loads(text)
         items = [*scene.get("buffers", []), *scene.get("images", [])]
         uris = [str(item["uri"]) for item in items if "uri" in item]
     except (ValueError, AttributeError, TypeError) as error:
         raise InvalidMesh(f"{path} is not a glTF file: {error}") from error
-    return [path.parent / uri for uri in uris if not uri.startswith("data:")]
+    return [uri for uri in uris if not uri.startswith("data:")]

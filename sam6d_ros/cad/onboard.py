@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ def onboard(
     unit: str = "auto",
     symmetries: Symmetries | str = "auto",
     cache_dir: Path | None = None,
+    confined: bool = False,
 ) -> ObjectModel:
     """Load a CAD file and learn what later stages need; from the cache when nothing changed.
 
@@ -38,6 +40,7 @@ def onboard(
         symmetries: motions that keep the object's look (metres), "auto" to detect them from
             shape and colour, or "none". The symmetries of the shape alone are always detected.
         cache_dir: folder of the cache, or None.
+        confined: refuse a mesh that refers to files outside its folder; see ``load_mesh``.
 
     Raises:
         InvalidMesh: the file is unusable or its unit unclear.
@@ -49,10 +52,11 @@ def onboard(
         raise InvalidObjects(f"{name}: symmetries is {symmetries!r}; expected auto or none")
     try:
         mesh_files.check_file(path)
-        content_hash = _content_hash(path, unit, symmetries)
+        companions = mesh_files.companions(path, confined)
+        content_hash = _content_hash([path, *companions], unit, symmetries)
         arrays = cache.load_or_build(
             f"object-{content_hash}",
-            lambda: _build(load_mesh(path), unit, symmetries),
+            lambda: _build(load_mesh(path, confined), unit, symmetries),
             cache_dir,
         )
         model = _model(arrays, name, content_hash, path)
@@ -80,9 +84,11 @@ def onboard_mesh(
     return _model(arrays, name, content_hash, None)
 
 
-def _content_hash(path: Path, unit: str, symmetries: Symmetries | str) -> str:
-    files = [file.read_bytes() for file in (path, *mesh_files.companions(path))]
-    return cache.digest(["file", path.suffix.lower(), *_settings(unit, symmetries), *files])
+def _content_hash(files: Sequence[Path], unit: str, symmetries: Symmetries | str) -> str:
+    """Hash of the contents of the mesh (first) and its companions, and of the settings."""
+    suffix = files[0].suffix.lower()
+    contents = [file.read_bytes() for file in files]
+    return cache.digest(["file", suffix, *_settings(unit, symmetries), *contents])
 
 
 def _settings(unit: str, symmetries: Symmetries | str) -> list[bytes | str]:
