@@ -35,7 +35,7 @@ ARGUMENTS = {
     "depth_transport": ("", "raw or compressedDepth"),
     "params_file": (str(CONFIG / "pipeline.yaml"), "YAML file with the nodes' parameters"),
     "objects_file": ("", "YAML file that names the CAD models"),
-    "backend": ("", "auto, sam6d or geometric"),
+    "backend": ("", "auto, sam6d, geometric or an installed one (docs/backends.md)"),
     "device": ("", "auto, cpu or cuda[:N]"),
     "max_rate_hz": ("", "most frames per second that are searched"),
     "tracking": ("false", "also follow the objects from frame to frame"),
