@@ -99,7 +99,6 @@ def true_estimate(sequence: Sequence, names: list[str] | None = None) -> PoseEst
 
 def row(sequence: Sequence, start: str, model: ObjectModel, results: list[PoseEstimates]) -> Row:
     """The errors of one object from the first frame in which it was followed."""
-    motions = symmetry_transforms(model.symmetries)
     step = max(1, len(model.vertices) // POINTS)
     points = model.vertices[::step].astype(np.float64)
     errors, right, unseen, names = [], [], 0, set()
@@ -114,6 +113,7 @@ def row(sequence: Sequence, start: str, model: ObjectModel, results: list[PoseEs
             right.append(False)
             continue
         pose = mine[0].cam_from_obj
+        motions = symmetry_transforms(model.symmetries, pose, true.cam_from_obj)
         errors.append(_errors(model, pose, true.cam_from_obj @ motions))
         right.append(add_s(pose, true.cam_from_obj, points) < RIGHT * model.diameter)
     mm, deg = np.array(errors).T if errors else np.full((2, 1), np.nan)

@@ -43,14 +43,23 @@ def nearest_equivalent(
     """
     motions = np.asarray(symmetries.discrete, np.float64)
     if len(symmetries.axes):
-        motions = motions @ _best_turns(pose @ motions, reference, symmetries.axes)
+        motions = motions @ nearest_turns(pose @ motions, reference, symmetries.axes)
     remaining = displacement(pose @ motions, reference, points)
     best = int(remaining.argmin())
     return motions[best], remaining[best]
 
 
-def _best_turns(poses: Array, reference: Array, axes: Array) -> Array:
-    """The turns (S, 4, 4) about the axes that bring poses (S, 4, 4) nearest in rotation."""
+def nearest_turns(poses: Array, reference: Array, axes: Array) -> Array:
+    """Return the rotations about continuous symmetries that bring poses nearest to a reference.
+
+    Args:
+        poses: (S, 4, 4) cam_from_obj.
+        reference: (4, 4) cam_from_obj.
+        axes: (A, 2, 3), A ≥ 1; of two axes (a ball) every rotation about the centre is free.
+
+    Returns:
+        (S, 4, 4) motions of the object onto itself.
+    """
     (direction, point), *others = axes
     missing = np.swapaxes(poses[:, :3, :3], -1, -2) @ reference[:3, :3]
     rotation = missing if others else _about_axis(missing, direction)

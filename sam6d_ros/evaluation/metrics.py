@@ -11,12 +11,14 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull, QhullError, cKDTree
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
+from sam6d_ros.cad.equivalence import nearest_turns
 from sam6d_ros.cad.model import Symmetries
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import CameraIntrinsics, project, ray_directions
+from sam6d_ros.geometry.mesh import hull_points
 from sam6d_ros.geometry.raycast import RayScene
 
 Array = NDArray[np.float64]
@@ -28,13 +30,17 @@ VSD_DELTA_M = 0.015  # tolerance of the visibility test
 VSD_TAUS = np.linspace(0.05, 0.5, 10)  # misalignment tolerances, fractions of the diameter
 
 
-def symmetry_transforms(symmetries: Symmetries) -> Array:
-    """The (S, 4, 4) motions of the object onto itself, the identity first.
+def symmetry_transforms(symmetries: Symmetries, estimated: Array, true: Array) -> Array:
+    """Return the (S, 4, 4) motions of the object onto itself to take errors over.
 
     A continuous symmetry is taken in ⌈π / MAX_SYMMETRY_STEP⌉ turns and combined with each
-    discrete one, as the BOP toolkit does.
+    discrete one, as the BOP toolkit does; the identity comes first. Of a ball (two axes), whose
+    combinations of turns would be 99,225, the rotation that brings the true pose (4, 4) nearest to
+    the estimated one is taken: no other rotation gives a smaller error.
     """
     out = np.asarray(symmetries.discrete, np.float64)
+    if len(symmetries.axes) > 1:
+        return out @ nearest_turns(true @ out, estimated, symmetries.axes)
     for direction, point in symmetries.axes:
         turns = axis_turns(direction, point)
         out = (turns[:, None] @ out[None]).reshape(-1, 4, 4)
@@ -70,24 +76,14 @@ def add_s(estimated: Array, true: Array, points: Array) -> float:
 
 def mssd(estimated: Array, true: Array, points: Array, symmetries: Array) -> float:
     """Maximum symmetry-aware surface distance, metres."""
+    # The distance between two rigid placements of a point is a convex function of the point: its
+    # maximum over the model lies at a corner of the hull.
     corners = hull_points(points)
     at_estimate = se3.transform(estimated, corners)
     return min(
         float(np.linalg.norm(at_estimate - se3.transform(true @ motion, corners), axis=1).max())
         for motion in symmetries
     )
-
-
-def hull_points(points: Array) -> Array:
-    """The corners of the convex hull.
-
-    The distance between two rigid placements of a point is a convex function of the point, so
-    its maximum over the model lies at one of them.
-    """
-    try:
-        return points[ConvexHull(points).vertices]
-    except QhullError:  # flat or tiny models
-        return points
 
 
 def mspd(

@@ -64,9 +64,10 @@ class TargetScores:
 
 
 def pose_errors(
-    estimated: NDArray, true: NDArray, model: ObjectModel, motions: NDArray, frame: Frame
+    estimated: NDArray, true: NDArray, model: ObjectModel, frame: Frame
 ) -> PoseErrors:
-    """All errors of an estimate; ``motions`` are the model's ``symmetry_transforms``."""
+    """Return all errors of an estimate, each the smallest over the model's symmetries."""
+    motions = metrics.symmetry_transforms(model.symmetries, estimated, true)
     points = np.asarray(model.vertices, np.float64)
     camera, diameter = frame.camera, model.diameter
     angles = se3.rotation_angle(estimated[:3, :3], (true @ motions)[:, :3, :3])
@@ -99,9 +100,8 @@ def score_target(
     """
     targets = sorted(truth, key=lambda gt: -gt.visibility)[:count]
     counted = sorted(estimates, key=lambda e: -e.score)[:count]
-    motions = metrics.symmetry_transforms(model.symmetries)
     table = [
-        [pose_errors(e.cam_from_obj, t.cam_from_obj, model, motions, frame) for t in targets]
+        [pose_errors(e.cam_from_obj, t.cam_from_obj, model, frame) for t in targets]
         for e in counted
     ]
     best = tuple(min(row, key=lambda errors: errors.add_s) for row in table if row)

@@ -11,6 +11,7 @@ from sam6d_ros.cad.model import Symmetries
 from sam6d_ros.evaluation import metrics
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import CameraIntrinsics
+from sam6d_ros.geometry.mesh import hull_points
 from sam6d_ros.geometry.raycast import RayScene
 from sam6d_ros.runtime.warmup import box_model
 
@@ -172,13 +173,38 @@ def test_vsd_falls_with_the_tolerance(a, b):
 def test_a_continuous_symmetry_is_taken_in_small_turns_about_its_axis():
     point = np.array([0.1, 0.2, 0.0])
     axis = np.array([[[0.0, 0.0, 2.0], point]])
-    motions = metrics.symmetry_transforms(Symmetries(np.stack([np.eye(4), TURN_Z]), axis))
+    motions = metrics.symmetry_transforms(
+        Symmetries(np.stack([np.eye(4), TURN_Z]), axis), np.eye(4), np.eye(4)
+    )
     assert len(motions) == 2 * 315  # ⌈π / 0.01⌉ turns
     assert np.array_equal(motions[0], np.eye(4))
-    turns = metrics.symmetry_transforms(Symmetries(axes=axis))
+    turns = metrics.symmetry_transforms(Symmetries(axes=axis), np.eye(4), np.eye(4))
     on_axis = point + np.array([0, 0, 0.7])
     assert se3.transform(turns, on_axis[None]) == pytest.approx(np.tile(on_axis, (315, 1, 1)))
     angle = np.radians(123.4)
     turn = se3.from_rotation_translation(se3.exp([0, 0, 0, 0, 0, angle])[:3, :3], np.zeros(3))
     about_point = se3.exp([*point, 0, 0, 0]) @ turn @ se3.exp([*-point, 0, 0, 0])
     assert metrics.mssd(about_point, np.eye(4), POINTS, turns) < 0.01 * 0.3
+
+
+def test_errors_of_a_ball_are_those_of_its_centre_whatever_the_turn():
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(2000, 3))
+    points = 0.05 * np.concatenate([points, -points]) / np.linalg.norm(points[0])
+    centre = np.array([0.01, 0.02, 0.03])
+    axes = np.array([[[0, 0, 1.0], centre], [[1.0, 0, 0], centre]])
+    true, estimated = se3.exp([0, 0, 1, 0.3, -0.2, 0.9]), se3.exp([0, 0, 1, 2.0, 0.4, -1.0])
+    shift = [0.004, 0, 0.003]
+    estimated[:3, 3] = (true @ [*centre, 1])[:3] + shift - estimated[:3, :3] @ centre
+    motions = metrics.symmetry_transforms(Symmetries(axes=axes), estimated, true)
+    assert len(motions) == 1
+    assert metrics.add_symmetric(estimated, true, points + centre, motions) == pytest.approx(0.005)
+    assert metrics.mssd(estimated, true, points + centre, motions) == pytest.approx(0.005)
+
+
+def test_the_hull_of_a_flat_model_has_its_corners_only():
+    flat = np.random.default_rng(0).uniform(-1, 1, (1000, 3)) * [1, 1, 0]
+    assert len(hull_points(flat)) < 100
+    assert metrics.mssd(np.eye(4), se3.exp([0, 0, 0.1, 0, 0, 0]), flat, np.eye(4)[None]) == (
+        pytest.approx(0.1)
+    )

@@ -84,7 +84,7 @@ def test_a_missing_annotation_counts_as_missed():
 def test_errors_are_in_diameters_and_in_pixels_of_a_640_wide_image():
     shift = 0.1 * MODEL.diameter
     moved = LEFT @ se3.exp([shift, 0, 0, 0, 0, 0])
-    errors = scores.pose_errors(moved, LEFT, MODEL, np.eye(4)[None], frame_of(LEFT))
+    errors = scores.pose_errors(moved, LEFT, MODEL, frame_of(LEFT))
     assert errors.add == pytest.approx(0.1)
     assert errors.mssd == pytest.approx(0.1)
     assert errors.rotation_deg == pytest.approx(0, abs=1e-6)

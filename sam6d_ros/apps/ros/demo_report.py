@@ -72,9 +72,8 @@ def match(
 
 def _compare(pose: PoseEstimate, instance: GroundTruth, model: ObjectModel) -> PoseError:
     points = np.asarray(model.vertices[:: max(1, len(model.vertices) // MAX_POINTS)], np.float64)
-    truths = [
-        instance.cam_from_obj @ motion for motion in metrics.symmetry_transforms(model.symmetries)
-    ]
+    estimated, true = pose.cam_from_obj, instance.cam_from_obj
+    truths = true @ metrics.symmetry_transforms(model.symmetries, estimated, true)
     errors = [metrics.add(pose.cam_from_obj, true, points) for true in truths]
     nearest: NDArray[np.float64] = truths[int(np.argmin(errors))]
     return PoseError(
