@@ -97,6 +97,16 @@ def backend_names() -> tuple[str, ...]:
     return (*BUILT_IN, *sorted(_installed()))
 
 
+def check_name(name: str) -> None:
+    """Check that a name is ``auto`` or that of a backend; nothing is imported for it.
+
+    Raises:
+        InvalidConfig: it is not.
+    """
+    if name not in (AUTO, *backend_names()):
+        raise _unknown(name)
+
+
 def find_backend(name: str) -> Backend:
     """Return the backend of a name.
 
@@ -110,8 +120,7 @@ def find_backend(name: str) -> Backend:
         return backend
     found = _installed().get(name, [])
     if not found:
-        known = ", ".join((AUTO, *backend_names()))
-        raise InvalidConfig(f"backend is {name!r}; expected one of {known}")
+        raise _unknown(name)
     if len(found) > 1:
         packages = " and ".join(map(_package, found))
         raise BackendUnavailable(f"the packages {packages} both name a backend {name!r}")
@@ -141,6 +150,11 @@ def choose_backend(config: PipelineConfig) -> Backend:
             return backend
         reasons.append(f"{backend.name} cannot run: {reason}")
     raise BackendUnavailable(f"no backend can run here: {'; '.join(reasons)}")
+
+
+def _unknown(name: str) -> InvalidConfig:
+    known = ", ".join((AUTO, *backend_names()))
+    return InvalidConfig(f"backend is {name!r}; expected one of {known}")
 
 
 def _ranked() -> list[Backend]:

@@ -13,6 +13,7 @@ from sam6d_ros.apps.ros.parameters import Parameter, declare
 from sam6d_ros.apps.ros.reports import diagnostic_status
 from sam6d_ros.apps.ros.status import NodeStatus, State
 from sam6d_ros.errors import InvalidConfig, InvalidFrame, ResourceExhausted
+from sam6d_ros.stages.backends import check_name
 
 # --- status
 
@@ -75,12 +76,14 @@ def test_every_parameter_is_described_and_its_default_is_valid(module):
         ("speed:=3.0", "speed is refused; expected a value in"),
         ("speed:=1", "speed must be a float; write numbers like 0.5"),
         ("colour:=blue", "colour is 'blue'; expected one of red, green"),
+        ("backend:=magic", "backend is 'magic'; expected one of auto, geometric, sam6d"),
     ],
 )
 def test_bad_values_given_at_start_are_refused_with_the_reason(ros, given, said):
     table = (
         Parameter("speed", 0.5, "m/s", limits=(0.0, 1.0)),
         Parameter("colour", "red", "of the lamp", choices=("red", "green")),
+        Parameter("backend", "auto", "of the stages", check=check_name),
     )
     node = ros.node("lamp", cli_args=["--ros-args", "-p", given])
     with pytest.raises(InvalidConfig, match=said):

@@ -259,7 +259,7 @@ def test_bad_parameters_stop_a_node_with_the_reason(probe):
     child = probe.children.start("pose_node", {"backend": "magic"})
     probe.children.running.clear()
     assert child.wait() == 1
-    assert "backend is 'magic'; expected one of auto, sam6d, geometric" in child.output()
+    assert "backend is 'magic'; expected one of auto, geometric, sam6d" in child.output()
 
 
 def test_a_load_that_fails_keeps_the_node_and_names_the_reason(probe, tmp_path):

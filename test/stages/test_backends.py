@@ -15,7 +15,13 @@ from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import BackendUnavailable, InvalidConfig
 from sam6d_ros.runtime.build import EngineSpec, build_engine
 from sam6d_ros.stages import backends
-from sam6d_ros.stages.backends import Backend, backend_names, choose_backend, find_backend
+from sam6d_ros.stages.backends import (
+    Backend,
+    backend_names,
+    check_name,
+    choose_backend,
+    find_backend,
+)
 from sam6d_ros.stages.geometric.backend import GeometricBackend
 
 WEIGHTS = ("sam_vit_b_01ec64.pth", "dinov2_vitl14_pretrain.pth", "sam-6d-pem-base.pth")
@@ -69,6 +75,10 @@ def test_the_built_in_backends_are_there_by_name():
 def test_an_unknown_backend_is_refused_with_the_known_ones():
     with pytest.raises(InvalidConfig, match="'magic'; expected one of auto, geometric, sam6d"):
         choose_backend(PipelineConfig("magic"))
+    for name in ("auto", "geometric", "sam6d"):
+        check_name(name)
+    with pytest.raises(InvalidConfig, match="'magic'; expected one of auto, geometric, sam6d"):
+        check_name("magic")
 
 
 def test_auto_takes_sam6d_when_it_can_run_and_says_why_not_otherwise(tmp_path, caplog):

@@ -14,6 +14,7 @@ from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import InvalidConfig
 from sam6d_ros.runtime.build import EngineSpec, build_engine
 from sam6d_ros.runtime.engine import Engine
+from sam6d_ros.stages.backends import AUTO, check_name
 
 # (config, objects file, cache folder, role) → an engine with its objects, warmed up.
 EngineBuilder = Callable[[PipelineConfig, Path, Path, str], Engine]
@@ -28,7 +29,9 @@ OBJECT_PARAMETERS = (
     Parameter("cache_dir", "", "where onboarded objects are kept; empty: ~/.cache/sam6d_ros"),
 )
 STAGE_PARAMETERS = (
-    Parameter("backend", "auto", "implementation of the stages (docs/backends.md)"),
+    Parameter(
+        "backend", AUTO, "implementation of the stages (docs/backends.md)", check=check_name
+    ),
     Parameter("device", "auto", "auto, cpu or cuda[:N], for a backend with networks"),
     Parameter("weights_dir", "", "sam6d checkpoints; empty: ~/.cache/sam6d_ros/weights"),
     Parameter("backend_options", "", "options of the backend (docs/backends.md)"),

@@ -22,7 +22,7 @@ from rclpy.exceptions import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from sam6d_ros.errors import InvalidConfig, Sam6dError
+from sam6d_ros.errors import InvalidConfig, InvalidInput, Sam6dError
 
 Value = bool | int | float | str | list[str]
 
@@ -38,6 +38,7 @@ class Parameter:
         read_only: can only be given at start.
         choices: the allowed values of a string; empty allows any.
         limits: lowest and highest value of a number, or None.
+        check: raises InvalidInput for a value that is not allowed, if choices cannot state it.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Parameter:
     read_only: bool = True
     choices: tuple[str, ...] = ()
     limits: tuple[float, float] | None = None
+    check: Callable[[Any], None] | None = None
 
     def descriptor(self) -> ParameterDescriptor:
         """What `ros2 param describe` shows."""
@@ -67,6 +69,11 @@ class Parameter:
         """Why a value is refused; empty when it is fine. Types and ranges are rclpy's to check."""
         if self.choices and value not in self.choices:
             return f"{self.name} is {value!r}; expected one of {', '.join(self.choices)}"
+        try:
+            if self.check is not None:
+                self.check(value)
+        except InvalidInput as error:
+            return str(error)
         return ""
 
 
