@@ -69,7 +69,8 @@ def main(folder: Path) -> None:
 
     from sam6d_ros.cad.onboard import onboard
     from sam6d_ros.config import PipelineConfig
-    from sam6d_ros.runtime.engine import Engine
+    from sam6d_ros.runtime.build import EngineSpec, build_engine
+    from sam6d_ros.runtime.objects import ObjectSet
     from sam6d_ros.runtime.warmup import box_model, warm_up_input
 
     corners = np.array([[0, 0, 0], [0.08, 0.06, 0], [0.05, 0.1, 0], [-0.03, 0.04, 0]])
@@ -82,9 +83,8 @@ def main(folder: Path) -> None:
             model = onboard(path, unit="m")
             assert 0.05 < model.diameter < 0.2
     model, frame, _ = warm_up_input(box_model())
-    engine = Engine(PipelineConfig(backend="geometric"))
-    engine.add_object(model)
-    engine.warm_up()
+    spec = EngineSpec(PipelineConfig(backend="geometric"), objects=ObjectSet({model.name: model}))
+    engine = build_engine(spec)
     poses = engine.run(frame)
     assert len(poses) or poses.reason
     print("done")
