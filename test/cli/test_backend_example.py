@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from bop_folder import CAMERA, POSES, SIZES
 
+pytestmark = pytest.mark.slow  # each test starts the command
+
 REPO = Path(__file__).resolve().parents[2]
 
 FUNCTIONS = """
