@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from sam6d_ros.errors import InvalidCamera
 
+NEGLIGIBLE_SKEW = 1e-6  # of the focal length: rounding of a calibration
+
 
 @dataclass(frozen=True)
 class CameraIntrinsics:
@@ -49,10 +51,17 @@ class CameraIntrinsics:
 
     @classmethod
     def from_matrix(cls, matrix: ArrayLike, width: int, height: int) -> CameraIntrinsics:
-        """Build from a 3×3 (or flat 9) matrix K in pixels."""
+        """Build from a 3×3 (or flat 9, by rows) matrix K in pixels.
+
+        Raises:
+            InvalidCamera: K is written by columns, has skew or another last row than 0 0 1, or a
+                value is out of its range.
+        """
         k = np.asarray(matrix, dtype=np.float64).ravel()
         if k.size != 9:
             raise InvalidCamera(f"the camera matrix has {k.size} values; expected 9 (3×3 by rows)")
+        if np.isfinite(k).all() and k[0] > 0 and k[4] > 0:
+            _check_form(k)
         return cls(float(k[0]), float(k[4]), float(k[2]), float(k[5]), int(width), int(height))
 
     @property
@@ -67,6 +76,17 @@ class CameraIntrinsics:
         cx = (self.cx + 0.5) * width / self.width - 0.5
         cy = (self.cy + 0.5) * height / self.height - 0.5
         return CameraIntrinsics(fx, fy, cx, cy, width, height)
+
+
+def _check_form(k: NDArray[np.float64]) -> None:
+    """Refuse a matrix K (9 values, by rows) that is not fx 0 cx, 0 fy cy, 0 0 1."""
+    text = f"the camera matrix is {k.tolist()}; expected fx 0 cx, 0 fy cy, 0 0 1 by rows"
+    if not k[[2, 5]].any() and k[[6, 7]].any():
+        raise InvalidCamera(f"{text}. It is written by columns: transpose it")
+    if not np.allclose(k[6:], [0, 0, 1], rtol=0, atol=1e-9):
+        raise InvalidCamera(f"{text}. Its last row is wrong: is it a projection matrix (P)?")
+    if np.abs(k[[1, 3]]).max() > NEGLIGIBLE_SKEW * k[0]:
+        raise InvalidCamera(f"{text}. It has skew: rectify the images, and give their matrix")
 
 
 def project(camera: CameraIntrinsics, points_cam: NDArray) -> NDArray[np.float64]:

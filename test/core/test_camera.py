@@ -47,6 +47,23 @@ def test_matrix_round_trip():
     assert CameraIntrinsics.from_matrix(CAMERA.matrix.ravel().tolist(), 640, 480) == CAMERA
 
 
+@pytest.mark.parametrize(
+    ("k", "says"),
+    [
+        (CAMERA.matrix.T, "by columns: transpose it"),
+        ([572, 0, 325, 0, 573, 242, 0, 0, 0], "last row"),
+        ([572, 0, 325, 0, 573, 242, 0.1, 0, 1], "last row"),
+        ([572, 3.5, 325, 0, 573, 242, 0, 0, 1], "skew: rectify"),
+        ([572, 0, 325, 1.0, 573, 242, 0, 0, 1], "skew: rectify"),
+        ([0] * 9, "an uncalibrated driver publishes zeros"),
+    ],
+    ids=["transposed", "no one", "projective", "skew", "skew below", "zeros"],
+)
+def test_a_matrix_of_another_form_is_refused_with_the_remedy(k, says):
+    with pytest.raises(InvalidCamera, match=says):
+        CameraIntrinsics.from_matrix(k, 640, 480)
+
+
 @pytest.mark.parametrize("factor", [0.25, 0.5, 1.0, 2.0])
 def test_scaling_keeps_the_rays_of_the_corners(factor):
     small = CAMERA.scaled(factor)
