@@ -84,7 +84,8 @@ def check_rigid(matrix: ArrayLike, name: str = "transform", tolerance: float = 1
     """Return the (4, 4) matrix as float64 when it is a rigid transform.
 
     Raises:
-        InvalidInput: wrong shape, not finite, or the rotation is not orthonormal.
+        InvalidInput: wrong shape, not finite, the rotation is not orthonormal, or the last row is
+            not 0 0 0 1.
     """
     out = np.asarray(matrix, dtype=np.float64)
     if out.shape != (4, 4) or not np.isfinite(out).all():
@@ -92,4 +93,9 @@ def check_rigid(matrix: ArrayLike, name: str = "transform", tolerance: float = 1
     error = np.abs(out[:3, :3] @ out[:3, :3].T - np.eye(3)).max()
     if error > tolerance or np.linalg.det(out[:3, :3]) < 0:
         raise InvalidInput(f"{name} has no proper rotation (R·Rᵀ is off by {error:.2g})")
+    if not np.allclose(out[3], [0, 0, 0, 1], rtol=0, atol=tolerance):
+        raise InvalidInput(
+            f"{name} has the last row {out[3].tolist()}; expected 0 0 0 1. Is it written by "
+            "columns, with the translation in the last row? Transpose it"
+        )
     return out

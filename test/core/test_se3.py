@@ -77,6 +77,7 @@ def test_exp_of_small_motions(scale):
         (np.full((4, 4), np.nan), "not finite"),
         (np.diag([2.0, 1, 1, 1]), "rotation"),
         (np.diag([-1.0, 1, 1, 1]), "rotation"),
+        (se3.exp([0.1, 0, 0, 0, 0, 1]).T, r"last row .* Transpose it"),
     ],
 )
 def test_check_rigid_refuses(broken, says):
