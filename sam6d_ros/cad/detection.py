@@ -7,6 +7,7 @@ again, and judged by how far the turned surface lies from the surface.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +17,11 @@ from scipy.spatial.transform import Rotation
 
 from sam6d_ros.cad.model import Symmetries
 from sam6d_ros.cad.symmetry import complete, turn
+from sam6d_ros.errors import InvalidInput
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.mesh import face_areas, sample_surface
+
+log = logging.getLogger(__name__)
 
 Array = NDArray[np.float64]
 
@@ -163,7 +167,16 @@ def detect(surface: Surface, tolerance: Tolerance) -> Symmetries:
     else:
         motions += _diagonal_turns(surface, motions, tolerance)
     generators = np.stack(motions) if motions else np.zeros((0, 4, 4))
-    return Symmetries(complete(generators, axes), axes)
+    return Symmetries(_group(generators, axes), axes)
+
+
+def _group(generators: Array, axes: Array) -> Array:
+    """Return the group (S, 4, 4) of the detected motions, or of the first if they contradict."""
+    try:
+        return complete(generators, axes)
+    except InvalidInput as error:
+        log.warning("only the first of %d detected symmetries is kept: %s", len(generators), error)
+        return complete(generators[:1], axes)
 
 
 def _about(surface: Surface, direction: Array, tolerance: Tolerance) -> tuple[list[Array], bool]:

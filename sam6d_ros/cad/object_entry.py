@@ -14,7 +14,7 @@ import yaml
 
 from sam6d_ros.cad.model import Symmetries
 from sam6d_ros.cad.object_settings import ObjectSettings
-from sam6d_ros.cad.symmetry import complete, from_bop, turn
+from sam6d_ros.cad.symmetry import MAX_GROUP, SAME_STATED_RAD, complete, from_bop, turn
 from sam6d_ros.cad.units import UNITS
 from sam6d_ros.cad.yaml_entries import YamlEntry
 from sam6d_ros.errors import InvalidInput, InvalidObjects
@@ -23,7 +23,6 @@ SETTINGS_KEYS = ("min_score", "max_instances", "detector_classes")
 KEYS = ("name", "mesh", "unit", "symmetries", *SETTINGS_KEYS)
 REQUEST_KEYS = ("name", "mesh", "unit")
 SYMMETRY_KEYS = ("continuous", "discrete", "rotations")
-MAX_ORDER = 60
 
 PackageResolver = Callable[[str], Path]
 
@@ -142,7 +141,12 @@ class EntryReader(YamlEntry):
         if scheme is None:
             return (self.folder or Path()) / text
         if scheme.group(1) == "file":
-            return Path(unquote(text[len("file://") :]))
+            path = unquote(text[len("file://") :])
+            if not path.startswith("/"):
+                raise self.fail(
+                    "mesh", f"is {text!r}; a file URL has three slashes: file:///{path}"
+                )
+            return Path(path)
         if scheme.group(1) != "package":
             raise self.fail("mesh", f"is {text!r}; expected package://, file:// or a path")
         return self.package_file(text)
@@ -212,8 +216,11 @@ def _group(value: Mapping[str, Any]) -> Symmetries:
     for index, item in enumerate(value.get("rotations", ())):
         name = f"rotations[{index}]"
         order = item.get("order", 2) if isinstance(item, Mapping) else None
-        if isinstance(order, bool) or not isinstance(order, int) or not 2 <= order <= MAX_ORDER:
-            raise InvalidInput(f"{name} is {item!r:.80}; expected {{axis: …, order: 2 or more}}")
+        if isinstance(order, bool) or not isinstance(order, int) or not 2 <= order <= MAX_GROUP:
+            raise InvalidInput(
+                f"{name} is {item!r:.80}; expected {{axis: …, order: 2 to {MAX_GROUP}}}; state a "
+                "continuous axis in place of a higher order"
+            )
         line = from_bop({"symmetries_continuous": [item]}, metres_per_unit=1.0).axes[0]
         motions += list(turn(line[0], line[1], 2 * np.pi / order * np.arange(1, order)))
-    return Symmetries(complete(np.stack(motions), given.axes), given.axes)
+    return Symmetries(complete(np.stack(motions), given.axes, SAME_STATED_RAD), given.axes)

@@ -21,6 +21,7 @@ from sam6d_ros.cad.objects import (
     read_objects_file,
     write_objects_file,
 )
+from sam6d_ros.cad.symmetry import union
 from sam6d_ros.errors import InvalidMesh, InvalidObjects
 
 REPO = Path(__file__).resolve().parents[2]
@@ -98,6 +99,16 @@ def test_settings_out_of_range_are_refused(values, says):
         ObjectSettings(**values)
 
 
+@pytest.mark.parametrize("order", [2, 3, 20, 36, 40, 59, 60])
+def test_rotations_have_exactly_the_stated_order(tmp_path, order):
+    group = one(
+        tmp_path, symmetries={"rotations": [{"axis": [1, 2, 3], "order": order}]}
+    ).symmetries
+    assert len(group.discrete) == order
+    both = union(group, Symmetries(np.stack([np.eye(4), group.discrete[order // 2]])))
+    assert len(both.discrete) == order
+
+
 def test_symmetries_are_generators_in_metres(tmp_path):
     group = one(
         tmp_path,
@@ -120,6 +131,24 @@ def test_symmetries_are_generators_in_metres(tmp_path):
         ({"name": 5}, r"objects\[0\]\.name"),
         ({"mesh": None}, r"objects\[0\]\.mesh \(mug\)"),
         ({"mesh": "http://x/mug.ply"}, "package://, file:// or a path"),
+        ({"mesh": "file://rel/mug.ply"}, "a file URL has three slashes: file:///rel/mug.ply"),
+        ({"symmetries": {"rotations": [{"axis": [0, 0, 1], "order": 61}]}}, "order: 2 to 60"),
+        ({"symmetries": {"discrete": [[*range(16)]]}}, "no proper rotation"),
+        (
+            {"symmetries": {"discrete": [[1, 0, 0, 0, 0, -1, 0, 0, 0, 0, -1, 0, 0, 0.1, 0, 1]]}},
+            "last row",
+        ),
+        (
+            {
+                "symmetries": {
+                    "rotations": [
+                        {"axis": [0, 0, 1], "order": 60},
+                        {"axis": [1, 0, 0], "order": 2},
+                    ]
+                }
+            },
+            "more than 60, the largest one allowed",
+        ),
         ({"mesh": "package://mug.ply"}, "package://PACKAGE/FILE"),
         ({"unit": "inch"}, r"\.unit.*expected one of"),
         ({"unit": ["m"]}, r"\.unit"),

@@ -131,6 +131,15 @@ def test_generators_are_completed():
     assert len(symmetry.complete(np.stack([quarter, flip]), np.zeros((0, 2, 3)))) == 8
 
 
+def test_detected_motions_that_contradict_are_left_out_with_a_warning(caplog):
+    """A turn by 77° about a skew axis and a half turn generate no small group."""
+    stated = Symmetries(np.stack([np.eye(4), np.diag([1.0, -1, -1, 1])]))
+    skew = symmetry.turn(np.array([1.0, 0.3, 0.2]), np.zeros(3), np.deg2rad(77))
+    group = symmetry.union(stated, Symmetries(np.stack([np.eye(4), skew])))
+    assert np.array_equal(group.discrete, stated.discrete)
+    assert "left out" in caplog.text
+
+
 def test_bop_symmetries_are_millimetres():
     flip = np.diag([1.0, -1, -1, 1])
     flip[:3, 3] = (0, 8, 6)
