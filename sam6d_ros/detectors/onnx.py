@@ -19,7 +19,7 @@ class OnnxRunner:
 
     Args:
         path: the file.
-        max_batch: images in one call.
+        max_batch: images in one call; fewer where the file has a batch axis of fixed length.
         device: `cpu` or `cuda`.
         threads: of one call; 0 takes all cores.
 
@@ -55,7 +55,8 @@ class OnnxRunner:
         if len(inputs) != 1:
             raise CheckpointError(f"{path} has {len(inputs)} inputs; expected one image tensor")
         self._input = inputs[0].name
-        self._max_batch = max_batch
+        fixed = inputs[0].shape[0]
+        self._max_batch = min(fixed, max_batch) if isinstance(fixed, int) else max_batch
 
     def run(self, tensors: Sequence[NDArray[np.float32]]) -> list[tuple[NDArray, ...]]:
         """Return the outputs of each tensor; see `protocol.Runner.run`."""

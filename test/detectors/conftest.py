@@ -1,0 +1,109 @@
+"""A running Triton with two small models, under its supervisor, for all tests of one run."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from detectors.tiny import MANIFEST, write_onnx, write_torchscript
+
+from sam6d_ros.cad.cache import default_cache_dir
+from sam6d_ros.detectors.triton_environment import TritonEnvironment, find
+from sam6d_ros.detectors.triton_process import Address, TritonProcess
+from sam6d_ros.detectors.triton_repository import ServingOptions, version_folder, write_model
+from sam6d_ros.detectors.triton_supervisor import Supervisor
+from sam6d_ros.errors import BackendUnavailable
+
+BATCHED = ServingOptions(max_batch=8, preferred_batch=(4, 8), queue_delay_us=20000)
+
+
+def free_address() -> Address:
+    """Three ports that nobody holds; all open at once, so that they differ."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return Address("127.0.0.1", *(one.getsockname()[1] for one in sockets))
+
+
+@pytest.fixture(scope="session")
+def environment() -> TritonEnvironment:
+    pytest.importorskip("tritonclient", reason="missing: pip install 'sam6d_ros[detectors]'")
+    try:
+        return find(default_cache_dir() / "triton/bin/python3")
+    except BackendUnavailable as error:
+        pytest.skip(f"Triton is missing (sam6d triton setup): {error}")
+
+
+@pytest.fixture(scope="session")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models: `tiny` from TorchScript, `tiny_onnx` from ONNX."""
+    folder = tmp_path_factory.mktemp("repository")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, kind, write in (
+            ("tiny", "torchscript", write_torchscript),
+            ("tiny_onnx", "onnx", write_onnx),
+        ):
+            version_folder(folder, name).mkdir(parents=True)
+            write(version_folder(folder, name))
+            write_model(folder, replace(MANIFEST, name=name), kind, BATCHED)
+    return folder
+
+
+@dataclass
+class Served:
+    """The server, its address, and all lines of its log."""
+
+    supervisor: Supervisor
+    address: Address
+    log: list[str]
+
+    @property
+    def urls(self) -> dict[str, str]:
+        host = self.address.host
+        return {"http": f"{host}:{self.address.http}", "grpc": f"{host}:{self.address.grpc}"}
+
+    def model_process(self, name: str) -> int:
+        """Process id of a model's only instance."""
+        pid = self.supervisor.process.pid
+        tasks = Path(f"/proc/{pid}/task").glob("*/children")
+        children = [child for task in tasks for child in task.read_text().split()]
+        wanted = f"\0{name}_0_0\0".encode()
+        (found,) = (c for c in children if wanted in Path(f"/proc/{c}/cmdline").read_bytes())
+        return int(found)
+
+
+@pytest.fixture(scope="session")
+def triton(environment: TritonEnvironment, repository: Path) -> Iterator[Served]:
+    address, log, failures = free_address(), [], []
+
+    def start() -> TritonProcess:
+        return TritonProcess(environment, repository, address, os.environ, log.append)
+
+    supervisor = Supervisor(start, ["tiny", "tiny_onnx"], probe_period_s=0.3, report=log.append)
+    stopped = threading.Event()
+
+    def run() -> None:
+        try:
+            supervisor.run(stopped)
+        except Exception as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run, name="supervisor")
+    thread.start()
+    try:
+        assert supervisor.ready.wait(120), failures or "\n".join(log[-30:])
+        yield Served(supervisor, address, log)
+    finally:
+        stopped.set()
+        thread.join(60)
+    assert not thread.is_alive()
+    assert not failures
