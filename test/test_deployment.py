@@ -30,7 +30,9 @@ KEYLESS = {
 }
 OPTIONAL = {
     *("moveit_msgs", "onnxruntime", "safetensors", "segment_anything", "torch", "torchvision"),
-    "triton",
+    *("gevent", "triton", "tritonclient"),
+    # in Triton's model processes only
+    *("torchvision_ops", "triton_python_backend_utils"),
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from detectors.tiny import MANIFEST, tiny_model
+from detectors.tiny import MANIFEST, needs_torchvision, tiny_model
 
 from sam6d_ros.detectors.npm_package import NpmFiles
 from sam6d_ros.errors import BackendUnavailable, CheckpointError, InvalidConfig, InvariantError
@@ -89,7 +89,7 @@ SMALL = {"min_size": 64, "max_size": 96, "rpn_post_nms_top_n_test": 40}
 
 @pytest.fixture(scope="module")
 def fasterrcnn():
-    pytest.importorskip("torchvision", reason="missing: pip install --no-deps torchvision==0.28.*")
+    needs_torchvision()
     from sam6d_ros.detectors.torchvision_models import RANDOM, faster_rcnn
 
     return faster_rcnn(RANDOM, **SMALL)
@@ -122,7 +122,7 @@ def test_faster_rcnn_is_exported_and_batched(fasterrcnn, tmp_path):
 def test_weights_of_another_network_are_named(tmp_path):
     import torch
 
-    pytest.importorskip("torchvision", reason="missing: pip install --no-deps torchvision==0.28.*")
+    needs_torchvision()
     from sam6d_ros.detectors.torchvision_models import faster_rcnn
 
     path = tmp_path / "weights.pth"

@@ -6,6 +6,7 @@ The cells are 16 pixels wide; the label of a cell says in which row of cells it 
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,12 @@ from sam6d_ros.detectors.manifest import FILE_NAME, InputSpec, Manifest
 CELL, FOUND = 16, 4
 LABELS = ("top", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 MANIFEST = Manifest("tiny", LABELS, InputSpec(fit="keep", multiple=CELL), max_batch=8)
+
+
+def needs_torchvision() -> None:
+    """Skip where torchvision is missing, without importing it before its operators."""
+    if importlib.util.find_spec("torchvision") is None:
+        pytest.skip("torchvision is missing: pip install --no-deps 'torchvision==0.28.*'")
 
 
 def tiny_model():

@@ -9,7 +9,19 @@ import traceback
 from collections.abc import Sequence
 
 from sam6d_ros import __version__
-from sam6d_ros.apps.cli import demo, estimate, evaluate, offline, onboard, record, replay, weights
+from sam6d_ros.apps.cli import (
+    demo,
+    detect,
+    detector,
+    estimate,
+    evaluate,
+    offline,
+    onboard,
+    record,
+    replay,
+    triton,
+    weights,
+)
 from sam6d_ros.apps.threads import share_the_cores
 from sam6d_ros.runtime.error_table import handling_of, message_of
 
@@ -26,6 +38,9 @@ DESCRIPTION = """\
   sam6d offline    find objects in the frames of a ROS 2 bag, without a graph
   sam6d replay     play a bag into the ROS graph
   sam6d record     write topics of the ROS graph into a bag
+  sam6d detect     boxes of a 2D detector in images, videos and camera streams
+  sam6d detector   export 2D detectors for a Triton server
+  sam6d triton     run a Triton server, load and unload its models
 
 Poses are camera_from_object: they take a point of the CAD model (metres, its own origin) into
 the camera optical frame (x right, y down, z forward, metres)."""
@@ -73,7 +88,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"sam6d_ros {__version__}")
     parser.add_argument("-v", "--verbose", action="store_true", help="say what is being done")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (estimate, evaluate, onboard, weights, demo, offline, replay, record):
+    poses = (estimate, evaluate, onboard, weights, demo, offline, replay, record)
+    for module in (*poses, detect, detector, triton):
         module.add_parser(commands)
     return parser
 

@@ -1,0 +1,115 @@
+"""Detectors by file, by address, or by a name that another package adds.
+
+A package adds detectors by an entry point of the group `sam6d_ros.detectors`: a callable that
+takes the text after the colon and the threshold and returns a `protocol.Detector`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from sam6d_ros.detectors.export import FILES
+from sam6d_ros.detectors.manifest import FILE_NAME, Manifest, read_manifest
+from sam6d_ros.detectors.model import DEFAULT_THRESHOLD, ModelDetector
+from sam6d_ros.detectors.protocol import Detector, Runner
+from sam6d_ros.detectors.triton import ServedModel, connect
+from sam6d_ros.detectors.triton_repository import VERSION
+from sam6d_ros.errors import InvalidConfig, UnknownName
+
+GROUP = "sam6d_ros.detectors"
+PROTOCOLS = ("http", "grpc")
+
+
+def open_detector(
+    source: str, threshold: float = DEFAULT_THRESHOLD, device: str = "cpu"
+) -> Detector:
+    """Open a detector.
+
+    Args:
+        source: a model file (`.pt`, `.onnx`), the folder of a model in a repository,
+            `http://HOST:PORT/MODEL` or `grpc://HOST:PORT/MODEL` for a Triton server, or
+            `NAME:TEXT` for a detector of another package.
+        threshold: lowest score of a returned box.
+        device: of a model file, as its library names it.
+
+    Raises:
+        InvalidConfig: no such file, or a file without manifest.
+        UnknownName: no detector of that name.
+        BackendUnavailable: the library of the backend is missing, or no server answers.
+        CheckpointError: the file is damaged.
+        NotReady: the model is not loaded at the server.
+    """
+    scheme, separator, rest = source.partition(":")
+    if scheme in PROTOCOLS and separator:
+        return connect(_served(scheme, rest), threshold=threshold)
+    path = Path(source)
+    if path.exists():
+        file = _file_of(path)
+        manifest = _manifest_of(file)
+        return ModelDetector(manifest, _runner(file, manifest, device), threshold)
+    if separator:
+        return _of_package(scheme, rest, threshold)
+    raise InvalidConfig(
+        f"no detector at '{source}'; give a model file or folder, http://HOST:PORT/MODEL or "
+        "grpc://HOST:PORT/MODEL"
+    )
+
+
+def _served(protocol: str, rest: str) -> ServedModel:
+    url, _, name = rest.removeprefix("//").partition("/")
+    if not url or not name or "/" in name:
+        raise InvalidConfig(f"'{protocol}:{rest}' names no model; expected //HOST:PORT/MODEL")
+    return ServedModel(name, url, protocol)
+
+
+def _file_of(path: Path) -> Path:
+    if path.is_file():
+        return path
+    places = [folder / name for folder in (path / VERSION, path) for name in FILES.values()]
+    for place in places:
+        if place.is_file():
+            return place
+    raise InvalidConfig(f"'{path}' holds none of {', '.join(FILES.values())}")
+
+
+def _manifest_of(file: Path) -> Manifest:
+    """Read the manifest beside a file, or one folder up as in a repository."""
+    up = file.parent.parent
+    beside = (file.parent / FILE_NAME).is_file()
+    return read_manifest(up if not beside and (up / FILE_NAME).is_file() else file.parent)
+
+
+def _runner(file: Path, manifest: Manifest, device: str) -> Runner:
+    build = _RUNNERS.get(file.suffix)
+    if build is None:
+        raise InvalidConfig(f"'{file}': expected a file {', '.join(_RUNNERS)}")
+    return build(file, manifest, device)
+
+
+def _torchscript(file: Path, manifest: Manifest, device: str) -> Runner:
+    from sam6d_ros.detectors.torchscript import TorchScriptRunner
+
+    return TorchScriptRunner(file, manifest.max_batch, device)
+
+
+def _onnx(file: Path, manifest: Manifest, device: str) -> Runner:
+    from sam6d_ros.detectors.onnx import OnnxRunner
+
+    return OnnxRunner(file, manifest.max_batch, device)
+
+
+_RUNNERS: dict[str, Callable[[Path, Manifest, str], Runner]] = {
+    ".pt": _torchscript,
+    ".onnx": _onnx,
+}
+
+
+def _of_package(name: str, text: str, threshold: float) -> Detector:
+    found = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if name not in found:
+        known = ", ".join(sorted(found)) or "none"
+        raise UnknownName(f"no detector '{name}'; detectors of installed packages: {known}")
+    detector: Detector = found[name].load()(text, threshold)
+    return detector
