@@ -91,7 +91,7 @@ def image_rectangle(
     Args:
         margin: how much larger, as a fraction of the larger side.
     """
-    corners = project(camera, se3.transform(pose.cam_from_obj, box_corners(model)))
+    corners = project(camera, se3.transform(pose.cam_from_obj, model.box_corners))
     if np.isnan(corners).any():  # partly behind the camera
         return (0, 0, camera.width, camera.height)
     low, high = corners.min(axis=0), corners.max(axis=0)
@@ -104,12 +104,6 @@ def image_rectangle(
     return (int(start[0]), int(start[1]), int(stop[0] - start[0]), int(stop[1] - start[1]))
 
 
-def box_corners(model: ObjectModel) -> NDArray[np.float64]:
-    """The (8, 3) corners of the model's box in the object frame, metres."""
-    corners = (np.indices((2, 2, 2)).reshape(3, -1).T - 0.5) * model.box_size
-    return se3.transform(model.obj_from_box, corners)
-
-
 def draw_contour(image: Image, mask: NDArray[np.bool_], color: Color) -> None:
     """Outline a mask, in place."""
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
@@ -120,7 +114,7 @@ def draw_box(
     image: Image, camera: CameraIntrinsics, pose: PoseEstimate, model: ObjectModel
 ) -> None:
     """Draw the edges of the model's box, in place."""
-    corners = project(camera, se3.transform(pose.cam_from_obj, box_corners(model)))
+    corners = project(camera, se3.transform(pose.cam_from_obj, model.box_corners))
     dimmed = tuple(int(0.6 * value) for value in color_of(model.name))
     for a, b in BOX_EDGES:
         draw_line(image, corners[a], corners[b], dimmed, 1)

@@ -5,18 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sam6d_ros.cad.model import ObjectModel, Symmetries
+from sam6d_ros.cad.model import Symmetries
 from sam6d_ros.geometry import se3
 
 Array = NDArray[np.float64]
-
-_SIGNS = np.array(np.meshgrid([-0.5, 0.5], [-0.5, 0.5], [-0.5, 0.5])).reshape(3, 8).T
-
-
-def box_corners(model: ObjectModel) -> Array:
-    """The (8, 3) corners of the bounding box, object frame, metres."""
-    return se3.transform(model.obj_from_box, _SIGNS * model.box_size)
-
 
 def displacement(cam_from_a: Array, cam_from_b: Array, points: Array) -> Array:
     """Root mean square (...) of how far points (N, 3) lie apart under two poses (..., 4, 4)."""

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sam6d_ros.geometry.mesh import box_corners
 from sam6d_ros.geometry.raycast import RayScene
 
 
@@ -64,6 +65,11 @@ class ObjectModel:
     content_hash: str
     source: Path | None = None
     unit_note: str = ""
+
+    @cached_property
+    def box_corners(self) -> NDArray[np.float64]:
+        """The (8, 3) corners of the bounding box, object frame, metres."""
+        return box_corners(self.obj_from_box, self.box_size)
 
     @cached_property
     def scene(self) -> RayScene:

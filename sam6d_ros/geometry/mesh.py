@@ -80,6 +80,16 @@ def _support_points(corners: Array) -> Array:
     return corners[np.unique(best)]
 
 
+def unit_box() -> Array:
+    """Return the (8, 3) corners of a box of size 1 at the origin, in the order of index bits."""
+    return np.indices((2, 2, 2)).reshape(3, -1).T.astype(np.float64) - 0.5
+
+
+def box_corners(obj_from_box: NDArray, box_size: NDArray) -> Array:
+    """Return the (8, 3) corners of a box in the object frame, metres; order as ``unit_box``."""
+    return se3.transform(obj_from_box, unit_box() * box_size)
+
+
 def bounding_box(vertices: NDArray) -> tuple[Array, Array]:
     """The bounding box: along the CAD axes, or turned where that is considerably tighter.
 

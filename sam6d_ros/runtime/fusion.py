@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sam6d_ros.cad.equivalence import box_corners, nearest_equivalent
+from sam6d_ros.cad.equivalence import nearest_equivalent
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.errors import InvalidInput, InvalidObjects
 from sam6d_ros.geometry.pose_mean import at_other_origin, mean_pose, scatter
@@ -85,7 +85,7 @@ def _models_seen(
 
 def _distances(sightings: Sequence[_Sighting], model: ObjectModel) -> Array:
     """(N, N) pose distances up to symmetry, metres; infinite for what cannot be one instance."""
-    corners = box_corners(model)
+    corners = model.box_corners
     poses = [sighting.pose.cam_from_obj for sighting in sightings]
     centres = np.array([(pose @ model.obj_from_box)[:3, 3] for pose in poses])
     same_place = max(
@@ -151,7 +151,7 @@ def _aligned(pose: PoseEstimate, reference: PoseEstimate, model: ObjectModel) ->
     """The equivalent of a pose that is nearest to the reference, with its covariance."""
     here = pose.cam_from_obj
     motion, _ = nearest_equivalent(
-        here, reference.cam_from_obj, model.symmetries, box_corners(model)
+        here, reference.cam_from_obj, model.symmetries, model.box_corners
     )
     covariance = pose.covariance
     if covariance is not None:

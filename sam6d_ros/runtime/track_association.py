@@ -20,7 +20,6 @@ SYMMETRY_STEP = np.radians(10)
 TURN_WEIGHT = 0.2  # of the turned box against the distance: an estimate may well be flipped
 FORBIDDEN = 1e6
 UNSEEN_SPEED = 0.1  # m/s by which the place of an instance that is not seen widens
-BOX_CORNERS = (np.indices((2, 2, 2)).reshape(3, -1).T - 0.5).astype(np.float64)
 
 
 def nearest_equivalent(model: ObjectModel, cam_from_obj: Array, reference: Array) -> Array:
@@ -44,11 +43,6 @@ def centre_distance(model: ObjectModel, first: Array, second: Array) -> float:
     return float(np.linalg.norm((first - second)[:3] @ centre))
 
 
-def box_corners(model: ObjectModel) -> Array:
-    """The (8, 3) corners of the object's box, object frame, metres."""
-    return se3.transform(model.obj_from_box, BOX_CORNERS * model.box_size)
-
-
 def assign(
     model: ObjectModel, known: Sequence[Array], found: Sequence[Array], gates_m: Sequence[float]
 ) -> list[tuple[int, int]]:
@@ -69,7 +63,7 @@ def assign(
 
 
 def _corner_distances(model: ObjectModel, poses: Array, reference: Array) -> Array:
-    corners = box_corners(model)
+    corners = model.box_corners
     shift = se3.transform(poses, corners) - se3.transform(reference, corners)
     return np.linalg.norm(shift, axis=-1).mean(-1)
 

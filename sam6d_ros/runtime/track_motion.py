@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from sam6d_ros.geometry import se3
-from sam6d_ros.runtime.track_association import box_corners
 from sam6d_ros.runtime.track_state import Track
 
 Array = NDArray[np.float64]
@@ -38,7 +37,7 @@ def common_motion(
     agreeing = np.flatnonzero(near[best])
     if len(agreeing) < 2:
         return None
-    corners = [box_corners(known[i].model) for i in agreeing]
+    corners = [known[i].model.box_corners for i in agreeing]
     start, end = (
         np.concatenate([se3.transform(poses[i], c) for i, c in zip(agreeing, corners, strict=True)])
         for poses in (before, after)

@@ -7,6 +7,7 @@ import numpy as np
 from sam6d_ros.cad.model import ObjectModel, Symmetries
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import CameraIntrinsics, ray_directions
+from sam6d_ros.geometry.mesh import unit_box
 from sam6d_ros.types import Detection, Detections, Frame, PoseEstimate, PoseEstimates
 
 CAMERA = CameraIntrinsics(150.0, 150.0, 79.5, 59.5, 160, 120)
@@ -44,7 +45,7 @@ def warm_up_poses(frame: Frame, detections: Detections) -> PoseEstimates:
 
 def box_model(size: tuple[float, float, float] = (0.08, 0.12, 0.16)) -> ObjectModel:
     """A plain coloured box, metres, onboarded by hand."""
-    corners = (np.indices((2, 2, 2)).reshape(3, -1).T - 0.5) * np.asarray(size)
+    corners = unit_box() * np.asarray(size)
     faces = [face for a, b, c, d in SIDES for face in ((a, b, c), (a, c, d))]
     none = Symmetries()
     return ObjectModel(

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from sam6d_ros.cad.equivalence import box_corners, displacement, nearest_equivalent
+from sam6d_ros.cad.equivalence import displacement, nearest_equivalent
 from sam6d_ros.cad.model import Symmetries
 from sam6d_ros.errors import InvalidInput, InvalidObjects
 from sam6d_ros.geometry import se3
@@ -111,7 +111,7 @@ def test_equivalent_poses_of_a_symmetric_object_fuse_to_one_of_them(group, seed)
     seen = [pose @ random_member(symmetries, rng) for _ in range(6)]
     fused = fused_pose(seen, group)
     assert fused.presence == 1
-    corners = box_corners(model(group))
+    corners = model(group).box_corners
     assert nearest_equivalent(fused.cam_from_obj, pose, symmetries, corners)[1] < 1e-6
 
 
@@ -119,7 +119,7 @@ def test_equivalent_poses_of_a_symmetric_object_fuse_to_one_of_them(group, seed)
 def test_the_nearest_equivalent_pose_is_found(group, seed):
     rng = np.random.default_rng(seed)
     symmetries, pose = GROUPS[group], random_pose(rng)
-    corners, near = box_corners(model(group)), jittered(pose, rng)
+    corners, near = model(group).box_corners, jittered(pose, rng)
     hidden = near @ random_member(symmetries, rng)
     motion, remaining = nearest_equivalent(hidden, pose, symmetries, corners)
     assert remaining == pytest.approx(displacement(hidden @ motion, pose, corners))
@@ -132,8 +132,8 @@ def test_the_mean_is_nearer_than_a_single_frame(seed):
     pose = random_pose(rng)
     seen = [jittered(pose, rng) for _ in range(25)]
     fused = fused_pose(seen)
-    single = np.mean([displacement(p, pose, box_corners(model())) for p in seen])
-    assert displacement(fused.cam_from_obj, pose, box_corners(model())) < 0.6 * single
+    single = np.mean([displacement(p, pose, model().box_corners) for p in seen])
+    assert displacement(fused.cam_from_obj, pose, model().box_corners) < 0.6 * single
 
 
 @given(seeds, st.integers(0, 4))

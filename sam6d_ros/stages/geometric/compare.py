@@ -114,9 +114,7 @@ def _compare_chunk(scene, model, labels, poses, rays):  # type: ignore[no-untype
 
 def _grids(scene, model, rotation, translation, rays):  # type: ignore[no-untyped-def]
     """Per pose (x0, y0, stride, columns, rows): a pixel grid over the projected box."""
-    corners = np.array(np.meshgrid([-1, 1], [-1, 1], [-1, 1])).reshape(3, 8).T / 2
-    box = corners * model.box_size @ model.obj_from_box[:3, :3].T + model.obj_from_box[:3, 3]
-    points = np.einsum("nij,kj->nki", rotation, box) + translation[:, None]
+    points = np.einsum("nij,kj->nki", rotation, model.box_corners) + translation[:, None]
     z = np.maximum(points[..., 2], 0.05)
     u = points[..., 0] / z * scene.camera.fx + scene.camera.cx
     v = points[..., 1] / z * scene.camera.fy + scene.camera.cy

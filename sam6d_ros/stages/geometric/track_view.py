@@ -23,7 +23,6 @@ AROUND_PX = 2  # of the frame: blur and misregistration of the colours
 FAR_M = np.float32(1e3)
 RIM_BLUR_PX = 1.5
 BLUR_PX = 1.0  # at the window's size
-BOX = (np.indices((2, 2, 2)).reshape(3, -1).T - 0.5).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,7 @@ def window_around(
     frame: Frame, model: ObjectModel, cam_from_obj: NDArray[np.float64]
 ) -> Window | None:
     """The part of the frame where the object is expected; None when it is out of the image."""
-    corners = se3.transform(model.obj_from_box, BOX * model.box_size)
-    pixels = project(frame.camera, se3.transform(cam_from_obj, corners))
+    pixels = project(frame.camera, se3.transform(cam_from_obj, model.box_corners))
     if np.isnan(pixels).any():
         return None
     low, high = pixels.min(0), pixels.max(0)
