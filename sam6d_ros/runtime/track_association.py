@@ -8,33 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from sam6d_ros.cad.equivalence import nearest_equivalent
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.cad.symmetry import expand
-from sam6d_ros.geometry import se3
 from sam6d_ros.runtime.track_state import Track
 from sam6d_ros.types import PoseEstimate
 
 Array = NDArray[np.float64]
 
-SYMMETRY_STEP = np.radians(10)
 TURN_WEIGHT = 0.2  # of the turned box against the distance: an estimate may well be flipped
 FORBIDDEN = 1e6
 UNSEEN_SPEED = 0.1  # m/s by which the place of an instance that is not seen widens
 
 
-def nearest_equivalent(model: ObjectModel, cam_from_obj: Array, reference: Array) -> Array:
-    """Of the poses that look like ``cam_from_obj``, the (4, 4) one nearest to ``reference``."""
-    alike = cam_from_obj @ expand(model.symmetries, SYMMETRY_STEP)
-    return alike[_corner_distances(model, alike, reference).argmin()]
-
-
 def distance(model: ObjectModel, first: Array, second: Array) -> float:
-    """Mean distance of the corners of the object's box at two poses, in diameters.
+    """Return the displacement of the box corners between two poses, in diameters.
 
-    The smallest over the object's symmetries.
+    Root mean square over the corners, the smallest over the object's symmetries.
     """
-    alike = first @ expand(model.symmetries, SYMMETRY_STEP)
-    return float(_corner_distances(model, alike, second).min() / model.diameter)
+    _, metres = nearest_equivalent(first, second, model.symmetries, model.box_corners)
+    return float(metres / model.diameter)
 
 
 def centre_distance(model: ObjectModel, first: Array, second: Array) -> float:
@@ -60,12 +52,6 @@ def assign(
                 cost[i, j] = metres / model.diameter + TURN_WEIGHT * distance(model, pose, other)
     rows, columns = linear_sum_assignment(cost)
     return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if cost[i, j] < FORBIDDEN]
-
-
-def _corner_distances(model: ObjectModel, poses: Array, reference: Array) -> Array:
-    corners = model.box_corners
-    shift = se3.transform(poses, corners) - se3.transform(reference, corners)
-    return np.linalg.norm(shift, axis=-1).mean(-1)
 
 
 def pair_up(

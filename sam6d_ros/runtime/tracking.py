@@ -12,11 +12,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from sam6d_ros.cad.equivalence import nearest_equivalent
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import TrackingConfig
 from sam6d_ros.geometry import se3
 from sam6d_ros.runtime.frame_buffer import FrameBuffer
-from sam6d_ros.runtime.track_association import distance, nearest_equivalent, pair_up
+from sam6d_ros.runtime.track_association import distance, pair_up
 from sam6d_ros.runtime.track_catchup import catch_up
 from sam6d_ros.runtime.track_motion import common_motion, held_place
 from sam6d_ros.runtime.track_set import TrackingCounts, TrackSet
@@ -202,7 +203,9 @@ class TrackedObjects:
     def _check(self, track: Track, pose: PoseEstimate, stamp_ns: int) -> None:
         """Let the full estimate replace the track where it explains the newest frame better."""
         then = track.at(stamp_ns)
-        alike = nearest_equivalent(track.model, pose.cam_from_obj, then)
+        here, model = pose.cam_from_obj, track.model
+        motion, _ = nearest_equivalent(here, then, model.symmetries, model.box_corners)
+        alike = here @ motion
         if not track.is_seen:
             newcomer = self._newcomer(track.model, pose, stamp_ns, track.name)
             self._newcomers.append((track.model, newcomer))

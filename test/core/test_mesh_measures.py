@@ -10,5 +10,5 @@ def test_corners_of_a_box_follow_the_bits_of_their_index():
     obj_from_box = se3.exp([0.1, -0.2, 0.3, 0.4, 0.5, -0.6])
     size = np.array([0.2, 0.4, 0.6])
     corners = se3.transform(se3.inverse(obj_from_box), box_corners(obj_from_box, size)) / size
-    signs = [[bit for bit in (i >> 2 & 1, i >> 1 & 1, i & 1)] for i in range(8)]
+    signs = [[i >> 2 & 1, i >> 1 & 1, i & 1] for i in range(8)]
     assert np.allclose(corners, np.array(signs) - 0.5)
