@@ -105,9 +105,13 @@ def ray_directions(camera: CameraIntrinsics, u: NDArray, v: NDArray) -> NDArray[
 
 
 def back_project(camera: CameraIntrinsics, depth: NDArray) -> NDArray[np.float32]:
-    """Points (H, W, 3) float32 in metres, camera frame, of a (H, W) depth image in metres.
+    """Return the points (H, W, 3) float32 in metres, camera frame, of a (H, W) depth image.
 
-    Invalid depth (0) gives the point (0, 0, 0).
+    Invalid depth (0) gives the point (0, 0, 0). All in float32, in the order of operations of
+    SAM-6D: there the last bits decide which of two near points the furthest-point sampling takes.
     """
-    pixels = np.indices(depth.shape, dtype=np.float32)
-    return ray_directions(camera, pixels[1], pixels[0]) * np.asarray(depth, np.float32)[..., None]
+    z, f32 = np.asarray(depth, np.float32), np.float32
+    v, u = np.indices(z.shape, dtype=f32)
+    x = (u - f32(camera.cx)) * z / f32(camera.fx)
+    y = (v - f32(camera.cy)) * z / f32(camera.fy)
+    return np.stack([x, y, z], axis=-1)

@@ -9,7 +9,7 @@ from golden_pem import Arrays
 from golden_reference import Reference
 from golden_report import Report
 
-from sam6d_ros.geometry.camera import CameraIntrinsics
+from sam6d_ros.geometry.camera import CameraIntrinsics, back_project
 from sam6d_ros.stages.sam6d import pem_inputs, rle
 
 GREY = 1.0  # level of an 8-bit resize
@@ -41,7 +41,7 @@ def scene(a: Arrays) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     camera = CameraIntrinsics.from_matrix(a["cam_K"], width, height)
     count = height * width
     masks = np.unpackbits(a["masks_packed"], axis=1)[:, :count].reshape(-1, height, width) > 0
-    return rgb, pem_inputs.back_project(depth.astype(np.float32), camera), masks
+    return rgb, back_project(camera, depth), masks
 
 
 def check_glue(ref: Reference, name: str, report: Report) -> None:

@@ -16,13 +16,14 @@ torch = pytest.importorskip("torch", reason="the networks need torch: make setup
 
 from sam6d_ros.config import PipelineConfig  # noqa: E402
 from sam6d_ros.errors import InvalidConfig  # noqa: E402
+from sam6d_ros.geometry.camera import back_project  # noqa: E402
 from sam6d_ros.pipeline import PoseEstimation, Segmentation  # noqa: E402
 from sam6d_ros.runtime.engine import Engine  # noqa: E402
 from sam6d_ros.runtime.warmup import box_model, warm_up_input  # noqa: E402
 from sam6d_ros.stages.accept import Acceptance  # noqa: E402
 from sam6d_ros.stages.keep_poses import KeepPoses  # noqa: E402
 from sam6d_ros.stages.library import BuildContext  # noqa: E402
-from sam6d_ros.stages.sam6d import pem_inputs, views  # noqa: E402
+from sam6d_ros.stages.sam6d import views  # noqa: E402
 from sam6d_ros.stages.sam6d.backend import BACKEND  # noqa: E402
 from sam6d_ros.stages.sam6d.descriptors import Describer  # noqa: E402
 from sam6d_ros.stages.sam6d.estimate import PemEstimator  # noqa: E402
@@ -182,7 +183,7 @@ def test_observed_points_project_back(scene: tuple[Frame, Detections]) -> None:
     from sam6d_ros.geometry.camera import project
 
     frame, detections = scene
-    points = pem_inputs.back_project(frame.depth, frame.camera)
+    points = back_project(frame.camera, frame.depth)
     mask = detections.items[0].mask & (frame.depth > 0)
     v, u = np.nonzero(mask)
     pixels = project(frame.camera, points[mask].astype(np.float64))

@@ -13,6 +13,7 @@ from torch import Tensor
 from sam6d_ros.cad.cache import load_or_build
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.geometry import se3
+from sam6d_ros.geometry.camera import back_project
 from sam6d_ros.models.device import batch_size, encoding, in_chunks
 from sam6d_ros.models.pem import ObjectCode, PosePrediction
 from sam6d_ros.stages.library import BuildContext
@@ -99,7 +100,7 @@ class PemEstimator:
         A pose's score is the network's pose score times the detection's score.
         """
         frame = scene.frame
-        points = pem_inputs.back_project(frame.depth, frame.camera)
+        points = back_project(frame.camera, frame.depth)
         found: list[InstanceCandidates] = []
         reasons: list[str] = []
         for model in objects:

@@ -8,8 +8,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sam6d_ros.geometry.camera import CameraIntrinsics
-
 INPUT_SIZE = 224
 OBSERVED_POINTS = 2048
 TEMPLATE_POINTS = 5000  # per view
@@ -90,19 +88,6 @@ def crop_to_input(flat: NDArray[np.int64], crop_hw: tuple[int, int]) -> NDArray[
     row_in = np.floor(row * (INPUT_SIZE / crop_hw[0]))
     col_in = np.floor(col * (INPUT_SIZE / crop_hw[1]))
     return (row_in * INPUT_SIZE + col_in).astype(np.int64)
-
-
-def back_project(depth: NDArray[np.float32], camera: CameraIntrinsics) -> NDArray[np.float32]:
-    """(H, W, 3) camera-frame points in metres of an (H, W) depth image in metres.
-
-    All in float32, like the original: the last bits decide which of two near points the
-    furthest-point sampling takes.
-    """
-    f32 = np.float32
-    v, u = np.mgrid[: depth.shape[0], : depth.shape[1]].astype(f32)
-    x = (u - f32(camera.cx)) * depth / f32(camera.fx)
-    y = (v - f32(camera.cy)) * depth / f32(camera.fy)
-    return np.stack([x, y, depth], axis=-1)
 
 
 def crop_image(rgb: NDArray[np.uint8], mask: NDArray[np.bool_], box: Box) -> NDArray[np.uint8]:
