@@ -9,8 +9,9 @@ from golden_pem import Arrays
 from golden_reference import Reference
 from golden_report import Report
 
+from sam6d_ros.geometry import rle
 from sam6d_ros.geometry.camera import CameraIntrinsics, back_project
-from sam6d_ros.stages.sam6d import pem_inputs, rle
+from sam6d_ros.stages.sam6d import pem_inputs
 
 GREY = 1.0  # level of an 8-bit resize
 

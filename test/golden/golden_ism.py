@@ -8,9 +8,9 @@ from golden_pem import Arrays, recorded, tensor
 from golden_reference import Reference
 from golden_report import Report
 
+from sam6d_ros.geometry import rle
 from sam6d_ros.models import crop, ism_scores
 from sam6d_ros.models.image_features import normalise
-from sam6d_ros.stages.sam6d import rle
 
 SCORES = 1e-5
 
