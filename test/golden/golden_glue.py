@@ -53,7 +53,7 @@ def check_glue(ref: Reference, name: str, report: Report) -> None:
     radius = float(np.linalg.norm(model, axis=1).max())
     report.compare(name, "out_model", model, a["out_model"], 1e-7)
     report.compare(name, "out_model_radius", radius, a["out_model_radius"], 1e-7)
-    report.compare(name, "rle0_counts", rle.encode(masks[0])["counts"], a["rle0_counts"], 0)
+    report.compare(name, "rle0_counts", rle.encode_runs(masks[0])["counts"], a["rle0_counts"], 0)
     clouds = {
         k: pem_inputs.masked_cloud(points, masks[k], radius)
         for k in range(len(masks))

@@ -84,7 +84,7 @@ def check_query(ref: Reference, name: str, report: Report) -> None:
 def check_rle(ref: Reference, name: str, report: Report) -> None:
     """Run lengths, and back."""
     a = ref.arrays(name)
-    coded = rle.encode(a["mask"])
+    coded = rle.encode_runs(a["mask"])
     report.compare(name, "counts", coded["counts"], a["counts"], 0)
     report.compare(name, "size", coded["size"], a["size"], 0)
     report.compare(name, "mask (decoded)", rle.decode(coded), a["mask"], 0)

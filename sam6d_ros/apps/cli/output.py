@@ -11,11 +11,10 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.errors import InvalidInput
-from sam6d_ros.geometry import se3
+from sam6d_ros.geometry import rle, se3
 from sam6d_ros.types import Detection, Frame, PoseEstimate, PoseEstimates
 
 NUMBER_ROWS = re.compile(r"\[[-+\d.eE,\s]+\]")
@@ -78,13 +77,7 @@ def mask_as_json(pose: PoseEstimate) -> dict[str, Any]:
     if pose.mask is None:
         return {"bbox_xywh": None, "mask": None}
     box = Detection(pose.class_id, pose.score, pose.mask).bbox_xywh
-    return {"bbox_xywh": list(box), "mask": encode_mask(pose.mask)}
-
-
-def encode_mask(mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """COCO run-length encoding: {"size": [height, width], "counts": text}."""
-    rle = coco_mask.encode(np.asfortranarray(mask, np.uint8))
-    return {"size": [int(n) for n in rle["size"]], "counts": rle["counts"].decode("ascii")}
+    return {"bbox_xywh": list(box), "mask": rle.encode(pose.mask)}
 
 
 def pose_text(pose: PoseEstimate) -> list[str]:
