@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sam6d_ros.evaluation.synthetic.render import View, World
 from sam6d_ros.geometry.camera import CameraIntrinsics
+from sam6d_ros.geometry.depth_noise import KINECT_AXIAL, QuadraticNoise
 
 Array = NDArray[np.float64]
 
@@ -20,8 +21,7 @@ class Sensor:
 
     Attributes:
         strength: scales all noise below.
-        axial_base_m, axial_square: standard deviation of the depth, base + square · (z - 0.4 m)²;
-            Nguyen, Izadi and Lovell, 3DIMPVT 2012 (Kinect v1): 0.0012 and 0.0019.
+        axial: standard deviation of the depth (Nguyen et al., 3DIMPVT 2012).
         lateral_px: standard deviation of the place where the depth is measured (ibid.: 0.8).
         disparity_px: the step of the depth is that of this disparity.
         baseline_m: projector left of the camera; what it does not light has no depth.
@@ -32,8 +32,7 @@ class Sensor:
     """
 
     strength: float = 1.0
-    axial_base_m: float = 0.0012
-    axial_square: float = 0.0019
+    axial: QuadraticNoise = KINECT_AXIAL
     lateral_px: float = 0.6
     disparity_px: float = 0.125
     baseline_m: float = 0.075
@@ -100,7 +99,7 @@ def _jitter(depth: Array, sensor: Sensor, rng: np.random.Generator) -> Array:
 
 
 def _axial_noise(depth: Array, sensor: Sensor, rng: np.random.Generator) -> Array:
-    sigma = sensor.axial_base_m + sensor.axial_square * (depth - 0.4) ** 2
+    sigma = sensor.axial.at(depth)
     white = rng.normal(size=depth.shape)
     smooth = cv2.GaussianBlur(white, (0, 0), 1.2)
     smooth /= smooth.std()

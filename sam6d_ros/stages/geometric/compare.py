@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.geometry.depth_noise import COMPARISON
 from sam6d_ros.stages.geometric.compare_kernel import (
     CELLS,
     COLOR,
@@ -28,7 +29,6 @@ from sam6d_ros.stages.geometric.scene import SceneMaps
 
 MARGIN_CELLS = 2
 MAX_RAYS = 1_500_000  # per call of the ray caster: bounds the memory
-NOISE_BASE_M, NOISE_PER_M2 = 0.004, 0.005  # depth tolerance grows with the square of the range
 TOLERANCE_DIAMETERS = 0.02
 PATTERN_VARIANCE = 200.0  # (L*a*b* units)²: printed cartons have 350 to 1900, plain things below 60
 NEUTRAL_COLOR = 0.7  # of a mesh without colours: what right poses of coloured ones reach
@@ -66,7 +66,7 @@ def _part(value: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def depth_tolerance(diameter: float, z: float) -> float:
     """Metres by which a surface at range z may be off and still agree."""
-    return max(TOLERANCE_DIAMETERS * diameter, NOISE_BASE_M + NOISE_PER_M2 * z * z)
+    return max(TOLERANCE_DIAMETERS * diameter, COMPARISON.at(z))
 
 
 def compare(

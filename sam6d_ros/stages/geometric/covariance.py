@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam6d_ros.geometry import se3
+from sam6d_ros.geometry.depth_noise import SENSOR
 from sam6d_ros.stages.geometric.compare import depth_tolerance
 from sam6d_ros.stages.geometric.kit import ObjectKit
 from sam6d_ros.stages.geometric.scene import SceneMaps
@@ -14,7 +15,6 @@ from sam6d_ros.stages.geometric.scene import SceneMaps
 # about the axis of a can); texture and contour bind such motions, but not measurably so.
 PRIOR_SHIFT = 0.03  # standard deviation in diameters
 PRIOR_ANGLE = np.radians(5)
-SENSOR_BASE_M, SENSOR_PER_M2 = 0.0005, 0.0012  # Kinect-like noise: Nguyen et al., 3DIMPVT 2012
 POINTS_PER_SAMPLE = 4.0  # neighbouring depth errors are alike: so many points count as one
 
 
@@ -29,8 +29,7 @@ def pose_covariance(
     """
     jacobian, residual = _linearized(scene, kit, cam_from_obj)
     z = float(cam_from_obj[2, 3])
-    floor = SENSOR_BASE_M + SENSOR_PER_M2 * z * z
-    sigma = max(floor, float(np.sqrt(np.mean(residual**2))) if len(residual) else 0.0)
+    sigma = max(SENSOR.at(z), float(np.sqrt(np.mean(residual**2))) if len(residual) else 0.0)
     prior = np.repeat([PRIOR_SHIFT * kit.model.diameter, PRIOR_ANGLE], 3) ** -2.0
     information = jacobian.T @ jacobian / (sigma**2 * POINTS_PER_SAMPLE) + np.diag(prior)
     covariance = np.linalg.inv(information)

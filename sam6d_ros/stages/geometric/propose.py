@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam6d_ros.geometry.camera import back_project
+from sam6d_ros.geometry.depth_noise import PLANE
 from sam6d_ros.stages.geometric.scene import SceneMaps, resized, scene_maps
 from sam6d_ros.types import Proposals, Scene
 
@@ -15,7 +16,6 @@ PLANE_SAMPLES = 4000  # pixels that vote
 PLANE_TRIALS = 200  # one pixel with its normal makes one trial plane
 PLANE_SHARE = 0.08  # of the measured pixels: smaller planes may be object faces
 PLANE_EXTENT_M = 0.4  # likewise
-PLANE_BASE_M, PLANE_PER_M2 = 0.005, 0.004  # half thickness: sensor noise grows with range²
 PLANE_COS = 0.85
 REGION_MIN_PX = 60
 MAX_RANGE_M = 4.0  # consumer depth cameras measure centimetres wrong beyond
@@ -57,17 +57,13 @@ def off_planes(scene: SceneMaps) -> NDArray[np.bool_]:
         plane = _largest_plane(points, scene.normals, remaining, rng)
         if plane is None:
             break
-        on_plane = remaining & (np.abs(points @ plane[:3] + plane[3]) < _thickness(points[..., 2]))
+        on_plane = remaining & (np.abs(points @ plane[:3] + plane[3]) < PLANE.at(points[..., 2]))
         if on_plane.sum() < PLANE_SHARE * total:
             break
         if _extent(points[on_plane]) < PLANE_EXTENT_M:
             break
         remaining &= ~on_plane
     return remaining
-
-
-def _thickness(z: NDArray) -> NDArray:
-    return PLANE_BASE_M + PLANE_PER_M2 * z * z
 
 
 def _extent(points: NDArray) -> float:
@@ -88,12 +84,12 @@ def _largest_plane(
     p, n = points[rows, cols].astype(float), normals[rows, cols].astype(float)
     trial_n, trial_p = n[:PLANE_TRIALS], p[:PLANE_TRIALS]
     offset = np.abs(p @ trial_n.T - (trial_n * trial_p).sum(1))
-    near = (offset < _thickness(p[:, 2:])) & (n @ trial_n.T > PLANE_COS)
+    near = (offset < PLANE.at(p[:, 2:])) & (n @ trial_n.T > PLANE_COS)
     inlier = near[:, near.sum(0).argmax()]
     for _ in range(2):
         centre = p[inlier].mean(0)
         normal = np.linalg.svd(p[inlier] - centre, full_matrices=False)[2][2]
-        inlier = np.abs((p - centre) @ normal) < _thickness(p[:, 2])
+        inlier = np.abs((p - centre) @ normal) < PLANE.at(p[:, 2])
     return np.append(normal, -normal @ centre)
 
 

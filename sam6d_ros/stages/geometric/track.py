@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import CameraIntrinsics
+from sam6d_ros.geometry.depth_noise import SENSOR
 from sam6d_ros.stages.geometric.compare import compare, depth_tolerance
 from sam6d_ros.stages.geometric.covariance import (
     POINTS_PER_SAMPLE,
     PRIOR_ANGLE,
     PRIOR_SHIFT,
-    SENSOR_BASE_M,
-    SENSOR_PER_M2,
 )
 from sam6d_ros.stages.geometric.hypotheses import Hypotheses
 from sam6d_ros.stages.geometric.track_kernel import align
@@ -126,7 +125,7 @@ def fitted(frame: Frame, model: ObjectModel, cam_from_obj: Array, looks: Looks) 
         frame.depth, _intrinsics(frame.camera), window.scene.normals, window.scene.lab,
         window.nearest, window.farthest, _intrinsics(window.scene.camera), surface.points,
         surface.normals, surface.rim, surface.outward, 0.5 / window.scene.scale, looks.spots,
-        looks.lab, centre, rotation, translation, gates, SENSOR_BASE_M + SENSOR_PER_M2 * z * z,
+        looks.lab, centre, rotation, translation, gates, SENSOR.at(z),
         RIM_WEIGHT, COLOR_WEIGHT, tie,
     )  # fmt: skip
     if shown < MIN_SHOWN:
