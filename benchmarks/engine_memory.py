@@ -16,13 +16,13 @@ from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.onboard import onboard
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.evaluation.synthetic.objects import CLUTTER, TARGETS
+from sam6d_ros.geometry.units import BYTES_PER_MB
 from sam6d_ros.runtime.build import EngineSpec, build_engine
 from sam6d_ros.runtime.engine import ROLES
 from sam6d_ros.runtime.memory import free_memory, resident_bytes
 
 OBJECTS = 20
 SCALE_STEP = 1.15  # between the copies of one shape, so that no two objects are alike
-BYTES_PER_MB = 1e6
 
 
 def models(folder: Path) -> Iterator[ObjectModel]:

@@ -24,8 +24,9 @@ from sam6d_ros.evaluation.bop_files import (
     read_json,
     read_json_list,
 )
-from sam6d_ros.frames import MM_PER_M, make_frame, parse_camera, read_depth, read_rgb
+from sam6d_ros.frames import make_frame, parse_camera, read_depth, read_rgb
 from sam6d_ros.geometry import se3
+from sam6d_ros.geometry.units import MM_PER_M
 from sam6d_ros.types import Frame
 
 TARGETS_FILES = ("test_targets_bop19.json", "test_targets_bop24.json")

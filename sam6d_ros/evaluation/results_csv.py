@@ -16,7 +16,7 @@ import numpy as np
 
 from sam6d_ros.errors import InvalidDataset
 from sam6d_ros.evaluation.bop import pose_from_mm
-from sam6d_ros.frames import MM_PER_M
+from sam6d_ros.geometry.units import MM_PER_M
 from sam6d_ros.types import PoseEstimate
 
 HEADER = ("scene_id", "im_id", "obj_id", "score", "R", "t", "time")

@@ -18,9 +18,8 @@ import yaml
 from numpy.typing import NDArray
 
 from sam6d_ros.errors import InvalidCamera, InvalidFrame, InvalidInput
+from sam6d_ros.geometry.units import MM_PER_M
 from sam6d_ros.types import CameraIntrinsics, Frame
-
-MM_PER_M = 1000.0
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from sensor_msgs.msg import RegionOfInterest
 from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.errors import InvalidConfig, InvalidObjects, Sam6dError
 from sam6d_ros.geometry.region import Region
+from sam6d_ros.geometry.units import NS_PER_S
 
 Result = TypeVar("Result")
 
 NEVER = float("inf")
-NS_PER_S = 1_000_000_000
 SHORTEST_ALARM_S = 1e-3
 LONGEST_ALARM_S = 86_400.0
 

@@ -19,13 +19,12 @@ from sam6d_ros.apps.ros.on_demand_masks import SegmentationClient
 from sam6d_ros.apps.ros.parameters import Parameter
 from sam6d_ros.apps.ros.pose_outputs import PoseOutputs
 from sam6d_ros.apps.ros.vision_node import VisionNode
+from sam6d_ros.geometry.units import BYTES_PER_MB
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.frame_store import FrameStore
 from sam6d_ros.stages.accept import Acceptance
 from sam6d_ros.types import Detections, Frame, PoseEstimates
-
-BYTES_PER_MB = 1_000_000
 
 Match = tuple[CameraMessages, InstanceMaskArray]
 

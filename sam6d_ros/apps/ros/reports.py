@@ -6,12 +6,10 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
 from sam6d_ros.apps.ros.status import NodeStatus, State
+from sam6d_ros.geometry.units import BYTES_PER_MB, MS_PER_S
 from sam6d_ros.msg import NodeStats, StageTiming
 from sam6d_ros.runtime.memory import device_bytes, resident_bytes
 from sam6d_ros.runtime.stats import Snapshot
-
-MS_PER_S = 1e3
-BYTES_PER_MB = 1e6
 
 LEVELS = {
     State.UNCONFIGURED: DiagnosticStatus.WARN,

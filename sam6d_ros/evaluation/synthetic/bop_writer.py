@@ -14,8 +14,8 @@ from sam6d_ros.cad.bop_models import list_bop_models
 from sam6d_ros.cad.model import ObjectModel, Symmetries
 from sam6d_ros.cad.objects import write_objects_file
 from sam6d_ros.evaluation.synthetic.scene import Instance, SyntheticScene, SyntheticView
+from sam6d_ros.geometry.units import MM_PER_M
 
-MM_PER_M = 1000.0
 DEPTH_SCALE = 0.1  # tenths of a millimetre: nothing is lost in 16 bits up to 6.5 m
 MIN_TARGET_VISIBILITY = 0.1  # BOP challenge 2019
 

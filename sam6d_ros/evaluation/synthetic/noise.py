@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sam6d_ros.evaluation.synthetic.render import View, World
 from sam6d_ros.geometry.camera import CameraIntrinsics
 from sam6d_ros.geometry.depth_noise import KINECT_AXIAL, QuadraticNoise
+from sam6d_ros.geometry.units import MM_PER_M
 
 Array = NDArray[np.float64]
 
@@ -113,7 +114,7 @@ def _quantize(depth: Array, camera: CameraIntrinsics, sensor: Sensor) -> Array:
     focal_baseline = camera.fx * sensor.baseline_m
     disparity = focal_baseline / np.maximum(depth, 1e-3) / sensor.disparity_px
     rounded = focal_baseline / np.maximum(np.rint(disparity) * sensor.disparity_px, 1e-6)
-    return np.where(depth > 0.1, np.rint(rounded * 1000) / 1000, 0)
+    return np.where(depth > 0.1, np.rint(rounded * MM_PER_M) / MM_PER_M, 0)
 
 
 @dataclass(frozen=True)

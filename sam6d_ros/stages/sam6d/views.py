@@ -12,6 +12,7 @@ from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.geometry.camera import CameraIntrinsics
 from sam6d_ros.geometry.mesh import sample_surface
 from sam6d_ros.geometry.raycast import Rendering
+from sam6d_ros.geometry.units import MM_PER_M
 from sam6d_ros.stages.sam6d.template_views import camera_poses, view_numbers
 
 IMAGE_SIZE = 512
@@ -19,7 +20,6 @@ FIELD_OF_VIEW_RAD = 0.691  # Blender's default camera, horizontally
 DISTANCE_FACTOR = 4.0  # camera distance over the object's reach
 POSE_POINTS = 1024  # surface samples for scoring poses
 SCORE_POINTS = 2048  # surface samples for the geometric score
-HALF_STEP_MM = 1000.0  # points pass through half-precision millimetres
 SRGB_GAMMA = 2.2
 
 
@@ -84,4 +84,4 @@ def shade(rendering: Rendering, camera: CameraIntrinsics) -> NDArray[np.uint8]:
 
 def half_precision(points: NDArray[np.float32]) -> NDArray[np.float32]:
     """Points rounded like the original's template files: half-precision millimetres."""
-    return (points * HALF_STEP_MM).astype(np.float16).astype(np.float32) / np.float32(HALF_STEP_MM)
+    return (points * MM_PER_M).astype(np.float16).astype(np.float32) / np.float32(MM_PER_M)

@@ -15,9 +15,9 @@ from std_msgs.msg import Bool
 from sam6d_ros.apps.ros.bags.definitions import message_class
 from sam6d_ros.apps.ros.bags.qos import offer_of, same_offer
 from sam6d_ros.apps.ros.bags.reader import BagReader, Topic
-from sam6d_ros.apps.ros.bags.schedule import NS_PER_S
 from sam6d_ros.apps.ros.node.qos import LATCHED
 from sam6d_ros.errors import InvalidBag
+from sam6d_ros.geometry.units import NS_PER_S
 
 log = logging.getLogger(__name__)
 

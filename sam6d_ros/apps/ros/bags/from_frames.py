@@ -6,11 +6,11 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from sam6d_ros.apps.ros import conversions
 from sam6d_ros.apps.ros.bags.definitions import type_name_of
-from sam6d_ros.apps.ros.bags.schedule import NS_PER_S
 from sam6d_ros.apps.ros.bags.writer import BagWriter
 from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.node.qos import RESULTS
 from sam6d_ros.frames.recordings import Recording
+from sam6d_ros.geometry.units import NS_PER_S
 
 NAMESPACE = "/camera/"
 FRAME_ID = "camera_optical_frame"

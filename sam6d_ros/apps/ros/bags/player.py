@@ -11,9 +11,10 @@ from rclpy.duration import Duration
 from sam6d_ros.apps.ros.bags.endpoints import BagClock, ReadyTopics, make_publishers
 from sam6d_ros.apps.ros.bags.qos import is_latched, is_reliable
 from sam6d_ros.apps.ros.bags.reader import BagReader
-from sam6d_ros.apps.ros.bags.schedule import NS_PER_S, Schedule
+from sam6d_ros.apps.ros.bags.schedule import Schedule
 from sam6d_ros.apps.ros.session import SPIN_S, GraphSession
 from sam6d_ros.errors import InvalidBag
+from sam6d_ros.geometry.units import NS_PER_S
 
 # Readers lag behind by little; a lost one must not hold the end up.
 ACKNOWLEDGE_TIMEOUT_S = 5.0

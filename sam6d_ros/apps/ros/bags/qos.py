@@ -24,13 +24,14 @@ from rosbags.interfaces import (
     QosTime,
 )
 
+from sam6d_ros.geometry.units import NS_PER_S
+
 DEFAULT_DEPTH = 10  # of rosbag2 and of most drivers
 # Deepest queue that is taken over from a bag: the number comes from a file.
 MAX_DEPTH = 1000
 # Messages that wait in the middleware while the disk is busy: the only queue of a recording,
 # which bounds its memory. What does not fit is lost, and counted.
 RECORD_DEPTH = 50
-NS_PER_S = 1_000_000_000
 
 
 def recorded(profile: QoSProfile) -> Qos:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-NS_PER_S = 1_000_000_000
+from sam6d_ros.geometry.units import NS_PER_S
 
 
 class Schedule:

@@ -10,6 +10,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from sam6d_ros.errors import InvalidFrame
+from sam6d_ros.geometry.units import MM_PER_M
 
 # Channels as they lie in a pixel, and OpenCV's code to RGB (several times faster than indexing).
 COLOUR_CHANNELS = {
@@ -22,7 +23,6 @@ COLOUR_CHANNELS = {
 COLOUR_ENCODINGS = tuple(COLOUR_CHANNELS)
 DEPTH_TYPES = {"16UC1": "u2", "32FC1": "f4"}
 DEPTH_ENCODINGS = tuple(DEPTH_TYPES)
-MM_PER_M = 1000.0
 
 _bridge = CvBridge()
 
