@@ -63,6 +63,61 @@ def exp(twist: ArrayLike) -> Array:
     return from_rotation_translation(rot.reshape(*vec.shape[:-1], 3, 3), vec[..., :3])
 
 
+def log(target_from_source: ArrayLike) -> Array:
+    """Return the twists (..., 6) of transforms: the inverse of ``exp``, for rotations below π."""
+    matrix = np.asarray(target_from_source, dtype=np.float64)
+    turns = Rotation.from_matrix(matrix[..., :3, :3].reshape(-1, 3, 3)).as_rotvec()
+    return np.concatenate([matrix[..., :3, 3], turns.reshape(*matrix.shape[:-2], 3)], axis=-1)
+
+
+def moved(pose: ArrayLike, twist: ArrayLike, about: ArrayLike = (0.0, 0.0, 0.0)) -> Array:
+    """Move a pose by a shift and a rotation in the axes of the target frame.
+
+    Args:
+        pose: (4, 4) target_from_source.
+        twist: (6,) shift of the point ``about``, metres; rotation vector about it.
+        about: (3,) point in the source frame.
+
+    Returns:
+        (4, 4) the moved target_from_source.
+    """
+    matrix, point, motion = np.asarray(pose, np.float64), np.asarray(about, np.float64), exp(twist)
+    rotation = motion[:3, :3] @ matrix[:3, :3]
+    place = matrix[:3, :3] @ point + matrix[:3, 3] + motion[:3, 3]
+    return from_rotation_translation(rotation, place - rotation @ point)
+
+
+def difference(
+    after: ArrayLike, before: ArrayLike, about: ArrayLike = (0.0, 0.0, 0.0)
+) -> Array:
+    """Return the twists (..., 6) with ``moved(before, twist, about) == after``.
+
+    Args:
+        after: (..., 4, 4) target_from_source.
+        before: (4, 4) target_from_source.
+        about: (3,) point in the source frame.
+    """
+    end, start = np.asarray(after, np.float64), np.asarray(before, np.float64)
+    shift = (end[..., :3, :3] - start[:3, :3]) @ np.asarray(about, np.float64)
+    shift = shift + end[..., :3, 3] - start[:3, 3]
+    return log(from_rotation_translation(end[..., :3, :3] @ start[:3, :3].T, shift))
+
+
+def shift_origin(covariance: ArrayLike, arm: ArrayLike) -> Array:
+    """Return a pose's covariance (6, 6) for another origin.
+
+    A rotation about the first origin shifts the second: δt' = δt + δr × arm.
+
+    Args:
+        covariance: (6, 6) of (shift, rotation vector) in the axes of the target frame.
+        arm: (3,) from the first origin to the second, target axes, metres.
+    """
+    x, y, z = np.asarray(arm, np.float64)
+    jacobian = np.eye(6)
+    jacobian[:3, 3:] = [[0, z, -y], [-z, 0, x], [y, -x, 0]]
+    return jacobian @ np.asarray(covariance, np.float64) @ jacobian.T
+
+
 def rotation_angle(rotation_a: ArrayLike, rotation_b: ArrayLike) -> Array:
     """Angle in radians between (..., 3, 3) rotations."""
     a, b = np.asarray(rotation_a, np.float64), np.asarray(rotation_b, np.float64)

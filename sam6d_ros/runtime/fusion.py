@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from sam6d_ros.cad.equivalence import nearest_equivalent
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.errors import InvalidInput, InvalidObjects
-from sam6d_ros.geometry.pose_mean import at_other_origin, mean_pose, scatter
+from sam6d_ros.geometry import se3
+from sam6d_ros.geometry.pose_mean import mean_pose, scatter
 from sam6d_ros.types import PoseEstimate, PoseEstimates
 
 Array = NDArray[np.float64]
@@ -155,7 +156,7 @@ def _aligned(pose: PoseEstimate, reference: PoseEstimate, model: ObjectModel) ->
     )
     covariance = pose.covariance
     if covariance is not None:
-        covariance = at_other_origin(covariance, here[:3, :3] @ motion[:3, 3])
+        covariance = se3.shift_origin(covariance, here[:3, :3] @ motion[:3, 3])
     return replace(pose, cam_from_obj=here @ motion, covariance=covariance)
 
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.geometry import se3
@@ -23,20 +22,6 @@ DECAY_S = 0.3  # of the velocity of an instance that is not seen
 USUAL_GAIN, USUAL_SHARE = 0.05, 0.7  # a score falls when something hides the object, by less
 LOOSE_TURN = np.radians(2)  # standard deviation
 HELD_SPEED, HELD_TURN = 0.05, 0.5  # m/s, rad/s: how fast the pose of an unseen one grows uncertain
-
-
-def moved(cam_from_obj: Array, centre_obj: Array, twist: Array) -> Array:
-    """The (4, 4) pose after a motion (6,): shift of the object's centre, turn about it (camera)."""
-    turned = se3.exp([0, 0, 0, *twist[3:]])[:3, :3] @ cam_from_obj[:3, :3]
-    centre = cam_from_obj[:3, :3] @ centre_obj + cam_from_obj[:3, 3] + twist[:3]
-    return se3.from_rotation_translation(turned, centre - turned @ centre_obj)
-
-
-def motion(before: Array, after: Array, centre_obj: Array) -> Array:
-    """The twist (6,) that ``moved`` takes from one pose to the other."""
-    shift = (after[:3, :3] - before[:3, :3]) @ centre_obj + after[:3, 3] - before[:3, 3]
-    turn = Rotation.from_matrix(after[:3, :3] @ before[:3, :3].T).as_rotvec()
-    return np.concatenate([shift, turn])
 
 
 class Track:
@@ -114,8 +99,8 @@ class Track:
         ahead = min((stamp_ns - self.stamp_ns) * 1e-9, MAX_EXTRAPOLATION_S)
         twist = PREDICTION_GAIN * ahead * self.velocity
         if common is not None:
-            twist[3:] = Rotation.from_matrix(common[:3, :3]).as_rotvec()
-        return moved(self.pose.cam_from_obj, self.centre_obj, twist)
+            twist[3:] = se3.log(common)[3:]
+        return se3.moved(self.pose.cam_from_obj, twist, self.centre_obj)
 
     def moved_on(self, stamp_ns: int, common: Array | None = None) -> PoseEstimate:
         """The newest estimate at its predicted place."""
@@ -125,7 +110,8 @@ class Track:
         """A frame shows it at this pose."""
         elapsed = (stamp_ns - self.stamp_ns) * 1e-9
         if elapsed > 0:
-            newest = motion(self.pose.cam_from_obj, pose.cam_from_obj, self.centre_obj) / elapsed
+            before, after = self.pose.cam_from_obj, pose.cam_from_obj
+            newest = se3.difference(after, before, self.centre_obj) / elapsed
             self.velocity = (1 - VELOCITY_GAIN) * self.velocity + VELOCITY_GAIN * newest
         self.seen_ns = stamp_ns
         self._last_seen = pose
@@ -165,11 +151,12 @@ class Track:
             return self._history[-1][1]
         (before, start), (after, end) = self._history[index - 1], self._history[index]
         share = (stamp_ns - before) / (after - before)
-        return moved(start, self.centre_obj, share * motion(start, end, self.centre_obj))
+        twist = share * se3.difference(end, start, self.centre_obj)
+        return se3.moved(start, twist, self.centre_obj)
 
     def moved_since(self, before: Array) -> tuple[float, float]:
         """Metres and radians by which the newest pose differs from another."""
-        twist = motion(before, self.pose.cam_from_obj, self.centre_obj)
+        twist = se3.difference(self.pose.cam_from_obj, before, self.centre_obj)
         return float(np.linalg.norm(twist[:3])), float(np.linalg.norm(twist[3:]))
 
     def forget(self, before_ns: int) -> None:

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from sam6d_ros.errors import InvalidInput
@@ -88,3 +90,28 @@ def test_check_rigid_refuses(broken, says):
 def test_check_rigid_passes_rigid_ones():
     motion = random_transforms()
     assert np.array_equal(se3.check_rigid(motion), motion)
+
+
+TWISTS = st.lists(st.floats(-1.5, 1.5), min_size=6, max_size=6).map(np.array)
+
+
+@given(TWISTS)
+def test_log_inverts_exp(twist):
+    assert np.allclose(se3.log(se3.exp(twist)), twist, atol=1e-9)
+
+
+@given(TWISTS, TWISTS, TWISTS)
+def test_moving_a_pose_by_its_difference_from_another_gives_the_other(first, second, point):
+    before, after, about = se3.exp(first), se3.exp(second), point[:3]
+    twist = se3.difference(after, before, about)
+    assert np.allclose(se3.moved(before, twist, about), after, atol=1e-7)
+    assert np.allclose(twist[:3], (after - before)[:3, :3] @ about + (after - before)[:3, 3])
+
+
+@given(TWISTS, TWISTS)
+def test_a_covariance_at_another_origin_is_that_of_the_shifted_pose(twist, lever):
+    pose, small = se3.exp(twist), 1e-4 * lever
+    shift = se3.from_rotation_translation(np.eye(3), lever[:3])
+    there = se3.difference(se3.moved(pose, small) @ shift, pose @ shift)
+    carried = se3.shift_origin(np.outer(small, small), pose[:3, :3] @ lever[:3])
+    assert np.allclose(carried, np.outer(there, there), atol=1e-11)

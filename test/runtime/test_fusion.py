@@ -12,7 +12,6 @@ from sam6d_ros.cad.equivalence import displacement, nearest_equivalent
 from sam6d_ros.cad.model import Symmetries
 from sam6d_ros.errors import InvalidInput, InvalidObjects
 from sam6d_ros.geometry import se3
-from sam6d_ros.geometry.pose_mean import at_other_origin, differences, moved
 from sam6d_ros.runtime.fusion import fuse
 from sam6d_ros.runtime.warmup import box_model
 from sam6d_ros.types import PoseEstimate, PoseEstimates
@@ -57,7 +56,7 @@ def random_member(symmetries, rng):
 
 def jittered(pose, rng, shift_m=0.001, turn_rad=0.01):
     scale = np.repeat([shift_m, turn_rad], 3)
-    return moved(pose, rng.normal(size=6) * scale)
+    return se3.moved(pose, rng.normal(size=6) * scale)
 
 
 def estimate(pose, score=0.8, covariance=None, **more):
@@ -224,7 +223,7 @@ def test_a_turn_about_an_axis_off_the_origin_carries_its_covariance_along():
     )
     (fused,) = fuse(frames, {"box": box}).items
     assert np.allclose(fused.cam_from_obj, pose, atol=1e-6)
-    carried = at_other_origin(COVARIANCE, np.array([-0.6, 0, 0]))
+    carried = se3.shift_origin(COVARIANCE, np.array([-0.6, 0, 0]))
     expected = np.linalg.inv(np.linalg.inv(COVARIANCE) + np.linalg.inv(carried))
     assert np.allclose(fused.covariance, expected, rtol=1e-3, atol=1e-10)
 
@@ -234,10 +233,10 @@ def test_a_covariance_is_carried_to_another_origin_as_a_difference_is(seed):
     rng = np.random.default_rng(seed)
     pose, shift = random_pose(rng), se3.exp([*rng.normal(size=3), 0, 0, 0])
     difference = rng.normal(size=6) * 1e-6
-    there = differences((moved(pose, difference) @ shift)[None], pose @ shift)[0]
+    there = se3.difference((se3.moved(pose, difference) @ shift)[None], pose @ shift)[0]
     arm = pose[:3, :3] @ shift[:3, 3]
     assert np.allclose(
-        at_other_origin(np.outer(difference, difference), arm), np.outer(there, there), atol=1e-16
+        se3.shift_origin(np.outer(difference, difference), arm), np.outer(there, there), atol=1e-16
     )
 
 

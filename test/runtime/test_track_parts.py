@@ -19,7 +19,7 @@ from sam6d_ros.runtime.frame_buffer import FrameBuffer, reduced
 from sam6d_ros.runtime.objects import ObjectSet
 from sam6d_ros.runtime.track_association import distance
 from sam6d_ros.runtime.track_motion import common_motion
-from sam6d_ros.runtime.track_state import Track, motion, moved
+from sam6d_ros.runtime.track_state import Track
 from sam6d_ros.runtime.warmup import warm_up_input, warm_up_poses
 from sam6d_ros.types import Frame, PoseEstimate
 
@@ -43,7 +43,7 @@ def test_a_motion_takes_one_pose_to_the_other():
         before, after = se3.exp(rng.normal(size=6) * 0.5), se3.exp(rng.normal(size=6) * 0.5)
         centre = rng.normal(size=3)
         np.testing.assert_allclose(
-            moved(before, centre, motion(before, after, centre)), after, atol=1e-9
+            se3.moved(before, se3.difference(after, before, centre), centre), after, atol=1e-9
         )
 
 

@@ -7,7 +7,7 @@ import pytest
 from runtime.tracked_world import MODELS, World, follow, names_by_place, run
 
 from sam6d_ros.config import TrackingConfig
-from sam6d_ros.runtime.track_state import motion
+from sam6d_ros.geometry import se3
 from sam6d_ros.runtime.tracking import TrackedObjects
 from sam6d_ros.types import PoseEstimates
 
@@ -43,7 +43,7 @@ def test_a_late_estimate_is_followed_to_the_present():
     assert set(names_by_place(world, out)) == {"a", "b"}
     for pose in out.items:
         name = {"box": "a", "can": "b"}[pose.class_id]
-        off = motion(world.pose(name, out.stamp_ns), pose.cam_from_obj, np.zeros(3))
+        off = se3.difference(pose.cam_from_obj, world.pose(name, out.stamp_ns))
         assert np.linalg.norm(off[:3]) < 0.005
 
 
@@ -131,7 +131,7 @@ def test_unseen_instances_move_with_the_others():
     out = run(tracked, world, 4, 30)
     held = next(pose for pose in out.items if pose.class_id == "box")
     assert not held.confirmed
-    off = motion(world.pose("a", out.stamp_ns), held.cam_from_obj, np.zeros(3))
+    off = se3.difference(held.cam_from_obj, world.pose("a", out.stamp_ns))
     assert np.linalg.norm(off[:3]) < 0.01
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from sam6d_ros.config import TrackingConfig
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import CameraIntrinsics
-from sam6d_ros.runtime.track_state import motion, moved
 from sam6d_ros.runtime.tracking import TrackedObjects
 from sam6d_ros.runtime.warmup import box_model
 from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates
@@ -60,9 +59,7 @@ class World:
                     if self.trap is not None and off > 0.01:
                         truth = truth.copy()
                         truth[:3, 3] -= self.trap
-                    near = moved(
-                        truth, np.zeros(3), 0.2 * motion(truth, guess.cam_from_obj, np.zeros(3))
-                    )
+                    near = se3.moved(truth, 0.2 * se3.difference(guess.cam_from_obj, truth))
                     covariance = 1e-6 * np.eye(6)
                     found.append(
                         replace(

@@ -159,10 +159,8 @@ def _covariance(model: ObjectModel, cam_from_obj: Array, information: Array) -> 
     """(6, 6) about the object's origin, as in ``covariance.pose_covariance``."""
     prior = np.repeat([PRIOR_SHIFT * model.diameter, PRIOR_ANGLE], 3) ** -2.0
     about_centre = np.linalg.inv(information / POINTS_PER_SAMPLE + np.diag(prior))
-    x, y, z = -cam_from_obj[:3, :3] @ model.obj_from_box[:3, 3]  # from the centre to the origin
-    to_origin = np.eye(6)
-    to_origin[:3, 3:] = [[0, z, -y], [-z, 0, x], [y, -x, 0]]  # the origin moves by turn x arm
-    covariance = to_origin @ about_centre @ to_origin.T
+    from_centre = -cam_from_obj[:3, :3] @ model.obj_from_box[:3, 3]
+    covariance = se3.shift_origin(about_centre, from_centre)
     return (covariance + covariance.T) / 2
 
 
