@@ -9,7 +9,8 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from sam6d_ros.errors import NotReady
@@ -50,6 +51,7 @@ class Host(Generic[Item]):
         name: of the host and its threads.
         on_objects: called in the compute thread with the objects after each load, change, unload.
         deadlines: timer for the deadlines of requests.
+        turn: held while the engine is used (default: nothing); hosts that share an engine share it.
         clock: seconds that never jump.
     """
 
@@ -63,11 +65,13 @@ class Host(Generic[Item]):
         name: str = "engine",
         on_objects: Callable[[ObjectSet], None] | None = None,
         deadlines: Deadlines | None = None,
+        turn: AbstractContextManager[object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name, self.status = name, status or HostStatus(name)
         self._build, self._process = build, process
         self._on_objects = on_objects or _nothing
+        self._turn = turn or nullcontext()
         self._engine: Engine | None = None
         self._objects = ObjectSet()
         self._lock = threading.Lock()
@@ -215,7 +219,10 @@ class Host(Generic[Item]):
 
     def _change(self, change: ObjectChange) -> ObjectSet:
         engine = self._required()
-        self._take(engine, apply_change(engine, change))
+        with self._turn:
+            objects = apply_change(engine, change)
+        source = change.source if change.replace_all else self._objects.source
+        self._take(engine, replace(objects, source=source))
         return self._objects
 
     def _required(self) -> Engine:
@@ -226,7 +233,8 @@ class Host(Generic[Item]):
     def _run(self, request: Request[T]) -> T:
         if self._phase not in WORKING:
             raise NotReady(f"{self.name} {self._phase.value}")
-        return self._measured(request.work, request.context(), request.reason_of)
+        reason_of = request.reason_of if request.is_frame else None
+        return self._measured(request.work, request.context(), reason_of)
 
     def _work(self, item: Item) -> None:
         """Process one item; ``_measured`` has recorded its error."""
@@ -239,17 +247,17 @@ class Host(Generic[Item]):
         self,
         work: Callable[[Engine, RunContext], T],
         ctx: RunContext,
-        reason_of: Callable[[T], str],
+        reason_of: Callable[[T], str] | None,
     ) -> T:
-        """Run work with the engine, timed; record its end while the host serves."""
+        """Run work with the engine, timed; record a frame (``reason_of``) while the host serves."""
         try:
-            with self.status.working(), ctx.timings.measure(TOTAL):
+            with self._turn, self.status.working(), ctx.timings.measure(TOTAL):
                 result = work(self._required(), ctx)
         except BaseException as error:
             if self._phase in WORKING:
                 self.status.failed(error)
             raise
-        if self._phase in WORKING:
+        if reason_of is not None and self._phase in WORKING:
             self.status.processed(ctx.timings.seconds, reason_of(result))
         return result
 

@@ -25,11 +25,13 @@ class ObjectSet:
         models: by name, in the order of addition.
         entries: the stated entries, by name; objects made by a program have none.
         settings: by name; an object without any has the default ones.
+        source: of the last ``ObjectChange.only``; it is no content.
     """
 
     models: Mapping[str, ObjectModel] = field(default_factory=dict)
     entries: Mapping[str, ObjectEntry] = field(default_factory=dict)
     settings: Mapping[str, ObjectSettings] = field(default_factory=dict)
+    source: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "models", MappingProxyType(dict(self.models)))
@@ -66,12 +68,14 @@ class ObjectChange:
         remove: names of objects to remove.
         replace_all: whether every object that is not in ``put`` is removed.
         settings: new settings by name; no object is prepared again for them.
+        source: where all objects come from (a file), if ``replace_all``.
     """
 
     put: tuple[ObjectEntry | ObjectModel, ...] = ()
     remove: tuple[str, ...] = ()
     replace_all: bool = False
     settings: Mapping[str, ObjectSettings] = field(default_factory=dict)
+    source: str = ""
 
     @classmethod
     def add(cls, *objects: ObjectEntry | ObjectModel) -> ObjectChange:
@@ -84,9 +88,9 @@ class ObjectChange:
         return cls(remove=names)
 
     @classmethod
-    def only(cls, objects: Iterable[ObjectEntry | ObjectModel]) -> ObjectChange:
-        """Return the change to these objects and no others."""
-        return cls(put=tuple(objects), replace_all=True)
+    def only(cls, objects: Iterable[ObjectEntry | ObjectModel], source: str = "") -> ObjectChange:
+        """Return the change to these objects, from a source, and no others."""
+        return cls(put=tuple(objects), replace_all=True, source=source)
 
 
 @dataclass(frozen=True)
@@ -94,33 +98,35 @@ class WantedObject:
     """Object that another process lists.
 
     Attributes:
-        entry: its entry.
+        name: of the object.
         content_hash: of its model there.
+        entry: its entry; None if there is none that can be loaded here.
     """
 
-    entry: ObjectEntry
+    name: str
     content_hash: str
+    entry: ObjectEntry | None
 
     @property
-    def content(self) -> Content:
-        """Comparable with ``ObjectSet.contents``."""
-        return self.content_hash, self.entry.settings
+    def settings(self) -> ObjectSettings:
+        """Settings of the object; the default ones without an entry."""
+        return self.entry.settings if self.entry else ObjectSettings()
 
 
 def difference(current: ObjectSet, wanted: Sequence[WantedObject]) -> tuple[ObjectChange, ...]:
     """Return the changes that lead from the current objects to the wanted ones.
 
     The first change removes the objects that are not wanted or have another content, and changes
-    settings. One change for each missing object follows, so that an unusable mesh keeps only its
-    own object from being added.
+    settings. One change for each missing object with an entry follows, so that an unusable mesh
+    keeps only its own object from being added.
     """
-    target = {item.entry.name: item for item in wanted}
+    target = {item.name: item for item in wanted}
     here = current.contents
     kept = {n for n in here if n in target and here[n][0] == target[n].content_hash}
     gone = tuple(name for name in here if name not in kept)
-    other = {n: target[n].entry.settings for n in kept if here[n] != target[n].content}
+    other = {n: target[n].settings for n in kept if here[n][1] != target[n].settings}
     first = (ObjectChange(remove=gone, settings=other),) if gone or other else ()
-    missing = (item.entry for name, item in target.items() if name not in kept)
+    missing = (item.entry for name, item in target.items() if name not in kept and item.entry)
     return (*first, *map(ObjectChange.add, missing))
 
 

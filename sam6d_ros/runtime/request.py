@@ -30,6 +30,7 @@ class Request(Generic[T]):
         deadline: monotonic seconds; afterwards the request fails with ``DeadlineExceeded``.
         on_stage: called with the name of each stage that begins; it must not block.
         reason_of: reads from a result why it is empty, or nothing; for the host's status.
+        is_frame: whether the host counts it as a processed frame.
         request_id: for logs and answers (default: a random one).
         clock: seconds that never jump; ``deadline`` is by it.
 
@@ -45,10 +46,12 @@ class Request(Generic[T]):
         *,
         on_stage: Callable[[str], None] | None = None,
         reason_of: Callable[[T], str] | None = None,
+        is_frame: bool = True,
         request_id: str = "",
         clock: Clock = time.monotonic,
     ) -> None:
         self.work, self.reason_of = work, reason_of or _no_reason
+        self.is_frame = is_frame
         self.id = request_id or uuid.uuid4().hex
         self._life = _Life(deadline, on_stage, clock)
 
@@ -76,9 +79,10 @@ class Request(Generic[T]):
         self,
         work: Callable[[Engine, RunContext], Part],
         reason_of: Callable[[Part], str] | None = None,
+        is_frame: bool = True,
     ) -> Request[Part]:
         """Return a request for a part of this one: same id, deadline, cancellation and commit."""
-        part = Request(work, reason_of=reason_of, request_id=self.id)
+        part = Request(work, reason_of=reason_of, is_frame=is_frame, request_id=self.id)
         part._life = self._life
         return part
 

@@ -45,7 +45,7 @@ def a_set(contents):
 
 
 def wanted(contents):
-    return [WantedObject(entry(n, c, settings), c) for n, (c, settings) in contents.items()]
+    return [WantedObject(n, c, entry(n, c, settings)) for n, (c, settings) in contents.items()]
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +112,15 @@ def test_an_unusable_mesh_keeps_only_its_own_object_out():
         with suppress(InvalidMesh):
             apply_change(engine, change)
     assert [*engine.objects] == ["b"]
+
+
+def test_an_object_without_an_entry_is_kept_if_it_is_here_and_left_out_if_not():
+    engine = EngineDouble()
+    engine.take_objects({"mug": model("mug")}, {}, {"mug": NO_SETTINGS})
+    listed = [WantedObject("mug", "1", None), WantedObject("can", "1", None)]
+    assert difference(ObjectSet.of(engine), listed) == ()
+    (change,) = difference(ObjectSet.of(engine), [WantedObject("mug", "2", None)])
+    assert apply_change(engine, change) == ObjectSet()
 
 
 @pytest.mark.parametrize(

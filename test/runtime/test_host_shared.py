@@ -1,0 +1,65 @@
+"""Hosts that share an engine; work that is no frame; the source of all objects."""
+
+import threading
+
+import pytest
+from runtime.host_double import PATIENCE_S, EngineDouble, Gate, outcome, serving
+
+from sam6d_ros.runtime.host import Host
+from sam6d_ros.runtime.objects import ObjectChange
+from sam6d_ros.runtime.request import Request
+from sam6d_ros.runtime.warmup import box_model
+
+
+@pytest.fixture
+def make_host():
+    made = []
+
+    def make(engine, **options):
+        made.append(serving(Host(lambda: engine, name=f"host {len(made)}", **options)))
+        return made[-1]
+
+    yield make
+    for host in made:
+        host.close(PATIENCE_S)
+
+
+def test_hosts_that_share_an_engine_take_turns(make_host):
+    engine, turn, gate = EngineDouble(), threading.Lock(), Gate()
+    one, other = make_host(engine, turn=turn), make_host(engine, turn=turn)
+    in_progress = one.submit(Request(gate))
+    gate.wait_entered()
+    waiting = other.submit(Request(lambda shared, ctx: shared.call("other")))
+    change = other.change(ObjectChange.add(box_model()))
+    assert not turn.acquire(blocking=False)
+    assert engine.calls == []
+    assert not engine.objects
+    gate.open()
+    assert outcome(in_progress) == "through"
+    assert outcome(waiting) == "other"
+    assert [*outcome(change).models] == [*engine.objects]
+    assert one.objects.models == {}
+    assert [*outcome(one.change(ObjectChange())).models] == [*engine.objects]
+
+
+def test_work_that_is_no_frame_is_not_counted_as_one(make_host):
+    host = make_host(EngineDouble())
+    outcome(host.submit(Request(lambda engine, ctx: 1, is_frame=False)))
+    whole = Request(lambda engine, ctx: 1)
+    outcome(host.submit(whole.part(lambda engine, ctx: 2, is_frame=False)))
+    assert host.status.snapshot().figures.processed == 0
+    outcome(host.submit(whole))
+    assert host.status.snapshot().figures.processed == 1
+
+
+def test_the_source_is_that_of_the_last_change_of_all_objects(make_host):
+    seen = []
+    host = make_host(EngineDouble(), on_objects=lambda objects: seen.append(objects.source))
+    for change in (
+        ObjectChange.only([box_model()], source="a.yaml"),
+        ObjectChange.add(box_model()),
+        ObjectChange.only([], source="b.yaml"),
+    ):
+        outcome(host.change(change))
+    assert seen == ["", "a.yaml", "a.yaml", "b.yaml"]
+    assert host.objects.source == "b.yaml"
