@@ -92,6 +92,16 @@ class ObjectChange:
         """Return the change to these objects, from a source, and no others."""
         return cls(put=tuple(objects), replace_all=True, source=source)
 
+    @classmethod
+    def together(cls, changes: Iterable[ObjectChange]) -> ObjectChange:
+        """Return additions, removals and settings of several changes as one."""
+        changes = tuple(changes)
+        return cls(
+            put=tuple(item for change in changes for item in change.put),
+            remove=tuple(name for change in changes for name in change.remove),
+            settings={n: s for change in changes for n, s in change.settings.items()},
+        )
+
 
 @dataclass(frozen=True)
 class WantedObject:

@@ -156,7 +156,7 @@ class _Life:
             return Cancelled(f"cancelled in stage {self.stage}")
         if self.clock() >= self.deadline:
             return DeadlineExceeded(
-                f"no result within the timeout of {self.deadline - self.started:g} s; "
+                f"no result within the timeout of {round(self.deadline - self.started, 3):g} s; "
                 f"stage in progress: {self.stage}"
             )
         return None

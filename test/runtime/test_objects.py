@@ -95,9 +95,12 @@ def test_the_difference_leads_to_the_wanted_objects(before, after):
         for name, (content, _) in before.items()
         if name in after and after[name][0] == content
     }
+    whole = EngineDouble()
+    whole.take_objects(begin.models, begin.entries, begin.settings)
+    apply_change(whole, ObjectChange.together(changes))
     for change in changes:
         apply_change(engine, change)
-    assert ObjectSet.of(engine).contents == after
+    assert ObjectSet.of(engine).contents == ObjectSet.of(whole).contents == after
     assert {name: stated.settings for name, stated in engine.entries.items()} == {
         name: settings for name, (_, settings) in after.items()
     }
