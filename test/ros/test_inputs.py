@@ -11,7 +11,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from sam6d_ros.apps.ros import camera_input, conversions
 from sam6d_ros.apps.ros.camera_input import CameraInput
 from sam6d_ros.apps.ros.parameters import declare
-from sam6d_ros.apps.ros.status import NodeStatus
+from sam6d_ros.runtime.status import HostStatus
 
 POSES, MASKS = "/pose_node/detections", "/segmentation_node/masks"
 BEST_EFFORT = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -28,7 +28,7 @@ class Eyes:
             camera.create_publisher(kind, f"/eyes/{name}", 5)
             for name, kind in camera_input.INPUTS.items()
         ]
-        self.status = NodeStatus("/eyes", self.node.get_logger())
+        self.status = HostStatus("/eyes")
         self.frames = []
 
     def open(self):
@@ -61,10 +61,14 @@ def test_a_clock_that_does_not_run_makes_no_frame_old(ros):
     eyes = Eyes(ros, "-p", "use_sim_time:=true", "-p", "max_age_s:=2.0")
     eyes.open()
     ros.wait_for(
-        lambda: eyes.send(42_000_000_000).frames and "/clock" in eyes.status.input_problem,
+        lambda: (
+            eyes.send(42_000_000_000).frames and "/clock" in eyes.status.snapshot().input_problem
+        ),
         "frames and the warning",
     )
-    assert "use_sim_time is true but nobody publishes /clock" in eyes.status.input_problem
+    assert (
+        "use_sim_time is true but nobody publishes /clock" in eyes.status.snapshot().input_problem
+    )
     assert eyes.status.stats.snapshot().skipped == 0
 
 
@@ -73,7 +77,7 @@ def test_compressed_topics_beside_a_plain_input_are_pointed_at(ros):
     packed = ros.node("driver").create_publisher(CompressedImage, "/packed/rgb/compressed", 5)
     eyes.open()
     wanted = "/packed/rgb/compressed is published: set rgb.image_transport to compressed"
-    ros.wait_for(lambda: wanted in eyes.status.input_problem, "the hint")
+    ros.wait_for(lambda: wanted in eyes.status.snapshot().input_problem, "the hint")
     assert packed.get_subscription_count() == 0
 
 

@@ -1,5 +1,6 @@
 """A managed node within one process: waiting for the worker, faults, memory, a shared engine."""
 
+import gc
 import threading
 import weakref
 
@@ -17,23 +18,32 @@ from sam6d_ros.apps.ros.pipeline import shared
 from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import NotReady
+from sam6d_ros.runtime.request import Request
+from sam6d_ros.srv import ListObjects
 
 PATIENCE_S = 20.0
 
 
 class Parrot(VisionNode):
-    """Repeats in the worker what a service asks for."""
+    """Repeats in the compute thread what a service asks for."""
 
     broken = False
 
     def __init__(self, build):
         arguments = ["--ros-args", "-p", "objects_file:=unused", "-p", "autostart:=false"]
-        super().__init__("parrot", "pose", vision_node.PARAMETERS, build, arguments)
+        self.engine = lambda: None
+
+        def remembered(*given):
+            engine = build(*given)
+            self.engine = weakref.ref(engine)
+            return engine
+
+        super().__init__("parrot", "pose", vision_node.PARAMETERS, remembered, arguments)
         self.heard, self.go_on = threading.Semaphore(0), threading.Event()
         self.create_service(Trigger, "~/say", self.say, callback_group=self.service_group)
 
     async def say(self, _request, response):
-        words = self.in_worker(self.job)
+        words = self.awaitable(self.host.submit(Request(self.job)))
         self.heard.release()
         try:
             response.message = await words
@@ -41,9 +51,9 @@ class Parrot(VisionNode):
             response.message = str(error)
         return response
 
-    def job(self):
+    def job(self, engine, _):
         self.go_on.wait(PATIENCE_S)
-        return f"{threading.current_thread().name} has {', '.join(self.engine.objects)}"
+        return f"{threading.current_thread().name} has {', '.join(engine.objects)}"
 
     def open_inputs(self):
         if self.broken:
@@ -51,9 +61,6 @@ class Parrot(VisionNode):
 
     def close_inputs(self):
         """Nothing is open."""
-
-    def process(self, item, ctx):
-        raise AssertionError("nothing is submitted")
 
 
 @pytest.fixture
@@ -74,37 +81,38 @@ def parrot():
     rclpy.try_shutdown()
 
 
-def asked(node):
-    """Ask the parrot; what to call to wait for its words."""
+def asked(node, kind=Trigger, name="~/say"):
+    """Call a service of the parrot; returns a function that waits for the response."""
     done = threading.Event()
-    client = node.create_client(Trigger, "~/say", callback_group=node.service_group)
+    client = node.create_client(kind, name, callback_group=node.service_group)
     assert client.wait_for_service(PATIENCE_S)
-    future = client.call_async(Trigger.Request())
+    future = client.call_async(kind.Request())
     future.add_done_callback(lambda _: done.set())
 
     def answer():
         assert done.wait(PATIENCE_S)
-        return future.result().message
+        return future.result()
 
     return answer
 
 
-def test_a_service_awaits_the_worker_while_others_are_served(parrot):
-    assert parrot.trigger_configure() is TransitionCallbackReturn.SUCCESS
+def test_a_service_awaits_the_compute_thread_while_others_are_served(parrot):
+    parrot.trigger_configure()
+    assert parrot.trigger_activate() is TransitionCallbackReturn.SUCCESS
     first, second = asked(parrot), asked(parrot)
     assert all(parrot.heard.acquire(timeout=PATIENCE_S) for _ in range(2))
-    assert parrot.trigger_activate() is TransitionCallbackReturn.SUCCESS
+    assert len(asked(parrot, ListObjects, "~/list_objects")().objects) == 2
     parrot.go_on.set()
-    assert first() == second() == "parrot has red_box, green_box"
+    assert first().message == second().message == "/parrot has red_box, green_box"
 
 
-def test_deactivating_answers_those_who_wait_for_the_worker(parrot):
+def test_deactivating_answers_those_who_wait_for_the_compute_thread(parrot):
     parrot.trigger_configure()
     parrot.trigger_activate()
     answers = asked(parrot), asked(parrot)
     assert all(parrot.heard.acquire(timeout=PATIENCE_S) for _ in range(2))
     assert parrot.trigger_deactivate() is TransitionCallbackReturn.SUCCESS
-    assert [answer() for answer in answers] == ["the node was deactivated"] * 2
+    assert [answer().message for answer in answers] == ["the node was deactivated"] * 2
 
 
 def test_a_transition_that_raises_is_reported_and_leaves_the_node_unconfigured(parrot):
@@ -112,7 +120,7 @@ def test_a_transition_that_raises_is_reported_and_leaves_the_node_unconfigured(p
     parrot.broken = True
     assert parrot.trigger_activate() is TransitionCallbackReturn.ERROR
     assert parrot.lifecycle == "unconfigured"
-    assert "the inputs are broken" in parrot.status.last_error
+    assert "the inputs are broken" in parrot.status.snapshot().last_error
     assert not parrot.active
     parrot.broken = False
     assert parrot.trigger_configure() is TransitionCallbackReturn.SUCCESS
@@ -121,11 +129,14 @@ def test_a_transition_that_raises_is_reported_and_leaves_the_node_unconfigured(p
 
 def test_cleanup_lets_go_of_the_engine(parrot):
     parrot.trigger_configure()
-    engine = weakref.ref(parrot.engine)
+    engine = parrot.engine
+    assert engine() is not None
     assert parrot.trigger_cleanup() is TransitionCallbackReturn.SUCCESS
+    gc.collect()
     assert engine() is None
-    with pytest.raises(vision_node.NotConfigured, match="/parrot is unconfigured"):
-        _ = parrot.engine
+    parrot.trigger_activate()
+    with pytest.raises(NotReady, match="/parrot is not loaded"):
+        parrot.host.submit(Request(lambda *_: None)).result()
 
 
 @pytest.fixture
@@ -151,7 +162,7 @@ def test_what_breaks_while_a_file_is_checked_is_the_reason_of_the_refusal(
         raise ModuleNotFoundError("No module named 'networkx'")
 
     parrot.trigger_configure()
-    monkeypatch.setattr("sam6d_ros.apps.ros.object_services.load_entry", broken)
+    monkeypatch.setattr("sam6d_ros.apps.ros.objects_file.load_entry", broken)
     result = set_file(parrot, box_file)
     assert not result.successful
     assert result.reason == "ModuleNotFoundError: No module named 'networkx'"
@@ -172,10 +183,10 @@ def test_a_file_whose_objects_cannot_be_taken_is_set_back_and_reported(
     assert list(parrot.objects) == ["box"]
     other = box_file.with_name("other.yaml")
     other.write_text(box_file.read_text())
-    monkeypatch.setattr(parrot.engine, "_prepare", full)
+    monkeypatch.setattr(parrot.engine(), "_prepare", full)
     set_file(parrot, other)
     assert parrot.get_parameter("objects_file").value == str(box_file)
-    assert parrot.status.last_error == "MemoryError: no room for views"
+    assert parrot.status.snapshot().last_error == "MemoryError: no room for views"
     assert list(parrot.objects) == ["box"]
 
 

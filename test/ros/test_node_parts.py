@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-import rclpy
 import yaml
 from diagnostic_msgs.msg import DiagnosticStatus
 
@@ -11,8 +10,9 @@ from sam6d_ros.apps.ros import pose_node, replay_node, segmentation_node
 from sam6d_ros.apps.ros.children import parameter_arguments
 from sam6d_ros.apps.ros.parameters import Parameter, declare
 from sam6d_ros.apps.ros.reports import diagnostic_status
-from sam6d_ros.apps.ros.status import NodeStatus, State
 from sam6d_ros.errors import InvalidConfig, InvalidFrame, ResourceExhausted
+from sam6d_ros.runtime.states import State
+from sam6d_ros.runtime.status import HostStatus
 from sam6d_ros.stages.backends import check_name
 
 # --- status
@@ -20,7 +20,9 @@ from sam6d_ros.stages.backends import check_name
 
 @pytest.fixture
 def status():
-    return NodeStatus("/node", rclpy.logging.get_logger("test"))
+    status = HostStatus("/node")
+    status.activated()
+    return status
 
 
 @pytest.mark.parametrize(
@@ -47,10 +49,9 @@ def test_every_error_reaches_the_diagnostics_and_success_clears_it(status, error
 
 
 def test_a_ready_node_without_frames_says_that_it_waits(status):
-    status.state = State.RUNNING
     message = diagnostic_status(status, dropped=0)
     assert (message.level, message.message) == (DiagnosticStatus.WARN, "waiting for input")
-    status.input_problem = "no message on ~/depth"
+    status.input_problem("no message on ~/depth")
     assert (
         diagnostic_status(status, dropped=0).message == "waiting for input: no message on ~/depth"
     )

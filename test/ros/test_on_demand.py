@@ -11,7 +11,7 @@ from ros.probe import scene
 from sensor_msgs.msg import RegionOfInterest
 
 from sam6d_ros.apps.ros.conversions import stamp_ns_of
-from sam6d_ros.apps.ros.on_demand_segment import RateLimit
+from sam6d_ros.apps.ros.frame_schedule import RateLimit
 
 
 @pytest.mark.parametrize("nodes", [BOTH, ("pipeline",)], ids=["two processes", "one process"])

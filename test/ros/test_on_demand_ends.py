@@ -29,7 +29,7 @@ def test_a_goal_ends_at_its_timeout_and_says_where_it_was(asking):
     asking.probe.wait_for(estimate.reached, "the stage", every=asking.camera())
     status, result = asking.estimate(timeout=timeout)
     assert status == GoalStatus.STATUS_ABORTED
-    assert result.message.endswith("it was in stage queue of frame 0 of 1")
+    assert result.message.endswith("stage in progress: queue, frame 0 of 1")
     third = asking.goal(timeout=Duration(sec=60))
     estimate.release()
     assert [asking.outcome(h, asking.camera())[0] for h in (first, third)] == [
@@ -44,7 +44,7 @@ def test_cancel_is_answered_in_the_middle_of_a_stage_and_nothing_follows(asking,
     handle = asking.goal(frames=2)
     asking.probe.wait_for(held.reached, f"the stage {stage}", every=asking.camera())
     result = canceled(asking, handle)
-    assert result.message == f"canceled in stage {stage} of frame 1"
+    assert result.message == f"cancelled in stage {stage}, frame 1 of 2"
     assert not result.success
     held.release()
     status, result = asking.estimate(asking.camera())

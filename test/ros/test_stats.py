@@ -1,14 +1,14 @@
 """What the nodes measure of their own work, and how they say it."""
 
 import pytest
-import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from ros.probe import scene
 
 from sam6d_ros.apps.ros import conversions
 from sam6d_ros.apps.ros.reports import diagnostic_status, node_stats
-from sam6d_ros.apps.ros.status import NodeStatus, State
 from sam6d_ros.errors import InvalidFrame
+from sam6d_ros.runtime.states import State
+from sam6d_ros.runtime.status import HostStatus
 
 
 class Clock:
@@ -28,9 +28,10 @@ def clock():
 
 @pytest.fixture
 def status(clock):
-    status = NodeStatus("/node", rclpy.logging.get_logger("test_stats"), clock)
-    status.state = State.RUNNING
-    status.backend, status.device, status.tracked_objects = "geometric", "cpu", 2
+    status = HostStatus("/node", clock=clock)
+    status.loaded("geometric", "cpu")
+    status.activated()
+    status.tracking(2)
     status.stats.receive()
     status.stats.skip()
     status.stats.publish(0.25)
@@ -75,16 +76,16 @@ def test_the_diagnostics_carry_the_same(status):
 
 def test_a_failed_frame_is_counted_and_a_failed_load_is_none(status):
     status.failed(InvalidFrame("odd"))
-    assert status.stats.snapshot().failed == 1
-    status.failed(InvalidFrame("odd"), loading=True)
-    assert status.stats.snapshot().failed == 1
+    assert status.snapshot().figures.failed == 1
+    status.load_failed(InvalidFrame("odd"))
+    assert status.snapshot().figures.failed == 1
 
 
 def test_a_node_is_idle_only_when_no_frame_is_in_work(status, clock):
     clock.now += 60
-    assert status.current_state(idle_s=60) is State.WAITING
-    status.working = True
-    assert status.current_state(idle_s=60) is State.RUNNING
+    assert status.snapshot().state is State.WAITING
+    with status.working():
+        assert status.snapshot().state is State.RUNNING
 
 
 # --- over DDS

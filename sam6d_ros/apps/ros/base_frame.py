@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import numpy as np
 from numpy.typing import NDArray
 from rclpy.duration import Duration
@@ -12,7 +14,7 @@ from tf2_ros import Buffer, TransformException, TransformListener
 
 from sam6d_ros.apps.ros.conversions.rigid import matrix_from_transform
 from sam6d_ros.apps.ros.parameters import Parameter
-from sam6d_ros.apps.ros.status import NodeStatus
+from sam6d_ros.runtime.status import HostStatus
 
 PARAMETERS = (
     Parameter(
@@ -32,7 +34,7 @@ PARAMETERS = (
 class BaseFrame:
     """Listens to TF while it is open, unless the parameter ``base_frame`` is empty."""
 
-    def __init__(self, node: Node, status: NodeStatus) -> None:
+    def __init__(self, node: Node, status: HostStatus) -> None:
         self.name: str = node.get_parameter("base_frame").value
         self._node, self._status = node, status
         self._timeout = Duration(seconds=node.get_parameter("tf_timeout_s").value)
@@ -66,7 +68,7 @@ class BaseFrame:
         except TransformException as error:
             self._warn(header, str(error))
             return None
-        self._status.input_problem = ""
+        self._status.input_problem("")
         return matrix_from_transform(found.transform)
 
     def _warn(self, header: Header, error: str) -> None:
@@ -76,5 +78,5 @@ class BaseFrame:
             f"{self.name!r} at the image's stamp: {error.strip()}. Publish the robot's TF and the "
             "place of its camera, or raise tf_timeout_s"
         )
-        self._status.input_problem = problem
-        self._status.log("warning", problem, key="base_frame")
+        self._status.input_problem(problem)
+        self._status.log(logging.WARNING, problem, key="base_frame")

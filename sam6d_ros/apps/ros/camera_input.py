@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,9 +17,9 @@ from sam6d_ros.apps.ros.camera_topics import INPUTS, CameraTopic
 from sam6d_ros.apps.ros.camera_watch import CameraWatch
 from sam6d_ros.apps.ros.conversions import distortion_warning, stamp_ns_of
 from sam6d_ros.apps.ros.parameters import Parameter
-from sam6d_ros.apps.ros.status import NodeStatus
 from sam6d_ros.errors import InvalidFrame
 from sam6d_ros.runtime.frame_age import age_problem, too_old
+from sam6d_ros.runtime.status import HostStatus
 
 NO_CLOCK = (
     "use_sim_time is true but nobody publishes /clock: max_age_s cannot be applied. Have it "
@@ -80,7 +81,7 @@ class CameraInput:
     def __init__(
         self,
         node: Node,
-        status: NodeStatus,
+        status: HostStatus,
         callback: Callable[[CameraMessages], None],
         unfed: Callable[[], str] = str,
     ) -> None:
@@ -112,7 +113,7 @@ class CameraInput:
             self._node.destroy_subscription(subscriber.sub)
         self._subscribers = []
         del self._synchronizer  # with the messages that it keeps
-        self._status.input_problem = ""
+        self._status.input_problem("")
 
     def _value(self, name: str) -> Any:
         return self._node.get_parameter(name).value
@@ -138,7 +139,7 @@ class CameraInput:
         self._watch.paired()
         self._status.stats.receive()
         if warning := distortion_warning(frame.camera_info):
-            self._status.log("warning", warning, key="distortion")
+            self._status.log(logging.WARNING, warning, key="distortion")
         if self._too_old(frame):
             self._status.stats.skip()
         elif problem := self._frame_problem(frame):

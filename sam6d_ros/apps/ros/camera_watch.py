@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -12,8 +13,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from sam6d_ros.apps.ros.camera_topics import CameraTopic
 from sam6d_ros.apps.ros.children import PROFILE
 from sam6d_ros.apps.ros.conversions import stamp_ns_of
-from sam6d_ros.apps.ros.status import THROTTLE_S, NodeStatus
 from sam6d_ros.runtime.pairing import PairingWatch
+from sam6d_ros.runtime.status import THROTTLE_S, HostStatus
 
 # Best-effort messages larger than this are mostly lost on Fast DDS's default transports.
 LARGE_IMAGE_BYTES = 500_000
@@ -34,7 +35,7 @@ class CameraWatch:
 
     def __init__(
         self,
-        status: NodeStatus,
+        status: HostStatus,
         topics: Sequence[CameraTopic],
         slop_s: float,
         timeout_s: float,
@@ -67,12 +68,12 @@ class CameraWatch:
             or self.age_problem
             or self._alone()
         )
-        self._status.input_problem = problem
+        self._status.input_problem(problem)
         if problem:
             # no camera at all is often meant, so it is said rarely
             every_s = THROTTLE_S if any(self._pairing.counts.values()) else NO_CAMERA_EVERY_S
             kind = problem[:KIND_CHARACTERS]
-            self._status.log("warning", problem, f"inputs: {kind}", every_s)
+            self._status.log(logging.WARNING, problem, f"inputs: {kind}", every_s)
 
     def _incompatible(self) -> str:
         """The first input whose QoS keeps a publisher away."""

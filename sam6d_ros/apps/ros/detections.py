@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Container
 
 from vision_msgs.msg import Detection3DArray
 
 from sam6d_ros.apps.ros import conversions
-from sam6d_ros.apps.ros.status import NodeStatus
 from sam6d_ros.errors import InvalidInput
+from sam6d_ros.runtime.status import HostStatus
 from sam6d_ros.types import PoseEstimate
 
 
 def known_poses(
-    message: Detection3DArray, names: Container[str], status: NodeStatus
+    message: Detection3DArray, names: Container[str], status: HostStatus
 ) -> tuple[list[PoseEstimate], str]:
     """The poses of detections of the named objects, and what is wrong with the others, warned of.
 
@@ -33,5 +34,5 @@ def known_poses(
         f"detections of {unknown}, which are no objects here. Remap ~/follow_objects to the "
         "segmentation node's ~/objects, or give this node the same objects_file"
     )
-    status.log("warning", problem, key="unknown class")
+    status.log(logging.WARNING, problem, key="unknown class")
     return [pose for pose in items if pose.class_id in names], problem

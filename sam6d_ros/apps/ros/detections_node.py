@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 from vision_msgs.msg import Detection3DArray
@@ -13,6 +14,7 @@ from sam6d_ros.apps.ros.node.qos import RESULTS
 from sam6d_ros.apps.ros.parameters import Parameter
 from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.config import PipelineConfig
+from sam6d_ros.pipeline import RunContext
 
 PARAMETERS = (
     *vision_node.WITHOUT_STAGES,
@@ -21,7 +23,7 @@ PARAMETERS = (
 )
 
 
-class DetectionsNode(VisionNode[Detection3DArray]):
+class DetectionsNode(VisionNode):
     """Works on ``~/detections`` of a pose or a tracking node, with objects but without stages."""
 
     follows_objects = True
@@ -54,4 +56,8 @@ class DetectionsNode(VisionNode[Detection3DArray]):
 
     def _on_detections(self, message: Detection3DArray) -> None:
         self.status.stats.receive()
-        self.submit(message)
+        self.host.offer(lambda _, ctx: self.process(message, ctx))
+
+    @abstractmethod
+    def process(self, message: Detection3DArray, ctx: RunContext) -> str:
+        """Publish what follows from detections; return why that is nothing, or nothing."""

@@ -29,9 +29,7 @@ OBJECT_PARAMETERS = (
     Parameter("cache_dir", "", "where onboarded objects are kept; empty: ~/.cache/sam6d_ros"),
 )
 STAGE_PARAMETERS = (
-    Parameter(
-        "backend", AUTO, "implementation of the stages (docs/backends.md)", check=check_name
-    ),
+    Parameter("backend", AUTO, "implementation of the stages (docs/backends.md)", check=check_name),
     Parameter("device", "auto", "auto, cpu or cuda[:N], for a backend with networks"),
     Parameter("weights_dir", "", "sam6d checkpoints; empty: ~/.cache/sam6d_ros/weights"),
     Parameter("backend_options", "", "options of the backend (docs/backends.md)"),

@@ -73,7 +73,7 @@ class GraspNode(DetectionsNode):
     def objects_changed(self) -> None:
         """Plan the grasps of every object; those of unchanged ones come from the cache."""
         self._check_filter()
-        self._planned = grasp_planning.plan(self, self.engine.objects)
+        self._planned = grasp_planning.plan(self, self.objects)
         self._in_object.update(self._planned)
 
     def released(self) -> None:
@@ -81,16 +81,16 @@ class GraspNode(DetectionsNode):
         self._planned = {}
         self._in_object.update(())
 
-    def process(self, item: Detection3DArray, ctx: RunContext) -> str:
+    def process(self, message: Detection3DArray, ctx: RunContext) -> str:
         """Place the grasps at the detections of one image and publish them with its stamp."""
-        poses, unknown = known_poses(item, self._planned, self.status)
-        base_from_cam = self._base.from_camera(item.header)
+        poses, unknown = known_poses(message, self._planned, self.status)
+        base_from_cam = self._base.from_camera(message.header)
         wanted = self._filter(base_from_cam)
         with ctx.timings.measure("place"):
             most = self.get_parameter("max_grasps").value
             placed = grasp_conversions.place_grasps(poses, self._planned, most, wanted)
-        self._publish(placed, item.header, base_from_cam)
-        self.published(item.header)
+        self._publish(placed, message.header, base_from_cam)
+        self.published(message.header)
         if placed:
             return ""
         return self._why_none(poses, base_from_cam) or unknown or "no object was detected"

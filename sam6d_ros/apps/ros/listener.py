@@ -13,7 +13,7 @@ from sam6d_ros.apps.ros.conversions import poses_from_detection_3d_array
 from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.node.qos import LATCHED, RESULTS
 from sam6d_ros.apps.ros.session import GraphSession
-from sam6d_ros.apps.ros.status import State
+from sam6d_ros.runtime.states import State
 from sam6d_ros.types import PoseEstimates
 
 RESULTS_WANTED = 1

@@ -1,16 +1,30 @@
-"""What the core says through Python's logging comes out of the ROS log (console, file, /rosout)."""
+"""Log of the core and of host statuses in the ROS log (console, file, /rosout)."""
 
 from __future__ import annotations
 
 import logging
 
 import rclpy.logging
+from rclpy.impl.rcutils_logger import RcutilsLogger
 
 PACKAGE = "sam6d_ros"
 
 
+def log(logger: RcutilsLogger, level: int, text: str) -> None:
+    """Log a text to a ROS logger at a level of ``logging``."""
+    # One line for each severity: rclpy remembers it by the calling line.
+    if level >= logging.ERROR:
+        logger.error(text)
+    elif level >= logging.WARNING:
+        logger.warning(text)
+    elif level >= logging.INFO:
+        logger.info(text)
+    else:
+        logger.debug(text)
+
+
 class RosLogHandler(logging.Handler):
-    """Hands records to a ROS logger."""
+    """Handler that passes records on to a ROS logger."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -18,16 +32,7 @@ class RosLogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log one record with the severity it has."""
-        text = self.format(record)
-        # One line for each severity: rclpy remembers it by the calling line.
-        if record.levelno >= logging.ERROR:
-            self._logger.error(text)
-        elif record.levelno >= logging.WARNING:
-            self._logger.warning(text)
-        elif record.levelno >= logging.INFO:
-            self._logger.info(text)
-        else:
-            self._logger.debug(text)
+        log(self._logger, record.levelno, self.format(record))
 
 
 def install() -> None:

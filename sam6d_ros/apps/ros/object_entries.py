@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from geometry_msgs.msg import Vector3
 
 from sam6d_ros.apps.ros.engines import share_folder
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.object_entry import ObjectEntry, read_entry
 from sam6d_ros.msg import ObjectEntry as EntryMessage
-from sam6d_ros.runtime.engine import Engine
+from sam6d_ros.runtime.objects import ObjectSet
 from sam6d_ros.srv import AddObject
 
 
-def entry_messages(engine: Engine) -> list[EntryMessage]:
+def entry_messages(objects: ObjectSet) -> list[EntryMessage]:
     """All objects of an engine."""
-    entries: Mapping[str, ObjectEntry] = engine.entries
-    return [entry_message(model, entries.get(name)) for name, model in engine.objects.items()]
+    return [entry_message(m, objects.entries.get(name)) for name, m in objects.models.items()]
 
 
 def entry_message(model: ObjectModel, entry: ObjectEntry | None) -> EntryMessage:

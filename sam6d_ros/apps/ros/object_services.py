@@ -1,195 +1,189 @@
-"""Objects at run time: by service, by another file, or as another node lists them."""
+"""Objects at run time: by service, or as another node lists them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from concurrent import futures
+from dataclasses import dataclass
+from typing import Any
 
-from rclpy.parameter import Parameter as RosParameter
+from rclpy.callback_groups import CallbackGroup
+from rclpy.node import Node
+from rclpy.task import Future
 from std_msgs.msg import Header
 
-from sam6d_ros.apps.ros.engines import cache_dir_of, objects_file_from, share_folder
 from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.node.qos import LATCHED
 from sam6d_ros.apps.ros.object_entries import entry_from, entry_message, entry_messages
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.cad.objects import load_entry, read_objects_file
 from sam6d_ros.errors import NotReady, Sam6dError
 from sam6d_ros.msg import ObjectEntry as EntryMessage
 from sam6d_ros.msg import ObjectList
-from sam6d_ros.runtime.engine import Engine
+from sam6d_ros.runtime.engine_host import EngineHost
+from sam6d_ros.runtime.error_table import message_of
+from sam6d_ros.runtime.objects import ObjectChange, ObjectSet, WantedObject, difference
 from sam6d_ros.srv import AddObject, ListObjects, RemoveObject
 
-if TYPE_CHECKING:
-    from sam6d_ros.apps.ros.vision_node import VisionNode
-
 INTERRUPTED = "{}; list_objects tells whether it was done"
+
+
+@dataclass(frozen=True)
+class Waits:
+    """Ways of a node to wait for its host.
+
+    Attributes:
+        group: callback group of callbacks that await something.
+        awaitable: an outcome of the host, for coroutine callbacks.
+        start: runs a job that may block in a thread of its own.
+        refusal: why there is no engine in the present state of the node, or nothing.
+    """
+
+    group: CallbackGroup
+    awaitable: Callable[[futures.Future[Any]], Future]
+    start: Callable[[Callable[[], None]], object]
+    refusal: Callable[[], str]
 
 
 class ObjectServices:
     """``~/add_object``, ``~/remove_object``, ``~/list_objects`` and ``~/objects`` of a node.
 
     Args:
-        node: whose engine holds the objects; everything that changes them is done in its worker.
+        node: that has the services.
+        host: of the engine that holds the objects.
+        waits: how callbacks wait for the host.
         follow: whether to load what another node lists on ``~/follow_objects``.
+        shared: whether the followed node has the same engine.
     """
 
-    def __init__(self, node: VisionNode[Any], follow: bool) -> None:
-        self._node = node
+    def __init__(
+        self, node: Node, host: EngineHost[Any], waits: Waits, *, follow: bool, shared: bool
+    ) -> None:
+        self._node, self._host, self._waits = node, host, waits
+        self._shared = shared
         self._listed: ObjectList | None = None
         self._followed: ObjectList | None = None
+        self._one_at_a_time = threading.Lock()
         self._publisher = node.create_publisher(ObjectList, topics.OBJECTS, LATCHED)
         for kind, name, callback in (
             (AddObject, topics.ADD_OBJECT, self._add),
             (RemoveObject, topics.REMOVE_OBJECT, self._remove),
             (ListObjects, topics.LIST_OBJECTS, self._list),
         ):
-            node.create_service(kind, name, callback, callback_group=node.service_group)
+            node.create_service(kind, name, callback, callback_group=waits.group)
         if follow:
-            node.create_subscription(
-                ObjectList,
-                topics.FOLLOW_OBJECTS,
-                self._follow,
-                LATCHED,
-                callback_group=node.service_group,
-            )
+            node.create_subscription(ObjectList, topics.FOLLOW_OBJECTS, self._follow, LATCHED)
 
-    # --- in the worker
-
-    def loaded(self, engine: Engine) -> None:
-        """Begin with the objects of a new engine, or rather with those of the node followed."""
-        self._catch_up(engine)
-        self._tell(engine)
-
-    def _replace(self) -> None:
-        """Register the objects of the file that the parameter names, and no others."""
-        if self._node.configured:
-            value = self._node.get_parameter("objects_file").value
-            entries = read_objects_file(objects_file_from(value), share_folder)
-            self._node.engine.replace_objects(entries)
-            self._node.objects_file = value
-            self._changed(self._node.engine)
-
-    def _changed(self, engine: Engine) -> None:
-        self._node.take_objects()
-        self._tell(engine)
-
-    def _tell(self, engine: Engine) -> None:
-        """Publish the list if it is not what was published last."""
-        entries = entry_messages(engine)
+    def publish(self, objects: ObjectSet) -> None:
+        """Publish the list if it is not what was published last; called in one thread only."""
+        entries = entry_messages(objects)
         if self._listed is None or self._listed.objects != entries:
             header = Header(stamp=self._node.get_clock().now().to_msg())
             self._listed = ObjectList(header=header, objects=entries)
             self._publisher.publish(self._listed)
 
-    def _catch_up(self, engine: Engine) -> None:
-        """Add, remove and replace what differs from the list that is followed."""
-        shared = engine.role != self._node.role  # with the node that is followed
-        if self._followed is None or shared:
-            return
-        wanted = {entry.name: entry for entry in self._followed.objects}
-        here = {entry.name: entry for entry in entry_messages(engine)}
-        for name in here:
-            if name not in wanted or _key(here[name]) != _key(wanted[name]):
-                engine.remove_object(name)
-        for name, entry in wanted.items():
-            if name in engine.objects:
-                continue
-            try:
-                engine.add_entry(entry_from(entry))
-            except Sam6dError as error:
-                topic = self._node.resolve_topic_name(topics.FOLLOW_OBJECTS)
-                self._node.get_logger().error(f"{name}, listed on {topic}, is not loaded: {error}")
-
-    # --- callbacks
-
-    def check_file(self, value: str) -> None:
-        """Load every object of another file and change nothing.
-
-        Raises:
-            InvalidObjects, InvalidMesh: the file, or one of its meshes, is unusable.
-        """
-        cache_dir = cache_dir_of(self._node)
-        for entry in read_objects_file(objects_file_from(value), share_folder):
-            load_entry(entry, cache_dir)
-
-    def follow_file(self) -> None:
-        """Replace all objects by those of the parameter's file; if that fails, set it back.
-
-        It waits for the worker, and so must not be called in the executor's thread.
-        """
-        try:
-            self._node.do_in_worker(self._replace)
-        except NotReady:
-            return  # the node changed its state; the file is read when it is configured
-        except Exception as error:  # the boundary: see status.ERROR_TABLE
-            self._node.status.failed(error)
-            before = RosParameter("objects_file", value=self._node.objects_file)
-            self._node.set_parameters([before])
+    # --- services
 
     async def _add(
         self, request: AddObject.Request, response: AddObject.Response
     ) -> AddObject.Response:
-        def add() -> ObjectModel:
-            engine = self._node.engine
-            model = engine.add_entry(entry_from(request))
-            self._changed(engine)
-            response.object = entry_message(model, engine.entries.get(model.name))
-            return model
+        def done(objects: ObjectSet) -> str:
+            model = objects.models[request.name]
+            response.object = entry_message(model, objects.entries.get(model.name))
+            return _understood(model)
 
-        return await self._answer(response, add, _understood)
+        return await self._answer(response, lambda: ObjectChange.add(entry_from(request)), done)
 
     async def _remove(
         self, request: RemoveObject.Request, response: RemoveObject.Response
     ) -> RemoveObject.Response:
-        def remove() -> str:
-            engine = self._node.engine
-            engine.remove_object(request.name)
-            self._changed(engine)
-            return request.name
-
-        return await self._answer(response, remove, lambda name: f"{name} is removed")
+        name = request.name
+        return await self._answer(
+            response, lambda: ObjectChange.drop(name), lambda _: f"{name} is removed"
+        )
 
     async def _answer(
-        self, response: Any, job: Callable[[], Any], told: Callable[[Any], str]
+        self,
+        response: Any,
+        change: Callable[[], ObjectChange],
+        message: Callable[[ObjectSet], str],
     ) -> Any:
-        """Have the job done in the worker, and fill in success and message."""
+        """Have the change made, and fill in success and message."""
+        if refusal := self._waits.refusal():
+            response.message = refusal
+            return response
         try:
-            response.message = told(await self._node.in_worker(job))
-            response.success = True
+            objects = await self._waits.awaitable(self._host.change(change()))
+            response.message, response.success = message(objects), True
             self._node.get_logger().info(response.message)
         except NotReady as error:
             response.message = INTERRUPTED.format(error)
         except Exception as error:  # the boundary: a bad mesh or a defect, the node goes on
-            response.message = str(error) if isinstance(error, Sam6dError) else repr(error)
+            response.message = message_of(error)
             self._node.get_logger().warning(f"objects stay as they are: {response.message}")
         return response
 
     def _list(self, _: ListObjects.Request, response: ListObjects.Response) -> ListObjects.Response:
-        if self._node.configured:
-            response.objects = entry_messages(self._node.engine)
+        response.objects = entry_messages(self._host.objects)
         return response
 
-    async def _follow(self, listed: ObjectList) -> None:
-        def catch_up() -> None:
-            if self._node.configured:
-                engine = self._node.engine
-                self._catch_up(engine)
-                self._changed(engine)
+    # --- following another node
 
+    def _follow(self, listed: ObjectList) -> None:
         self._followed = listed
-        while True:
+        self._waits.start(self.catch_up)
+
+    def catch_up(self) -> None:
+        """Add, remove and replace what differs from the newest list that is followed.
+
+        It waits for the host, and so must not be called in the executor's thread.
+        """
+        with self._one_at_a_time:
+            while self._followed is not None and not self._waits.refusal():
+                try:
+                    return self._make_equal(self._followed)
+                except NotReady:
+                    continue  # the node changed its state: look again
+                except Exception as error:  # the boundary: see runtime.error_table
+                    return self._host.status.failed(error)
+
+    def _make_equal(self, listed: ObjectList) -> None:
+        if self._shared:  # the engine has them already
+            self._host.change(ObjectChange()).result()
+            return
+        wanted = [self._wanted(entry) for entry in listed.objects]
+        changes = difference(self._host.objects, wanted)
+        try:  # at once, so that an object that is replaced is never missing
+            self._host.change(ObjectChange.together(changes)).result()
+        except NotReady:
+            raise
+        except Sam6dError:
+            self._make_each(changes)
+
+    def _make_each(self, changes: Sequence[ObjectChange]) -> None:
+        """Make changes one by one, because one of them fails."""
+        for change in changes:
             try:
-                return await self._node.in_worker(catch_up)
+                self._host.change(change).result()
             except NotReady:
-                continue  # the node changed its state: look again
-            except Exception as error:  # the boundary: see status.ERROR_TABLE
-                return self._node.status.failed(error)
+                raise
+            except Sam6dError as error:
+                self._refused(", ".join(item.name for item in change.put), error)
 
+    def _wanted(self, entry: EntryMessage) -> WantedObject:
+        try:
+            return WantedObject(entry.name, entry.content_hash, entry_from(entry))
+        except Sam6dError as error:
+            here = self._host.objects.models.get(entry.name)
+            if here is None or here.content_hash != entry.content_hash:
+                self._refused(entry.name, error)
+            return WantedObject(entry.name, entry.content_hash, None)
 
-def _key(entry: EntryMessage) -> tuple[str, str]:
-    """What two nodes' objects of one name are compared by."""
-    return entry.content_hash, entry.options
+    def _refused(self, name: str, error: Sam6dError) -> None:
+        topic = self._node.resolve_topic_name(topics.FOLLOW_OBJECTS)
+        text = f"{name}, listed on {topic}, is not loaded: {error}"
+        self._host.status.log(logging.ERROR, text, key=text)
 
 
 def _understood(model: ObjectModel) -> str:

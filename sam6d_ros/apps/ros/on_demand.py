@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from builtin_interfaces.msg import Duration
 from rclpy.callback_groups import CallbackGroup
@@ -17,7 +17,7 @@ from rclpy.task import Future
 from sensor_msgs.msg import RegionOfInterest
 
 from sam6d_ros.apps.ros.vision_node import VisionNode
-from sam6d_ros.errors import InvalidConfig, InvalidObjects, Sam6dError
+from sam6d_ros.errors import InvalidConfig, NotReady, UnknownName
 from sam6d_ros.geometry.region import Region
 from sam6d_ros.geometry.units import NS_PER_S
 
@@ -26,10 +26,6 @@ Result = TypeVar("Result")
 NEVER = float("inf")
 SHORTEST_ALARM_S = 1e-3
 LONGEST_ALARM_S = 86_400.0
-
-
-class Unavailable(Sam6dError):
-    """What was asked for cannot be had now; the message says why, and the remedy."""
 
 
 class Waiting:
@@ -104,18 +100,18 @@ def region_from(message: RegionOfInterest) -> Region | None:
     return Region(message.x_offset, message.y_offset, message.width, message.height)
 
 
-def names_from(class_ids: Sequence[str], node: VisionNode[Any]) -> list[str] | None:
+def names_from(class_ids: Sequence[str], node: VisionNode) -> list[str] | None:
     """The objects of a request; None for all.
 
     Raises:
-        Unavailable: the node is not active.
-        InvalidObjects: it does not look for one of them.
+        NotReady: the node is not active.
+        UnknownName: it does not look for one of them.
     """
     if not node.active:
-        raise Unavailable(inactive(node))
+        raise NotReady(inactive(node))
     names = list(dict.fromkeys(class_ids))
     if unknown := [name for name in names if name not in node.objects]:
-        raise InvalidObjects(
+        raise UnknownName(
             f"no object is named {', '.join(map(repr, unknown))}; {node.status.name} looks for "
             f"{', '.join(node.objects) or 'none'}. Add it to the objects file or by ~/add_object"
         )
@@ -140,7 +136,7 @@ def duration_message(seconds: float) -> Duration:
     return Duration(sec=whole, nanosec=part)
 
 
-def inactive(node: VisionNode[Any]) -> str:
+def inactive(node: VisionNode) -> str:
     """What to tell whoever asks a node that does not work now."""
     return f"{node.status.name} is {node.lifecycle}: activate it first (ros2 lifecycle set)"
 

@@ -1,35 +1,43 @@
-"""How one asks the pose node: the service ``~/trigger`` and the action ``~/estimate_poses``."""
+"""Estimation on demand: the service ``~/trigger`` and the action ``~/estimate_poses``."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
 
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
+from rclpy.callback_groups import CallbackGroup
+from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from sam6d_ros.action import EstimatePoses
 from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.on_demand import Waiting
 from sam6d_ros.apps.ros.on_demand_estimate import OnDemandEstimation
-from sam6d_ros.apps.ros.on_demand_request import Canceled, Request
-from sam6d_ros.errors import Sam6dError
-
-if TYPE_CHECKING:
-    from sam6d_ros.apps.ros.pose_node import PoseNode
+from sam6d_ros.apps.ros.on_demand_goal import Goal
+from sam6d_ros.errors import Cancelled, DeadlineExceeded
+from sam6d_ros.runtime.error_table import message_of
+from sam6d_ros.runtime.status import HostStatus
 
 LOOK_EVERY_S = 0.02  # for the state of a goal, which follows the answer to its cancel request
 
 
 class OnDemandServers:
-    """The trigger service and the action server of a pose node."""
+    """Trigger service and action server of a pose node.
 
-    def __init__(self, node: PoseNode) -> None:
-        self._node, self._estimation = node, OnDemandEstimation(node)
-        self.notify = self._estimation.notify
-        self._waiting = Waiting(node, node.service_group)
-        self._requests: dict[bytes, Request] = {}
-        group = node.service_group
+    Args:
+        node: that has them.
+        group: callback group of callbacks that await something.
+        status: takes the log lines of requests that failed.
+        estimation: serves the goals.
+    """
+
+    def __init__(
+        self, node: Node, group: CallbackGroup, status: HostStatus, estimation: OnDemandEstimation
+    ) -> None:
+        self._status, self._estimation = status, estimation
+        self._waiting = Waiting(node, group)
+        self._goals: dict[bytes, Goal] = {}
         node.create_service(Trigger, topics.TRIGGER, self._trigger, callback_group=group)
         self._server = ActionServer(
             node,
@@ -47,47 +55,48 @@ class OnDemandServers:
         self._server.destroy()
 
     async def _trigger(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        goal = Goal(EstimatePoses.Goal(), lambda _: None)
         try:
-            request = Request(EstimatePoses.Goal(), lambda _: None)
-            _, response.message = await self._estimation.run(request)
+            _, response.message = await self._estimation.run(goal)
             response.success = True
         except Exception as error:  # the boundary: the caller gets the reason, the node goes on
-            response.message = self._failed(error)
+            response.message = self._failed(goal, error)
         return response
 
     def _accepted(self, handle: ServerGoalHandle) -> None:
-        request = Request(handle.request, handle.publish_feedback)
-        self._requests[bytes(handle.goal_id.uuid)] = request
+        self._goals[bytes(handle.goal_id.uuid)] = Goal(handle.request, handle.publish_feedback)
         handle.execute()
 
     async def _execute(self, handle: ServerGoalHandle) -> EstimatePoses.Result:
         result = EstimatePoses.Result()
-        request = self._requests[bytes(handle.goal_id.uuid)]
+        goal = self._goals[bytes(handle.goal_id.uuid)]
         try:
-            result.detections, result.message = await self._estimation.run(request)
+            result.detections, result.message = await self._estimation.run(goal)
             result.success = True
             handle.succeed()
-        except Canceled as error:
-            result.message = str(error)
+        except Cancelled as error:
+            result.message = f"{error}, {goal.place}"
             await self._waiting.until(lambda: handle.is_cancel_requested, every_s=LOOK_EVERY_S)
             handle.canceled()
         except Exception as error:  # the boundary, as above
-            result.message = self._failed(error)
+            result.message = self._failed(goal, error)
             handle.abort()
         finally:
-            del self._requests[bytes(handle.goal_id.uuid)]
-        result.frames_used = request.frames_used
+            del self._goals[bytes(handle.goal_id.uuid)]
+        result.frames_used = goal.frames_used
         return result
 
     def _cancel(self, handle: ServerGoalHandle) -> CancelResponse:
-        request = self._requests.get(bytes(handle.goal_id.uuid))
-        in_time = request is not None and request.cancel()
+        goal = self._goals.get(bytes(handle.goal_id.uuid))
+        in_time = goal is not None and goal.request.cancel()
         self._estimation.notify()
         return CancelResponse.ACCEPT if in_time else CancelResponse.REJECT
 
-    def _failed(self, error: Exception) -> str:
-        """What to tell who asked; the log is told too."""
-        kind = type(error).__name__
-        text = str(error) if isinstance(error, Sam6dError) else f"{kind}: {error}"
-        self._node.status.log("warning", f"a request failed: {text}", key=f"request {kind}")
+    def _failed(self, goal: Goal, error: Exception) -> str:
+        """Return the text for the client; log it too."""
+        text = message_of(error)
+        if isinstance(error, DeadlineExceeded):
+            text = f"{text}, {goal.place}"
+        key = f"request {type(error).__name__}"
+        self._status.log(logging.WARNING, f"a request failed: {text}", key=key)
         return text

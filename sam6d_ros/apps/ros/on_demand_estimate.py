@@ -1,15 +1,17 @@
-"""Finding objects when asked: the pose node's ``~/trigger`` and ``~/estimate_poses``."""
+"""Estimation on demand: segment, estimate and fuse the frames of one goal after the other."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 from builtin_interfaces.msg import Time
 from rclpy.task import Future
+from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 
 from sam6d_ros.apps.ros.camera_input import CameraMessages
@@ -17,21 +19,22 @@ from sam6d_ros.apps.ros.conversions import stamp_ns_of
 from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.on_demand import (
     NEVER,
-    Unavailable,
     Waiting,
     duration_message,
     inactive,
     names_from,
 )
-from sam6d_ros.apps.ros.on_demand_request import Request
+from sam6d_ros.apps.ros.on_demand_goal import Goal
+from sam6d_ros.apps.ros.on_demand_masks import SegmentationClient
+from sam6d_ros.apps.ros.vision_node import VisionNode
+from sam6d_ros.errors import NotReady, Sam6dError
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.pipeline import RunContext
+from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.fusion import fuse
+from sam6d_ros.runtime.request import Request
 from sam6d_ros.srv import SegmentFrame
 from sam6d_ros.types import Frame, PoseEstimates
-
-if TYPE_CHECKING:
-    from sam6d_ros.apps.ros.pose_node import PoseNode
 
 Value = TypeVar("Value")
 
@@ -41,51 +44,72 @@ LOOK_EVERY_S = 0.2  # for a service that comes or goes, of which nobody tells
 Estimated = tuple[Frame, PoseEstimates]
 
 
-class OnDemandEstimation:
-    """Goes through one request after the other, in coroutines: no thread is ever blocked."""
+@dataclass(frozen=True)
+class PoseSteps:
+    """Steps of a pose node that a goal is made of.
 
-    def __init__(self, node: PoseNode) -> None:
-        self._node = node
-        self._queue: deque[Request] = deque()
+    Attributes:
+        segmentation: client of the segmentation node.
+        frame_of: the frame of a stamp, nanoseconds; None if it is not here.
+        estimate: the frame, and the poses of the masks in it; in the compute thread.
+        publish: publishes poses with a header, and whether they are of all objects everywhere.
+    """
+
+    segmentation: SegmentationClient
+    frame_of: Callable[[int], CameraMessages | None]
+    estimate: Callable[[CameraMessages, InstanceMaskArray, Engine, RunContext], Estimated]
+    publish: Callable[[Frame, PoseEstimates, Header, bool], Detection3DArray]
+
+
+class OnDemandEstimation:
+    """Goals, one after the other, in coroutines: no thread is ever blocked."""
+
+    def __init__(self, node: VisionNode, steps: PoseSteps) -> None:
+        self._node, self._steps = node, steps
+        self._queue: deque[Goal] = deque()
         self._waiting = Waiting(node, node.service_group)
 
     def notify(self, _: object = None) -> None:
-        """Call it when a frame has come, a request was canceled, or the node was deactivated."""
+        """Call it when a frame has come, a goal was cancelled, or the node was deactivated."""
         self._waiting.notify()
 
-    async def run(self, request: Request) -> tuple[Detection3DArray, str]:
-        """Segment, estimate and fuse, in turn with other requests; publish.
+    async def run(self, goal: Goal) -> tuple[Detection3DArray, str]:
+        """Segment, estimate and fuse, in turn with other goals; publish.
 
         Returns:
-            What was published, and what to tell about it.
+            What was published, and a sentence about it.
 
         Raises:
-            Canceled, TimedOut: as the request says.
+            Cancelled, DeadlineExceeded: as the goal's request says.
             Sam6dError: any other reason, with the remedy.
         """
-        request.validate()
-        self._queue.append(request)
+        goal.validate()
+        self._queue.append(goal)
         try:
-            await self._until(request, lambda: self._queue[0] is request)
-            names_from(request.goal.class_ids, self._node)
-            self._node.status.on_demand = True
+            await self._until(goal.request, lambda: self._queue[0] is goal)
+            names_from(goal.wanted.class_ids, self._node)
+            self._node.status.serves_on_demand(True)
             found: list[Estimated] = []
             newer_than = Time()
-            for number in range(1, request.frames + 1):
-                masks, frame = await self._segmented(request, number, newer_than)
+            for number in range(1, goal.frames + 1):
+                goal.begin("segment", number)
+                masks, frame = await self._segmented(goal, newer_than)
                 newer_than = masks.header.stamp
-                found.append(await self._estimated(request, frame, masks))
-                request.frames_used = number
-            request.begin("fuse", request.frames)
-            request.commit()
-            return await self._node.in_worker(lambda: self._published(request, found, masks))
+                goal.begin("estimate", number)
+                found.append(await self._estimated(goal.request, frame, masks))
+                goal.frames_used = number
+            goal.begin("fuse", goal.frames)
+            goal.request.commit()
+            work = partial(self._published, goal, found, masks.header)
+            publishing = goal.request.part(work, is_frame=False)
+            return await self._node.awaitable(self._node.host.submit(publishing))
         finally:
-            self._queue.remove(request)
+            self._queue.remove(goal)
             self.notify()
 
     async def _until(
         self,
-        request: Request,
+        request: Request[None],
         condition: Callable[[], Value],
         at_most_s: float = NEVER,
         every_s: float = NEVER,
@@ -93,95 +117,96 @@ class OnDemandEstimation:
         """The condition's value once it is true, or after ``at_most_s``.
 
         Raises:
-            Canceled, TimedOut: the request is over.
-            Unavailable: the node is not active.
+            Cancelled, DeadlineExceeded: the request is over.
+            NotReady: the node is not active.
         """
         deadline = min(request.deadline, time.monotonic() + at_most_s)
         await self._waiting.until(
-            lambda: not self._node.active or request.over or condition(), deadline, every_s
+            lambda: not self._node.active or _over(request) or condition(), deadline, every_s
         )
         request.check()
         if not self._node.active:
-            raise Unavailable(inactive(self._node))
+            raise NotReady(inactive(self._node))
         return condition()
 
     async def _segmented(
-        self, request: Request, number: int, newer_than: Time
+        self, goal: Goal, newer_than: Time
     ) -> tuple[InstanceMaskArray, CameraMessages]:
         """The masks of the next frame, from the segmentation node, and the frame."""
-        request.begin("segment", number)
-        client = self._node.segmentation
-        await self._until(request, client.is_there, topics.SERVICE_WAIT_S, LOOK_EVERY_S)
+        client = self._steps.segmentation
+        await self._until(goal.request, client.is_there, topics.SERVICE_WAIT_S, LOOK_EVERY_S)
         if not client.is_there():
-            raise Unavailable(
+            raise NotReady(
                 f"nobody serves {client.service}: start the segmentation node, or remap "
                 f"{topics.SEGMENTATION_SERVICE} to its ~/segment"
             )
-        asked = client.call(self._call(request, newer_than))
+        asked = client.call(_call(goal, newer_than))
         try:
-            response = await self._answer(request, asked)
+            response = await self._answer(goal, asked)
             stamp_ns = stamp_ns_of(response.masks.header)
             frame = await self._until(
-                request, lambda: self._node.frame_of(stamp_ns), topics.IMAGE_WAIT_S
+                goal.request, lambda: self._steps.frame_of(stamp_ns), topics.IMAGE_WAIT_S
             )
         finally:
             client.done_with(asked)
         if frame is None:
-            raise Unavailable(
+            raise NotReady(
                 f"the image that was segmented (stamp {1e-9 * stamp_ns:.3f} s) did not come here: "
                 "give this node the same camera topics as the segmentation node, and raise "
                 "frame_store_mb or the inputs' reliability"
             )
         return response.masks, frame
 
-    def _call(self, request: Request, newer_than: Time) -> SegmentFrame.Request:
-        left_s = request.deadline - time.monotonic()
-        return SegmentFrame.Request(
-            class_ids=request.goal.class_ids,
-            roi=request.goal.roi,
-            newer_than=newer_than,
-            timeout=duration_message(min(left_s, topics.FRAME_TIMEOUT_S)),
-        )
-
-    async def _answer(self, request: Request, asked: Future) -> SegmentFrame.Response:
-        client = self._node.segmentation
+    async def _answer(self, goal: Goal, asked: Future) -> SegmentFrame.Response:
+        client = self._steps.segmentation
         asked.add_done_callback(self.notify)
         await self._until(
-            request, lambda: asked.done() or not client.is_there(), every_s=LOOK_EVERY_S
+            goal.request, lambda: asked.done() or not client.is_there(), every_s=LOOK_EVERY_S
         )
         if not asked.done():
-            raise Unavailable(f"the segmentation node went away ({client.service} is not served)")
+            raise NotReady(f"the segmentation node went away ({client.service} is not served)")
         response: SegmentFrame.Response = asked.result()
         if not response.success:
-            raise Unavailable(f"segmentation of frame {request.frame}: {response.message}")
+            raise NotReady(f"segmentation of frame {goal.frame}: {response.message}")
         return response
 
     async def _estimated(
-        self, request: Request, camera: CameraMessages, masks: InstanceMaskArray
+        self, request: Request[None], camera: CameraMessages, masks: InstanceMaskArray
     ) -> Estimated:
-        request.begin("estimate", request.frame)
-
-        def work(ctx: RunContext) -> Estimated:
-            return self._node.estimate((camera, masks), ctx)
-
-        done = self._node.in_worker(
-            lambda: self._node.measured(work, lambda found: found[1].reason)
-        )
-        # An error that comes after nobody waits any more is known from the node's status.
-        done.add_done_callback(lambda future: self.notify(future.exception()))
-        await self._until(request, done.done)
-        estimated: Estimated = done.result()
+        """The poses of one frame; ends at once when the request is over."""
+        work = partial(self._steps.estimate, camera, masks)
+        estimation = request.part(work, reason_of=lambda found: found[1].reason)
+        estimated: Estimated = await self._node.awaitable(self._node.host.submit(estimation))
         return estimated
 
     def _published(
-        self, request: Request, found: list[Estimated], masks: InstanceMaskArray
+        self, goal: Goal, found: list[Estimated], header: Header, *_: object
     ) -> tuple[Detection3DArray, str]:
-        """In the worker: fuse and publish with the header of the last frame."""
+        """In the compute thread: fuse and publish with the header of the last frame."""
         fused = fuse([poses for _, poses in found], self._node.objects)
         sure = tuple(p for p in fused.items if p.presence >= MIN_PRESENCE)
         poses = replace(fused, items=sure)
-        message = self._node.publish(found[-1][0], poses, masks.header, request.complete)
+        message = self._steps.publish(found[-1][0], poses, header, goal.complete)
         return message, summary(message, poses.reason, len(fused) - len(sure), len(found))
+
+
+def _over(request: Request[None]) -> bool:
+    """Whether ``check`` raises."""
+    try:
+        request.check()
+    except Sam6dError:
+        return True
+    return False
+
+
+def _call(goal: Goal, newer_than: Time) -> SegmentFrame.Request:
+    left_s = goal.request.deadline - time.monotonic()
+    return SegmentFrame.Request(
+        class_ids=goal.wanted.class_ids,
+        roi=goal.wanted.roi,
+        newer_than=newer_than,
+        timeout=duration_message(min(left_s, topics.FRAME_TIMEOUT_S)),
+    )
 
 
 def summary(message: Detection3DArray, reason: str, left_out: int, frames: int) -> str:

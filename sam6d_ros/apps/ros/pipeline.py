@@ -30,7 +30,7 @@ SHARED_ROLES = ("segmentation", "pose")
 def shared(build_engine: engines.EngineBuilder) -> engines.EngineBuilder:
     """A builder that gives nodes with equal settings one engine, with both halves.
 
-    It lives as long as one of them keeps it.
+    It lives as long as one of them keeps it. Their hosts take turns with it.
     """
     engines_in_use: WeakValueDictionary[object, Engine] = WeakValueDictionary()
     one_at_a_time = Lock()
@@ -53,10 +53,10 @@ def factories(
     build_engine: engines.EngineBuilder = engines.build,
 ) -> list[Callable[[], Node]]:
     """What makes the two nodes, around one engine."""
-    build_shared = shared(build_engine)
+    build_shared, turn = shared(build_engine), Lock()
     return [
-        lambda: SegmentationNode(build_shared),
-        lambda: PoseNode(build_shared, cli_args=REMAPPINGS),
+        lambda: SegmentationNode(build_shared, turn=turn),
+        lambda: PoseNode(build_shared, REMAPPINGS, turn),
     ]
 
 

@@ -55,7 +55,7 @@ class PlanningSceneNode(DetectionsNode):
 
     def objects_changed(self) -> None:
         """Make mesh and subframes of every object; objects in the scene are added anew."""
-        models = self.engine.objects
+        models = self.objects
         most = self.get_parameter("subframes").value
         max_faces = self.get_parameter("max_faces").value
         planned: Mapping[str, GraspSet] = grasp_planning.plan(self, models) if most else {}
@@ -70,19 +70,19 @@ class PlanningSceneNode(DetectionsNode):
         self._send(self._scene.clear())
         self._meshes, self._subframes = {}, {}
 
-    def process(self, item: Detection3DArray, ctx: RunContext) -> str:
+    def process(self, message: Detection3DArray, ctx: RunContext) -> str:
         """Tell MoveIt what one image changes."""
-        poses, unknown = known_poses(item, self._meshes, self.status)
-        base_from_cam = self._base.from_camera(item.header)
+        poses, unknown = known_poses(message, self._meshes, self.status)
+        base_from_cam = self._base.from_camera(message.header)
         if self._base.name and base_from_cam is None:
             return NO_TRANSFORM
-        frame = self._base.name or item.header.frame_id
-        self._header = Header(stamp=item.header.stamp, frame_id=frame)
+        frame = self._base.name or message.header.frame_id
+        self._header = Header(stamp=message.header.stamp, frame_id=frame)
         self._welcome()
         frame_from_cam = np.eye(4) if base_from_cam is None else base_from_cam
-        stamp_ns = conversions.stamp_ns_of(item.header)
+        stamp_ns = conversions.stamp_ns_of(message.header)
         self._send(self._scene.update(stamp_ns, poses, frame_from_cam))
-        self.published(item.header)
+        self.published(message.header)
         return "" if poses else unknown or "no object was detected"
 
     def _welcome(self) -> None:

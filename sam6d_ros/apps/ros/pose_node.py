@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,6 +17,7 @@ from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.node.qos import RESULTS
 from sam6d_ros.apps.ros.object_topics import DatabaseInfo
 from sam6d_ros.apps.ros.on_demand_action import OnDemandServers
+from sam6d_ros.apps.ros.on_demand_estimate import OnDemandEstimation, PoseSteps
 from sam6d_ros.apps.ros.on_demand_masks import SegmentationClient
 from sam6d_ros.apps.ros.parameters import Parameter
 from sam6d_ros.apps.ros.pose_outputs import PoseOutputs
@@ -22,6 +25,7 @@ from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.geometry.units import BYTES_PER_MB
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.pipeline import RunContext
+from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.frame_store import FrameStore
 from sam6d_ros.stages.accept import Acceptance
 from sam6d_ros.types import Detections, Frame, PoseEstimates
@@ -47,7 +51,7 @@ PARAMETERS = (
 )
 
 
-class PoseNode(VisionNode[Match]):
+class PoseNode(VisionNode):
     """The second half of the pipeline, on topics."""
 
     follows_objects = True
@@ -56,18 +60,21 @@ class PoseNode(VisionNode[Match]):
         self,
         build_engine: engines.EngineBuilder = engines.build,
         cli_args: Sequence[str] | None = None,
+        turn: threading.Lock | None = None,
     ) -> None:
-        super().__init__("pose_node", "pose", PARAMETERS, build_engine, cli_args)
+        super().__init__("pose_node", "pose", PARAMETERS, build_engine, cli_args, turn)
         self._outputs, self._database = PoseOutputs(self), DatabaseInfo(self)
         self._forget_frames()
-        self.segmentation = SegmentationClient(self, self.service_group, self._on_masks)
-        self._on_demand = OnDemandServers(self)
+        self._segmentation = SegmentationClient(self, self.service_group, self._on_masks)
+        steps = PoseSteps(self._segmentation, self._frame_of, self.estimate, self.publish)
+        self._estimation = OnDemandEstimation(self, steps)
+        self._servers = OnDemandServers(self, self.service_group, self.status, self._estimation)
 
     def open_inputs(self) -> None:
         """Listen to the camera and to the masks."""
         self._input = CameraInput(self, self.status, self._on_frame, self._unfed)
         self._masks = self.create_subscription(
-            InstanceMaskArray, topics.MASKS, self.segmentation.on_masks, RESULTS
+            InstanceMaskArray, topics.MASKS, self._segmentation.on_masks, RESULTS
         )
         self._in_work = self.create_subscription(
             Header,
@@ -82,14 +89,13 @@ class PoseNode(VisionNode[Match]):
         self.destroy_subscription(self._masks)
         self.destroy_subscription(self._in_work)
         self._forget_frames()
-        self._on_demand.notify()
+        self._estimation.notify()
 
     def objects_changed(self) -> None:
         """Make what is made once per object."""
-        models = self.objects
         self._told_unknown: set[str] = set()
-        self._outputs.update(models)
-        self._database.update(models, self.engine.backend, self.objects_file)
+        self._outputs.update(self.objects)
+        self._database.update(self.objects, self.backend, self.objects_file.in_force)
 
     def released(self) -> None:
         """Forget it."""
@@ -106,51 +112,57 @@ class PoseNode(VisionNode[Match]):
     def _on_frame(self, frame: CameraMessages) -> None:
         stamp_ns, size = conversions.stamp_ns_of(frame.rgb.header), frame.size_bytes
         if match := self._store.add_frame(stamp_ns, frame, size):
-            self.submit(match)
-        self._on_demand.notify()
+            self._offer(match)
+        self._estimation.notify()
 
     def _on_in_work(self, header: Header) -> None:
         self._store.announce(conversions.stamp_ns_of(header))
 
     def _on_masks(self, masks: InstanceMaskArray) -> None:
-        self.status.on_demand = False
+        self.status.serves_on_demand(False)
         if match := self._store.add_masks(conversions.stamp_ns_of(masks.header), masks):
-            self.submit(match)
+            self._offer(match)
         elif self._store.unmatched:
             self.status.log(
-                "warning",
+                logging.WARNING,
                 f"{self._store.unmatched} masks came without the frame they belong to: raise "
                 "frame_store_mb, or the inputs' reliability, and give this node the same rgb "
                 "topic as the segmentation node",
                 key="unmatched",
             )
 
-    def frame_of(self, stamp_ns: int) -> CameraMessages | None:
+    def _frame_of(self, stamp_ns: int) -> CameraMessages | None:
         """The frame of a stamp, if it is here."""
         return self._store.find(stamp_ns)
 
-    def process(self, item: Match, ctx: RunContext) -> str:
-        """Estimate the poses of one frame and publish them with the colour image's header."""
-        frame, poses = self.estimate(item, ctx)
-        self.publish(frame, poses, item[0].rgb.header)
-        return poses.reason
+    def _offer(self, match: Match) -> None:
+        """Estimate the poses of the newest match; publish them with the colour image's header."""
+        camera, masks = match
 
-    def estimate(self, item: Match, ctx: RunContext) -> tuple[Frame, PoseEstimates]:
+        def work(engine: Engine, ctx: RunContext) -> str:
+            frame, poses = self.estimate(camera, masks, engine, ctx)
+            self.publish(frame, poses, camera.rgb.header)
+            return poses.reason
+
+        self.host.offer(work)
+
+    def estimate(
+        self, camera: CameraMessages, masks: InstanceMaskArray, engine: Engine, ctx: RunContext
+    ) -> tuple[Frame, PoseEstimates]:
         """The frame, and the poses of what the masks show in it."""
-        camera, masks = item
         frame = conversions.frame_from_messages(*camera)
-        detections = self._known(conversions.detections_from_masks(masks))
-        return frame, self.engine.estimate(frame, detections, self._acceptance(), ctx)
+        detections = self._known(engine, conversions.detections_from_masks(masks))
+        return frame, engine.estimate(frame, detections, self._acceptance(engine), ctx)
 
-    def _acceptance(self) -> Acceptance:
+    def _acceptance(self, engine: Engine) -> Acceptance:
         """The engine's limits with this node's threshold, if it has one."""
         min_score = self.get_parameter("min_score").value
-        acceptance = self.engine.acceptance
+        acceptance = engine.acceptance
         return acceptance if min_score < 0 else replace(acceptance, min_score=min_score)
 
-    def _known(self, detections: Detections) -> Detections:
+    def _known(self, engine: Engine, detections: Detections) -> Detections:
         """Without those of objects that are not loaded here, of which is told once."""
-        loaded = self.objects.keys() & self.engine.objects.keys()
+        loaded = self.objects.keys() & engine.objects.keys()
         unknown = {found.class_id for found in detections.items} - loaded
         if not unknown:
             return detections
@@ -175,7 +187,7 @@ class PoseNode(VisionNode[Match]):
     def destroy_node(self) -> None:
         """The action server too, which is no part of a node to rclpy."""
         self.stop()
-        self._on_demand.destroy()
+        self._servers.destroy()
         super().destroy_node()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -37,7 +36,7 @@ class PoseOutputs:
         view_rate_hz: markers and overlays are made at most that often.
     """
 
-    def __init__(self, node: VisionNode[Any], view_rate_hz: float = float("inf")) -> None:
+    def __init__(self, node: VisionNode, view_rate_hz: float = float("inf")) -> None:
         self._node = node
         create = node.create_lifecycle_publisher
         self._detections = create(Detection3DArray, topics.DETECTIONS, RESULTS)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
-from sam6d_ros.apps.ros.status import NodeStatus, State
 from sam6d_ros.geometry.units import BYTES_PER_MB, MS_PER_S
 from sam6d_ros.msg import NodeStats, StageTiming
 from sam6d_ros.runtime.memory import device_bytes, resident_bytes
+from sam6d_ros.runtime.states import State
 from sam6d_ros.runtime.stats import Snapshot
+from sam6d_ros.runtime.status import HostStatus
 
 LEVELS = {
     State.UNCONFIGURED: DiagnosticStatus.WARN,
@@ -21,10 +22,11 @@ LEVELS = {
     State.RUNNING: DiagnosticStatus.OK,
     State.BAD_INPUT: DiagnosticStatus.ERROR,
     State.FAILED: DiagnosticStatus.ERROR,
+    State.DRAINING: DiagnosticStatus.OK,
 }
 
 
-def diagnostic_status(status: NodeStatus, dropped: int, lifecycle: str = "") -> DiagnosticStatus:
+def diagnostic_status(status: HostStatus, dropped: int, lifecycle: str = "") -> DiagnosticStatus:
     """The row of a node for ``/diagnostics``.
 
     Args:
@@ -32,24 +34,23 @@ def diagnostic_status(status: NodeStatus, dropped: int, lifecycle: str = "") -> 
         dropped: frames that were replaced by newer ones while they waited.
         lifecycle: the node's lifecycle state.
     """
-    figures = status.stats.snapshot()
-    state = status.current_state(figures.idle_s)
-    level = LEVELS[state]
-    summary = f"{state.value}: {status.last_error}" if status.last_error else state.value
-    if status.input_problem:
+    now = status.snapshot()
+    level, state = LEVELS[now.state], now.state.value
+    summary = f"{state}: {now.last_error}" if now.last_error else state
+    if now.input_problem:
         level = max(level, DiagnosticStatus.WARN)
-        summary = f"{state.value}: {status.input_problem}"
+        summary = f"{state}: {now.input_problem}"
     values = {
-        "state": state.value,
+        "state": state,
         "lifecycle": lifecycle,
-        "last_error": status.last_error,
-        "input_problem": status.input_problem,
-        "empty_result_reason": status.empty_reason,
-        "backend": status.backend,
-        "device": status.device,
-        "tracked_objects": str(status.tracked_objects),
+        "last_error": now.last_error,
+        "input_problem": now.input_problem,
+        "empty_result_reason": now.empty_reason,
+        "backend": now.backend,
+        "device": now.device,
+        "tracked_objects": str(now.tracked_objects),
         "frames_dropped": str(dropped),
-        **_shown(figures),
+        **_shown(now.figures),
         "memory_mb": f"{resident_bytes() / BYTES_PER_MB:.0f}",
         "device_memory_mb": f"{device_bytes() / BYTES_PER_MB:.0f}",
     }
@@ -73,15 +74,16 @@ def _shown(figures: Snapshot) -> dict[str, str]:
     return values
 
 
-def node_stats(status: NodeStatus, header: Header, dropped: int) -> NodeStats:
+def node_stats(status: HostStatus, header: Header, dropped: int) -> NodeStats:
     """The message for ``~/stats``; see ``diagnostic_status``."""
-    figures = status.stats.snapshot()
+    now = status.snapshot()
+    figures = now.figures
     return NodeStats(
         header=header,
         node=status.name,
-        state=status.current_state(figures.idle_s).value,
-        backend=status.backend,
-        device=status.device,
+        state=now.state.value,
+        backend=now.backend,
+        device=now.device,
         input_rate_hz=figures.input_rate_hz,
         output_rate_hz=figures.output_rate_hz,
         age_median_ms=MS_PER_S * figures.age.median,
@@ -102,6 +104,6 @@ def node_stats(status: NodeStatus, header: Header, dropped: int) -> NodeStats:
         ],
         memory_bytes=resident_bytes(),
         device_memory_bytes=device_bytes(),
-        tracked_objects=status.tracked_objects,
-        last_error=status.last_error,
+        tracked_objects=now.tracked_objects,
+        last_error=now.last_error,
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Sequence
+from functools import partial
 
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -12,11 +15,12 @@ from sam6d_ros.apps.ros import (
     camera_input,
     conversions,
     engines,
-    on_demand_segment,
+    frame_schedule,
     spin,
     vision_node,
 )
 from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
+from sam6d_ros.apps.ros.frame_schedule import FrameSchedule
 from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.node.qos import RESULTS
 from sam6d_ros.apps.ros.object_topics import ClassIds
@@ -25,7 +29,9 @@ from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.geometry.region import Region
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.pipeline import RunContext
+from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.plausibility import size_doubt
+from sam6d_ros.runtime.request import Request
 from sam6d_ros.types import Detections, Scene
 
 SIZE_DOUBT_EVERY_S = 60.0
@@ -33,19 +39,22 @@ SIZE_DOUBT_EVERY_S = 60.0
 PARAMETERS = (
     *vision_node.PARAMETERS,
     *camera_input.PARAMETERS,
-    *on_demand_segment.PARAMETERS,
+    *frame_schedule.PARAMETERS,
 )
 
 
-class SegmentationNode(VisionNode[CameraMessages]):
+class SegmentationNode(VisionNode):
     """The first half of the pipeline, on topics."""
 
     def __init__(
         self,
         build_engine: engines.EngineBuilder = engines.build,
         cli_args: Sequence[str] | None = None,
+        turn: threading.Lock | None = None,
     ) -> None:
-        super().__init__("segmentation_node", "segmentation", PARAMETERS, build_engine, cli_args)
+        super().__init__(
+            "segmentation_node", "segmentation", PARAMETERS, build_engine, cli_args, turn
+        )
         self._masks = self.create_lifecycle_publisher(InstanceMaskArray, topics.MASKS, RESULTS)
         self._in_work = self.create_lifecycle_publisher(
             Header, topics.in_work(self.resolve_topic_name(topics.MASKS)), RESULTS
@@ -54,41 +63,53 @@ class SegmentationNode(VisionNode[CameraMessages]):
         self._labels = self.create_lifecycle_publisher(Image, topics.LABEL_IMAGE, RESULTS)
         self._instances = self.create_lifecycle_publisher(Image, topics.INSTANCE_IMAGE, RESULTS)
         self._class_ids = ClassIds(self)
-        self._on_demand = OnDemandSegmentation(self, self.segment)
+        self._schedule = FrameSchedule(self, self.status)
+        self._on_demand = OnDemandSegmentation(self, self._request)
 
     def objects_changed(self) -> None:
         """Number the classes."""
-        self._class_ids.update(self.engine.objects)
+        self._class_ids.update(self.objects)
 
     def open_inputs(self) -> None:
         """Listen to the camera."""
-        self._input = CameraInput(self, self.status, self._on_demand.on_frame)
+        self._input = CameraInput(self, self.status, self._on_frame)
 
     def close_inputs(self) -> None:
         """Listen no more."""
         self._input.close()
         self._on_demand.forget()
 
-    def process(self, item: CameraMessages, ctx: RunContext) -> str:
-        """Segment one frame and publish the result with the colour image's header."""
-        return self.segment(item, ctx).reason
+    def _on_frame(self, camera: CameraMessages) -> None:
+        """Remember the frame for requests; segment it if the schedule takes it."""
+        self._on_demand.add_frame(camera)
+        if self._schedule.takes():
+            everything = partial(self.segment, camera, None, None)
+            self.host.offer(lambda engine, ctx: everything(engine, ctx).reason)
+
+    def _request(
+        self, camera: CameraMessages, names: Sequence[str] | None, region: Region | None
+    ) -> Request[InstanceMaskArray]:
+        work = partial(self.segment, camera, names, region)
+        return Request(work, reason_of=lambda masks: str(masks.reason))
 
     def segment(
         self,
         camera: CameraMessages,
+        names: Sequence[str] | None,
+        region: Region | None,
+        engine: Engine,
         ctx: RunContext,
-        names: Sequence[str] | None = None,
-        region: Region | None = None,
     ) -> InstanceMaskArray:
-        """Segment one frame; of all objects, everywhere, if None. Then it is published too.
+        """Segment one frame and publish the result with the colour image's header.
 
-        Readers of the topics take what is missing there for gone.
+        Only a result for all objects, everywhere (None), goes to the topics: their readers take
+        what is missing there for gone.
         """
         scene = Scene(conversions.frame_from_messages(*camera))
         header, shape = camera.rgb.header, scene.frame.depth.shape
         self._in_work.publish(header)
-        detections = self.engine.segment(scene, names, region, ctx)
-        self._doubt_sizes(scene)
+        detections = engine.segment(scene, names, region, ctx)
+        self._warn_of_sizes(engine, scene)
         masks = conversions.masks_from_detections(detections, header, shape)
         if names is None and region is None:
             self._masks.publish(masks)
@@ -107,11 +128,11 @@ class SegmentationNode(VisionNode[CameraMessages]):
         if self._instances.get_subscription_count():
             self._instances.publish(conversions.instance_image(detections, header, shape))
 
-    def _doubt_sizes(self, scene: Scene) -> None:
+    def _warn_of_sizes(self, engine: Engine, scene: Scene) -> None:
         """Warn about objects whose size cannot belong to this scene: mostly a wrong unit."""
-        for name, model in self.engine.objects.items():
+        for name, model in engine.objects.items():
             if doubt := size_doubt(model, scene):
-                self.status.log("warning", doubt, key=f"size of {name}", every_s=SIZE_DOUBT_EVERY_S)
+                self.status.log(logging.WARNING, doubt, f"size of {name}", SIZE_DOUBT_EVERY_S)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -31,7 +31,7 @@ class SlowCalls:
 
     def __init__(self, node: Node, group: CallbackGroup) -> None:
         self._node, self._group = node, group
-        self._stopping = False
+        self.stopping = False
         self._threads: list[threading.Thread] = []
         self._wake = node.create_guard_condition(_nothing, callback_group=group)
 
@@ -56,7 +56,7 @@ class SlowCalls:
 
         def pass_on(done: futures.Future[Any]) -> None:
             error = done.exception()
-            if self._stopping:
+            if self.stopping:
                 return  # nobody waits any more
             if error is not None:
                 answer.set_exception(error)
@@ -87,7 +87,7 @@ class SlowCalls:
 
     def stop(self) -> None:
         """Tell nobody any more."""
-        self._stopping = True
+        self.stopping = True
 
     def join(self, timeout_s: float) -> None:
         """Wait for every thread to end."""

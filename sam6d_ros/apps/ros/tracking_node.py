@@ -17,9 +17,11 @@ from sam6d_ros.apps.ros.parameters import Parameter, group, values_of
 from sam6d_ros.apps.ros.pose_outputs import PoseOutputs
 from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.config import PipelineConfig, TrackingConfig
-from sam6d_ros.errors import InvalidInput
+from sam6d_ros.errors import InvalidInput, InvariantError
 from sam6d_ros.pipeline import RunContext
-from sam6d_ros.runtime.tracking import TrackedObjects
+from sam6d_ros.runtime.engine import Engine
+from sam6d_ros.runtime.request import Request
+from sam6d_ros.runtime.tracking import TrackedObjects, TrackFunction
 from sam6d_ros.types import PoseEstimates
 
 TRACKING = {
@@ -52,7 +54,7 @@ PARAMETERS = (
 )
 
 
-class TrackingNode(VisionNode[CameraMessages]):
+class TrackingNode(VisionNode):
     """Follows every instance from frame to frame, under an id that stays."""
 
     follows_objects = True
@@ -66,6 +68,7 @@ class TrackingNode(VisionNode[CameraMessages]):
         self._outputs = PoseOutputs(self, self.get_parameter("view_rate_hz").value)
         self._database = DatabaseInfo(self)
         self._tracked: TrackedObjects | None = None
+        self._follow: TrackFunction = _no_engine
         self._frame_id = ""
 
     def pipeline_config(self) -> PipelineConfig:
@@ -74,7 +77,7 @@ class TrackingNode(VisionNode[CameraMessages]):
 
     def open_inputs(self) -> None:
         """Listen to the camera and to the estimates."""
-        self._input = CameraInput(self, self.status, self.submit, self._unfed)
+        self._input = CameraInput(self, self.status, self._on_frame, self._unfed)
         self._estimates = self.create_subscription(
             Detection3DArray, topics.ESTIMATES, self._on_estimates, RESULTS
         )
@@ -85,7 +88,7 @@ class TrackingNode(VisionNode[CameraMessages]):
         self.destroy_subscription(self._estimates)
         if self._tracked is not None:
             self._tracked.reset()
-        self.status.tracked_objects = 0
+        self.status.tracking(0)
 
     def _unfed(self) -> str:
         remedy = "start a pose node, or remap ~/estimates to its detections"
@@ -94,46 +97,51 @@ class TrackingNode(VisionNode[CameraMessages]):
     def objects_changed(self) -> None:
         """Follow instances of the new set of objects; those of unchanged ones go on."""
         self._outputs.update(self.objects)
-        self._database.update(self.objects, self.engine.backend, self.objects_file)
+        self._database.update(self.objects, self.backend, self.objects_file.in_force)
         if self._tracked is None:
             config = TrackingConfig(**values_of(self, "tracking"))
             # It outlives the engine, so that no name is given twice.
             self._tracked = TrackedObjects(
-                lambda frame, poses: self.engine.track(frame, poses), lambda: self.objects, config
+                lambda frame, poses: self._follow(frame, poses), lambda: self.objects, config
             )
 
     def released(self) -> None:
         """Forget all of it."""
+        self._follow = _no_engine
         if self._tracked is not None:
             self._tracked.reset()
         self._outputs.update({})
 
-    def process(self, item: CameraMessages, ctx: RunContext) -> str:
-        """Follow all instances into one frame and publish them with the colour image's header."""
-        tracked, header = self._tracked, item.rgb.header
-        assert tracked is not None  # the mailbox is open only while configured
-        with ctx.timings.measure("convert"):
-            frame = conversions.frame_from_messages(*item)
-        with ctx.timings.measure("track"):
-            poses = tracked.step(frame)
-        with ctx.timings.measure("publish"):
-            self._outputs.publish(frame, poses, header)
-        self.published(header)
-        self._frame_id = frame.frame_id
-        self.status.tracked_objects = tracked.counts.tracked
-        return poses.reason
+    def _on_frame(self, camera: CameraMessages) -> None:
+        """Follow all instances into the newest frame; publish them with its colour header."""
+
+        def work(engine: Engine, ctx: RunContext) -> str:
+            tracked, self._follow = self._all_tracked(), engine.track
+            with ctx.timings.measure("convert"):
+                frame = conversions.frame_from_messages(*camera)
+            with ctx.timings.measure("track"):
+                poses = tracked.step(frame)
+            with ctx.timings.measure("publish"):
+                self._outputs.publish(frame, poses, camera.rgb.header)
+            self.published(camera.rgb.header)
+            self._frame_id = frame.frame_id
+            self.status.tracking(tracked.counts.tracked)
+            return poses.reason
+
+        self.host.offer(work)
 
     def _on_estimates(self, message: Detection3DArray) -> None:
-        """Have them taken in before the next frame."""
-        self._worker.call(lambda: self._correct(message))
+        """Take them in before the next frame."""
 
-    def _correct(self, message: Detection3DArray) -> None:
-        if self._tracked is None or not self.active:
-            return
-        try:
-            self._tracked.correct(self._poses_of(message))
-        except Exception as error:  # the boundary: see status.ERROR_TABLE
-            self.status.failed(error)
+        def work(engine: Engine, _: RunContext) -> None:
+            self._follow = engine.track
+            self._all_tracked().correct(self._poses_of(message))
+
+        self.host.submit(Request(work, is_frame=False))
+
+    def _all_tracked(self) -> TrackedObjects:
+        assert self._tracked is not None  # made with the first engine
+        return self._tracked
 
     def _poses_of(self, message: Detection3DArray) -> PoseEstimates:
         """The estimates of known objects.
@@ -149,6 +157,11 @@ class TrackingNode(VisionNode[CameraMessages]):
             )
         items, _ = known_poses(message, self.objects, self.status)
         return PoseEstimates(tuple(items), conversions.stamp_ns_of(message.header), frame_id)
+
+
+def _no_engine(*_: object) -> PoseEstimates:
+    """Stand for ``Engine.track`` between two engines."""
+    raise InvariantError("a frame was followed without an engine")
 
 
 def main(args: Sequence[str] | None = None) -> int:

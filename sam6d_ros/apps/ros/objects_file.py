@@ -1,0 +1,84 @@
+"""Parameter ``objects_file`` of a node: checked before it is stored, in force afterwards."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.parameter import Parameter as RosParameter
+
+from sam6d_ros.apps.ros.engines import cache_dir_of, objects_file_from, share_folder
+from sam6d_ros.cad.objects import load_entry, read_objects_file
+from sam6d_ros.errors import NotReady
+from sam6d_ros.runtime.engine_host import EngineHost
+from sam6d_ros.runtime.objects import ObjectChange
+
+_NAME = "objects_file"
+_LOG = logging.getLogger(__name__)
+
+
+class ObjectsFile:
+    """Objects file of a node while its engine is loaded.
+
+    Args:
+        node: has the parameter.
+        host: of the engine.
+        loaded: whether the host has an engine.
+    """
+
+    def __init__(self, node: Node, host: EngineHost[Any], loaded: Callable[[], bool]) -> None:
+        self._node, self._host, self._loaded = node, host, loaded
+        self._first = ""
+
+    @property
+    def in_force(self) -> str:
+        """Value of the parameter whose objects are registered."""
+        return self._host.objects.source or self._first
+
+    def take(self) -> str:
+        """Return the value of the parameter, with which an engine is now loaded."""
+        self._first = self._value()
+        return self._first
+
+    def check(self, changes: Sequence[RosParameter]) -> None:
+        """Load every object of a new file and change nothing.
+
+        Raises:
+            InvalidConfig: the value is empty.
+            InvalidObjects, InvalidMesh: the file, or one of its meshes, is unusable.
+        """
+        for change in changes:
+            if change.name == _NAME and self._loaded():
+                for entry in read_objects_file(objects_file_from(change.value), share_folder):
+                    load_entry(entry, cache_dir_of(self._node))
+
+    def follow(self, changes: Sequence[RosParameter]) -> None:
+        """Register the objects of a stored file and no others; set it back if that fails.
+
+        It waits for the host, and so must not be called in the executor's thread.
+        """
+        if any(change.name == _NAME for change in changes):
+            while self._loaded() and not self._followed():
+                continue  # the node was deactivated meanwhile
+
+    def _followed(self) -> bool:
+        """Whether the file of the parameter is in force, or was set back."""
+        value = self._value()
+        try:
+            entries = read_objects_file(objects_file_from(value), share_folder)
+            self._host.change(ObjectChange.only(entries, source=value)).result()
+        except NotReady:
+            return False
+        except Exception as error:  # the boundary: see runtime.error_table
+            self._host.status.failed(error)
+            self._host.status.log(
+                logging.ERROR, f"objects_file is set back to {self.in_force}", key=_NAME
+            )
+            self._node.set_parameters([RosParameter(_NAME, value=self.in_force)])
+        return True
+
+    def _value(self) -> str:
+        value: str = self._node.get_parameter(_NAME).value
+        return value
