@@ -28,11 +28,11 @@ def open_detector(
     """Open a detector.
 
     Args:
-        source: a model file (`.pt`, `.onnx`), the folder of a model in a repository,
+        source: a model file (`.pt`, `.onnx`, `.engine`), the folder of a model in a repository,
             `http://HOST:PORT/MODEL` or `grpc://HOST:PORT/MODEL` for a Triton server, or
             `NAME:TEXT` for a detector of another package.
         threshold: lowest score of a returned box.
-        device: of a model file, as its library names it.
+        device: of a model file, as its library names it; an engine runs on CUDA in any case.
 
     Raises:
         InvalidConfig: no such file, or a file without manifest.
@@ -100,9 +100,16 @@ def _onnx(file: Path, manifest: Manifest, device: str) -> Runner:
     return OnnxRunner(file, manifest.max_batch, device)
 
 
+def _tensorrt(file: Path, manifest: Manifest, device: str) -> Runner:
+    from sam6d_ros.detectors.tensorrt import TensorRtRunner
+
+    return TensorRtRunner(file, manifest.max_batch, "cuda" if device == "cpu" else device)
+
+
 _RUNNERS: dict[str, Callable[[Path, Manifest, str], Runner]] = {
     ".pt": _torchscript,
     ".onnx": _onnx,
+    ".engine": _tensorrt,
 }
 
 
