@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit, prange
 
-from sam6d_ros.stages.geometric.kernels import color_similarity, normal_agreement
+from sam6d_ros.stages.geometric.kernels import color_similarity, normal_agreement, pixel
 
 # Columns of the sums that the kernel gathers per pose.
 (
@@ -52,14 +52,14 @@ def gather(  # type: ignore[no-untyped-def]
         base, tol, rot = offsets[h], tolerance[h], rotation[h]
         reach = max(2, math.ceil(4.0 / stride))
         for j in range(rows):
-            v = int(y0 + j * stride + 0.5)
+            v = pixel(y0 + j * stride)
             for i in range(columns):
                 k = base + j * columns + i
                 f = face[k]
                 if f < 0:
                     continue
                 out[h, CELLS] += 1
-                u = int(x0 + i * stride + 0.5)
+                u = pixel(x0 + i * stride)
                 if u < 0 or v < 0 or u >= width or v >= height:
                     out[h, OUTSIDE] += 1
                     continue
@@ -137,10 +137,10 @@ def _add_edge(  # type: ignore[no-untyped-def]
         inside = 0 <= ni < columns and 0 <= nj < rows
         if inside and face[base + nj * columns + ni] >= 0:
             continue
-        uo = int(x0 + (i + di * reach) * stride + 0.5)
-        vo = int(y0 + (j + dj * reach) * stride + 0.5)
-        ui = int(x0 + (i - di) * stride + 0.5)
-        vi = int(y0 + (j - dj) * stride + 0.5)
+        uo = pixel(x0 + (i + di * reach) * stride)
+        vo = pixel(y0 + (j + dj * reach) * stride)
+        ui = pixel(x0 + (i - di) * stride)
+        vi = pixel(y0 + (j - dj) * stride)
         if uo < 0 or vo < 0 or uo >= width or vo >= height:
             continue
         if ui < 0 or vi < 0 or ui >= width or vi >= height:

@@ -45,8 +45,8 @@ def _linearized(
     view = int((kit.views.view_from_obj[:, 2] @ seen_from).argmax())
     points = se3.transform(cam_from_obj, kit.views.points[view])
     camera = scene.camera
-    u = np.rint(points[:, 0] / points[:, 2] * camera.fx + camera.cx).astype(int)
-    v = np.rint(points[:, 1] / points[:, 2] * camera.fy + camera.cy).astype(int)
+    u = np.floor(points[:, 0] / points[:, 2] * camera.fx + camera.cx + 0.5).astype(int)
+    v = np.floor(points[:, 1] / points[:, 2] * camera.fy + camera.cy + 0.5).astype(int)
     inside = (u >= 0) & (v >= 0) & (u < camera.width) & (v < camera.height)
     points, u, v = points[inside], u[inside], v[inside]
     z = scene.depth[v, u].astype(float)

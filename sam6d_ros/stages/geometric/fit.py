@@ -17,6 +17,7 @@ from sam6d_ros.stages.geometric.kernels import (
     OTHER_REGION,
     color_similarity,
     normal_agreement,
+    pixel,
     rotate_by_vector,
     solve_spd6,
 )
@@ -130,7 +131,7 @@ def _icp_step(  # type: ignore[no-untyped-def]  # noqa: PLR0915  (one compiled p
         z = rot[2, 0] * px + rot[2, 1] * py + rot[2, 2] * pz + trans[2]
         if z <= 0:
             continue
-        u, v = int(fx * x / z + cx + 0.5), int(fy * y / z + cy + 0.5)
+        u, v = pixel(fx * x / z + cx), pixel(fy * y / z + cy)
         if u < 0 or v < 0 or u >= width or v >= height:
             continue
         zo = depth[v, u]
@@ -204,7 +205,7 @@ def _score(  # type: ignore[no-untyped-def]
         z = rot[2, 0] * px + rot[2, 1] * py + rot[2, 2] * pz + trans[2]
         if z <= 0:
             return -1.0
-        u, v = int(fx * x / z + cx + 0.5), int(fy * y / z + cy + 0.5)
+        u, v = pixel(fx * x / z + cx), pixel(fy * y / z + cy)
         if u < 0 or v < 0 or u >= width or v >= height:
             continue
         zo = depth[v, u]
@@ -237,7 +238,7 @@ def _score(  # type: ignore[no-untyped-def]
         x = rot[0, 0] * px + rot[0, 1] * py + rot[0, 2] * pz + trans[0]
         y = rot[1, 0] * px + rot[1, 1] * py + rot[1, 2] * pz + trans[1]
         z = rot[2, 0] * px + rot[2, 1] * py + rot[2, 2] * pz + trans[2]
-        u, v = int(fx * x / z + cx + 0.5), int(fy * y / z + cy + 0.5)
+        u, v = pixel(fx * x / z + cx), pixel(fy * y / z + cy)
         if z <= 0 or u < 0 or v < 0 or u >= width or v >= height:
             continue
         zo = depth[v, u]

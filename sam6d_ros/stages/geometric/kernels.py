@@ -16,6 +16,16 @@ MIN_SHOWN = 0.3  # share of an object that must be visible to count in full
 OTHER_REGION = 0.7  # weight of a match outside the seed's region: regions may split an object
 
 
+@njit(cache=True, inline="always")
+def pixel(u):  # type: ignore[no-untyped-def]
+    """Number of the pixel (or grid column) that a coordinate falls into: floor(u + 0.5).
+
+    Pixel centres are at integers. Rounding toward zero would move coordinates left of the image
+    into its first column.
+    """
+    return math.floor(u + 0.5)
+
+
 @njit(cache=True, fastmath=True, inline="always")
 def color_similarity(l0, a0, b0, l1, a1, b1):  # type: ignore[no-untyped-def]
     """In (0, 1]: 1 for equal colours."""

@@ -14,6 +14,7 @@ from sam6d_ros.stages.geometric.kernels import (
     OTHER_REGION,
     color_similarity,
     normal_agreement,
+    pixel,
 )
 
 MIN_SCORE = 0.08  # chance placements score less
@@ -129,7 +130,7 @@ def _place(  # type: ignore[no-untyped-def]  # noqa: PLR0915  (one compiled pass
         qx = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + seed[0]
         qy = m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + seed[1]
         qz = m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + seed[2]
-        u, v = int(fx * qx / qz + cx + 0.5), int(fy * qy / qz + cy + 0.5)
+        u, v = pixel(fx * qx / qz + cx), pixel(fy * qy / qz + cy)
         if u < 0 or v < 0 or u >= width or v >= height:
             continue
         zo = depth[v, u]
@@ -169,7 +170,7 @@ def _place(  # type: ignore[no-untyped-def]  # noqa: PLR0915  (one compiled pass
         qx = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + seed[0]
         qy = m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + seed[1]
         qz = m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + seed[2]
-        u, v = int(fx * qx / qz + cx + 0.5), int(fy * qy / qz + cy + 0.5)
+        u, v = pixel(fx * qx / qz + cx), pixel(fy * qy / qz + cy)
         if 0 <= u < width and 0 <= v < height:
             zo = depth[v, u]
             if zo > 0 and abs(zo - qz) < tol and labels[v, u] == region:

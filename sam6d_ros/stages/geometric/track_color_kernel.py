@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numba import njit
 
-from sam6d_ros.stages.geometric.kernels import accumulate
+from sam6d_ros.stages.geometric.kernels import accumulate, pixel
 
 COLOR_SIGMA = (5.0, 4.0, 4.0)  # L*a*b* units: noise, and light that changes with the view
 COLOR_CUT = 3.0  # sigmas beyond which a colour says nothing
@@ -33,7 +31,7 @@ def place_spots(nearest, farthest, camera, spots, rot, trans, gate, at, matched)
         z = at[i, 2]
         if z <= 0:
             continue
-        u, v = math.floor(fx * at[i, 0] / z + cx + 0.5), math.floor(fy * at[i, 1] / z + cy + 0.5)
+        u, v = pixel(fx * at[i, 0] / z + cx), pixel(fy * at[i, 1] / z + cy)
         if u < 0 or v < 0 or u >= width or v >= height:
             continue
         near, far = nearest[int(v), int(u)], farthest[int(v), int(u)]

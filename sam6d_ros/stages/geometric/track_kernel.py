@@ -10,6 +10,7 @@ from numba import njit
 from sam6d_ros.stages.geometric.kernels import (
     accumulate,
     normal_agreement,
+    pixel,
     rotate_by_vector,
     solve_spd6,
 )
@@ -125,7 +126,7 @@ def _depth_terms(  # type: ignore[no-untyped-def]
         z = rot[2, 0] * px + rot[2, 1] * py + rot[2, 2] * pz + trans[2]
         if z <= 0:
             continue
-        u, v = math.floor(fx * x / z + cx + 0.5), math.floor(fy * y / z + cy + 0.5)
+        u, v = pixel(fx * x / z + cx), pixel(fy * y / z + cy)
         if u < 0 or v < 0 or u >= width or v >= height:
             continue
         zo = depth[int(v), int(u)]
@@ -153,7 +154,7 @@ def _depth_terms(  # type: ignore[no-untyped-def]
 def _same_side(normals, camera, x, y, z, mx, my, mz):  # type: ignore[no-untyped-def]
     """In [0, 1]: whether the scene faces the way that the model does at a point."""
     fx, fy, cx, cy = camera
-    u, v = math.floor(fx * x / z + cx + 0.5), math.floor(fy * y / z + cy + 0.5)
+    u, v = pixel(fx * x / z + cx), pixel(fy * y / z + cy)
     if u < 0 or v < 0 or u >= normals.shape[1] or v >= normals.shape[0]:
         return 0.5
     n = normals[int(v), int(u)]
@@ -209,7 +210,7 @@ def _end_of_surface(depth, u, v, du, dv, z, tolerance, reach):  # type: ignore[n
     inner = 0
     r = -math.floor(reach)
     while r <= 2 * reach:
-        x, y = math.floor(u + r * du + 0.5), math.floor(v + r * dv + 0.5)
+        x, y = pixel(u + r * du), pixel(v + r * dv)
         if x < 0 or y < 0 or x >= width or y >= height:
             break
         zo = depth[int(y), int(x)]
