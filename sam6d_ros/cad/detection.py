@@ -171,12 +171,12 @@ def detect(surface: Surface, tolerance: Tolerance) -> Symmetries:
 
 
 def _group(generators: Array, axes: Array) -> Array:
-    """Return the group (S, 4, 4) of the detected motions, or of the first if they contradict."""
+    """Return the group (S, 4, 4) of the detected motions, or the identity if they contradict."""
     try:
         return complete(generators, axes)
     except InvalidInput as error:
-        log.warning("only the first of %d detected symmetries is kept: %s", len(generators), error)
-        return complete(generators[:1], axes)
+        log.warning("detected symmetries are left out: %s", error)
+        return np.eye(4)[None]
 
 
 def _about(surface: Surface, direction: Array, tolerance: Tolerance) -> tuple[list[Array], bool]:

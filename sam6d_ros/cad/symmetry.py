@@ -90,8 +90,8 @@ def complete(generators: Array, axes: Array, same_rad: float = SAME_MOTION_RAD) 
         done += 1
     if len(group) > MAX_GROUP:
         raise InvalidInput(
-            f"the motions generate a group of more than {MAX_GROUP}, the largest one allowed; are "
-            "they consistent? State a continuous axis in place of an order that high"
+            f"the {len(generators)} motions generate a group of more than {MAX_GROUP}, the largest "
+            "one allowed: they are inconsistent, or of an order that means a continuous axis"
         )
     return np.stack(group)
 
