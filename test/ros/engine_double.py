@@ -14,7 +14,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from sam6d_ros.apps.ros.engines import share_folder
 from sam6d_ros.cad.objects import read_objects_file
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import back_project
@@ -76,20 +75,20 @@ class CentroidEstimator:
         return candidates.best(scene.frame)
 
 
-def build(config, objects_file, cache_dir, role):
+def build(spec):
     stage = CentroidEstimator()
     engine = Engine(
-        config,
-        role=role,
+        spec.config,
+        role=spec.role,
         backend="geometric",
         segmentation=Segmentation(OneProposal(), ColourScorer()),
         pose_estimation=PoseEstimation(stage, stage),
     )
-    if objects_file.name == "unused":
+    if spec.objects_file.name == "unused":
         for model in models():
             engine.add_object(model)
     else:
-        engine.replace_objects(read_objects_file(objects_file, share_folder))
+        engine.replace_objects(read_objects_file(spec.objects_file, spec.resolve_package))
     return engine
 
 

@@ -3,6 +3,7 @@
 import gc
 import threading
 import weakref
+from dataclasses import replace
 
 import pytest
 import rclpy
@@ -18,6 +19,7 @@ from sam6d_ros.apps.ros.pipeline import shared
 from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import NotReady
+from sam6d_ros.runtime.build import EngineSpec
 from sam6d_ros.runtime.request import Request
 from sam6d_ros.srv import ListObjects
 
@@ -190,13 +192,15 @@ def test_a_file_whose_objects_cannot_be_taken_is_set_back_and_reported(
     assert list(parrot.objects) == ["box"]
 
 
-def test_nodes_with_equal_settings_share_one_engine_of_both_halves(tmp_path):
+def test_nodes_with_equal_specs_share_one_engine_of_both_halves(tmp_path):
     build = shared(engine_double.build)
-    config, unused = PipelineConfig(), tmp_path / "unused"
-    one = build(config, unused, tmp_path, "segmentation")
-    assert build(config, unused, tmp_path, "pose") is one
+    spec = EngineSpec(cache_dir=tmp_path, role="segmentation", objects_file=tmp_path / "unused")
+    pose = replace(spec, role="pose")
+    one = build(spec)
+    assert build(pose) is one
     assert one.role == "full"
-    assert build(PipelineConfig(min_score=0.1), unused, tmp_path, "pose") is not one
+    assert build(replace(pose, config=PipelineConfig(max_instances=7))) is not one
+    assert build(replace(spec, role="objects")).role == "objects"
     del one
-    again = build(config, unused, tmp_path, "pose")
-    assert build(config, unused, tmp_path, "segmentation") is again
+    again = build(pose)
+    assert build(spec) is again

@@ -40,8 +40,10 @@ class NearbyColour:
         return PoseEstimates(tuple(items), frame.stamp_ns, frame.frame_id)
 
 
-def build(config, objects_file, cache_dir, role):
-    engine = Engine(config, cache_dir, role, backend="geometric", tracker=NearbyColour())
+def build(spec):
+    engine = Engine(
+        spec.config, spec.cache_dir, spec.role, backend="geometric", tracker=NearbyColour()
+    )
     for model in models():
         engine.add_object(model)
     return engine

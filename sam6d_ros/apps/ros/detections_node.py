@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from vision_msgs.msg import Detection3DArray
 
-from sam6d_ros.apps.ros import base_frame, engines, grasp_planning, vision_node
+from sam6d_ros.apps.ros import base_frame, grasp_planning, vision_node
 from sam6d_ros.apps.ros.base_frame import BaseFrame
+from sam6d_ros.apps.ros.engines import EngineBuilder
 from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.node.qos import RESULTS
 from sam6d_ros.apps.ros.parameters import Parameter
@@ -32,7 +33,7 @@ class DetectionsNode(VisionNode):
         self,
         name: str,
         parameters: Sequence[Parameter],
-        build_engine: engines.EngineBuilder,
+        build_engine: EngineBuilder,
         cli_args: Sequence[str] | None,
     ) -> None:
         super().__init__(name, "objects", parameters, build_engine, cli_args)

@@ -1,4 +1,4 @@
-"""How a node makes its engine: the objects, onboarded, and its half of the pipeline, warm."""
+"""Parameters of a node that its engine is built from, and the spec that they make."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sam6d_ros.apps.ros.parameters import Parameter
 from sam6d_ros.cad.cache import default_cache_dir
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import InvalidConfig
-from sam6d_ros.runtime.build import EngineSpec, build_engine
+from sam6d_ros.runtime.build import EngineSpec
 from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.stages.backends import AUTO, check_name
 
-# (config, objects file, cache folder, role) → an engine with its objects, warmed up.
-EngineBuilder = Callable[[PipelineConfig, Path, Path, str], Engine]
+# An engine with its objects, warmed up.
+EngineBuilder = Callable[[EngineSpec], Engine]
 
 OBJECT_PARAMETERS = (
     Parameter(
@@ -58,6 +58,27 @@ def config_of(node: Node) -> PipelineConfig:
     )
 
 
+def spec_of(node: Node, role: str, config: PipelineConfig, objects_file: str) -> EngineSpec:
+    """Everything that a node's engine is built from.
+
+    Args:
+        node: has the parameters.
+        role: of the engine.
+        config: settings of the stages.
+        objects_file: value of the parameter.
+
+    Raises:
+        InvalidConfig: there is no objects file.
+    """
+    return EngineSpec(
+        config,
+        cache_dir_of(node),
+        role,
+        objects_file=objects_file_from(objects_file),
+        resolve_package=share_folder,
+    )
+
+
 def objects_file_from(value: str) -> Path:
     """The objects file that a value of the parameter names.
 
@@ -81,16 +102,3 @@ def cache_dir_of(node: Node) -> Path:
 def share_folder(package: str) -> Path:
     """Where ``package://`` addresses of a ROS package lead."""
     return Path(get_package_share_directory(package))
-
-
-def build(config: PipelineConfig, objects_file: Path, cache_dir: Path, role: str) -> Engine:
-    """Load the objects and one half of the pipeline, and warm it up.
-
-    Raises:
-        InvalidObjects, InvalidMesh: an object cannot be loaded.
-        BackendUnavailable, CheckpointError: the backend cannot run.
-    """
-    spec = EngineSpec(
-        config, cache_dir, role, objects_file=objects_file, resolve_package=share_folder
-    )
-    return build_engine(spec)

@@ -11,11 +11,12 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import MarkerArray
 
-from sam6d_ros.apps.ros import detections_node, engines, grasp_planning, spin
+from sam6d_ros.apps.ros import detections_node, grasp_planning, spin
 from sam6d_ros.apps.ros.conversions import grasps as grasp_conversions
 from sam6d_ros.apps.ros.conversions.grasps import PlacedGrasp
 from sam6d_ros.apps.ros.detections import known_poses
 from sam6d_ros.apps.ros.detections_node import DetectionsNode
+from sam6d_ros.apps.ros.engines import EngineBuilder
 from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.node.qos import RESULTS
 from sam6d_ros.apps.ros.object_topics import ClassPoses
@@ -24,6 +25,7 @@ from sam6d_ros.errors import InvalidConfig
 from sam6d_ros.grasps.types import GraspSet
 from sam6d_ros.msg import GraspArray
 from sam6d_ros.pipeline import RunContext
+from sam6d_ros.runtime.build import build_engine
 from sam6d_ros.types import PoseEstimate
 
 Array = NDArray[np.float64]
@@ -57,7 +59,7 @@ class GraspNode(DetectionsNode):
 
     def __init__(
         self,
-        build_engine: engines.EngineBuilder = engines.build,
+        build_engine: EngineBuilder = build_engine,
         cli_args: Sequence[str] | None = None,
     ) -> None:
         super().__init__("grasp_node", PARAMETERS, build_engine, cli_args)

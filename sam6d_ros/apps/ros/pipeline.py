@@ -6,17 +6,18 @@ Masks and objects then go from node to node by default; every other topic is rem
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from dataclasses import replace
 from threading import Lock
 from weakref import WeakValueDictionary
 
 from rclpy.node import Node
 
-from sam6d_ros.apps.ros import engines, spin
+from sam6d_ros.apps.ros import spin
+from sam6d_ros.apps.ros.engines import EngineBuilder
 from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.pose_node import PoseNode
 from sam6d_ros.apps.ros.segmentation_node import SegmentationNode
-from sam6d_ros.config import PipelineConfig
+from sam6d_ros.runtime.build import EngineSpec, build_engine
 from sam6d_ros.runtime.engine import Engine
 
 REMAPPINGS = (
@@ -27,30 +28,29 @@ REMAPPINGS = (
 SHARED_ROLES = ("segmentation", "pose")
 
 
-def shared(build_engine: engines.EngineBuilder) -> engines.EngineBuilder:
-    """A builder that gives nodes with equal settings one engine, with both halves.
+def shared(build_engine: EngineBuilder) -> EngineBuilder:
+    """A builder that gives nodes with equal specs but for the half one engine, with both halves.
 
     It lives as long as one of them keeps it. Their hosts take turns with it.
     """
-    engines_in_use: WeakValueDictionary[object, Engine] = WeakValueDictionary()
+    engines_in_use: WeakValueDictionary[EngineSpec, Engine] = WeakValueDictionary()
     one_at_a_time = Lock()
 
-    def build(config: PipelineConfig, objects_file: Path, cache_dir: Path, role: str) -> Engine:
-        if role not in SHARED_ROLES:
-            return build_engine(config, objects_file, cache_dir, role)
-        key = (config, objects_file, cache_dir)
+    def build(spec: EngineSpec) -> Engine:
+        if spec.role not in SHARED_ROLES:
+            return build_engine(spec)
+        both = replace(spec, role="full")
         with one_at_a_time:
-            engine = engines_in_use.get(key)
+            engine = engines_in_use.get(both)
             if engine is None:
-                engine = build_engine(config, objects_file, cache_dir, "full")
-                engines_in_use[key] = engine
+                engine = engines_in_use[both] = build_engine(both)
             return engine
 
     return build
 
 
 def factories(
-    build_engine: engines.EngineBuilder = engines.build,
+    build_engine: EngineBuilder = build_engine,
 ) -> list[Callable[[], Node]]:
     """What makes the two nodes, around one engine."""
     build_shared, turn = shared(build_engine), Lock()

@@ -12,15 +12,17 @@ from shape_msgs.msg import Mesh
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 
-from sam6d_ros.apps.ros import conversions, engines, grasp_planning
+from sam6d_ros.apps.ros import conversions, grasp_planning
 from sam6d_ros.apps.ros.conversions.rigid import pose_message
 from sam6d_ros.apps.ros.conversions.scene import collision_mesh, grasp_subframes
 from sam6d_ros.apps.ros.detections import known_poses
 from sam6d_ros.apps.ros.detections_node import DetectionsNode
+from sam6d_ros.apps.ros.engines import EngineBuilder
 from sam6d_ros.apps.ros.planning_scene_parameters import PARAMETERS
 from sam6d_ros.apps.ros.scene_objects import Change, SceneChange, SceneObjects
 from sam6d_ros.grasps.types import GraspSet
 from sam6d_ros.pipeline import RunContext
+from sam6d_ros.runtime.build import build_engine
 
 OPERATIONS = {
     Change.ADD: CollisionObject.ADD,
@@ -38,7 +40,7 @@ class PlanningSceneNode(DetectionsNode):
 
     def __init__(
         self,
-        build_engine: engines.EngineBuilder = engines.build,
+        build_engine: EngineBuilder = build_engine,
         cli_args: Sequence[str] | None = None,
     ) -> None:
         super().__init__("planning_scene_node", PARAMETERS, build_engine, cli_args)

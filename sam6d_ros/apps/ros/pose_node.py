@@ -10,9 +10,10 @@ from dataclasses import replace
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 
-from sam6d_ros.apps.ros import camera_input, conversions, engines, pose_outputs, spin, vision_node
+from sam6d_ros.apps.ros import camera_input, conversions, pose_outputs, spin, vision_node
 from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
 from sam6d_ros.apps.ros.camera_watch import unpublished
+from sam6d_ros.apps.ros.engines import EngineBuilder
 from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.node.qos import RESULTS
 from sam6d_ros.apps.ros.object_topics import DatabaseInfo
@@ -25,6 +26,7 @@ from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.geometry.units import BYTES_PER_MB
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.pipeline import RunContext
+from sam6d_ros.runtime.build import build_engine
 from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.frame_store import FrameStore
 from sam6d_ros.stages.accept import Acceptance
@@ -58,7 +60,7 @@ class PoseNode(VisionNode):
 
     def __init__(
         self,
-        build_engine: engines.EngineBuilder = engines.build,
+        build_engine: EngineBuilder = build_engine,
         cli_args: Sequence[str] | None = None,
         turn: threading.Lock | None = None,
     ) -> None:

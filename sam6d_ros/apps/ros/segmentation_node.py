@@ -14,12 +14,12 @@ from vision_msgs.msg import Detection2DArray
 from sam6d_ros.apps.ros import (
     camera_input,
     conversions,
-    engines,
     frame_schedule,
     spin,
     vision_node,
 )
 from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
+from sam6d_ros.apps.ros.engines import EngineBuilder
 from sam6d_ros.apps.ros.frame_schedule import FrameSchedule
 from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.node.qos import RESULTS
@@ -29,6 +29,7 @@ from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.geometry.region import Region
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.pipeline import RunContext
+from sam6d_ros.runtime.build import build_engine
 from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.plausibility import size_doubt
 from sam6d_ros.runtime.request import Request
@@ -48,7 +49,7 @@ class SegmentationNode(VisionNode):
 
     def __init__(
         self,
-        build_engine: engines.EngineBuilder = engines.build,
+        build_engine: EngineBuilder = build_engine,
         cli_args: Sequence[str] | None = None,
         turn: threading.Lock | None = None,
     ) -> None:

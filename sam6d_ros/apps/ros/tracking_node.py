@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from vision_msgs.msg import Detection3DArray
 
-from sam6d_ros.apps.ros import camera_input, conversions, engines, pose_outputs, spin, vision_node
+from sam6d_ros.apps.ros import camera_input, conversions, pose_outputs, spin, vision_node
 from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
 from sam6d_ros.apps.ros.camera_watch import unpublished
 from sam6d_ros.apps.ros.detections import known_poses
+from sam6d_ros.apps.ros.engines import EngineBuilder
 from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.node.qos import RESULTS
 from sam6d_ros.apps.ros.object_topics import DatabaseInfo
@@ -19,6 +20,7 @@ from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.config import PipelineConfig, TrackingConfig
 from sam6d_ros.errors import InvalidInput, InvariantError
 from sam6d_ros.pipeline import RunContext
+from sam6d_ros.runtime.build import build_engine
 from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.request import Request
 from sam6d_ros.runtime.tracking import TrackedObjects, TrackFunction
@@ -61,7 +63,7 @@ class TrackingNode(VisionNode):
 
     def __init__(
         self,
-        build_engine: engines.EngineBuilder = engines.build,
+        build_engine: EngineBuilder = build_engine,
         cli_args: Sequence[str] | None = None,
     ) -> None:
         super().__init__("tracking_node", "tracking", PARAMETERS, build_engine, cli_args)

@@ -13,6 +13,7 @@ from std_msgs.msg import Header
 
 from sam6d_ros.apps.ros import engines, reports
 from sam6d_ros.apps.ros.conversions import stamp_ns_of
+from sam6d_ros.apps.ros.engines import EngineBuilder
 from sam6d_ros.apps.ros.managed_node import AUTOSTART, ManagedNode
 from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.node.qos import RESULTS
@@ -62,7 +63,7 @@ class VisionNode(ManagedNode):
         name: str,
         role: str,
         parameters: Sequence[Parameter],
-        build_engine: engines.EngineBuilder,
+        build_engine: EngineBuilder,
         cli_args: Sequence[str] | None = None,
         turn: threading.Lock | None = None,
     ) -> None:
@@ -128,12 +129,8 @@ class VisionNode(ManagedNode):
         self.objects_file.follow(changes)
 
     def _build(self) -> Engine:
-        engine = self._build_engine(
-            self.pipeline_config(),
-            engines.objects_file_from(self.objects_file.take()),
-            engines.cache_dir_of(self),
-            self._role,
-        )
+        file = self.objects_file.take()
+        engine = self._build_engine(engines.spec_of(self, self._role, self.pipeline_config(), file))
         self.backend = engine.backend
         return engine
 
