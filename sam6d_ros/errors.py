@@ -21,6 +21,9 @@ Sam6dError
 └── InvariantError          a result of ours breaks its own rules: a defect, not bad input
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class Sam6dError(Exception):
     """Base of all errors raised on purpose by this project."""
@@ -104,3 +107,25 @@ class ResourceExhausted(Sam6dError):
 
 class InvariantError(Sam6dError):
     """A result of this program breaks its own rules: a defect, never bad input."""
+
+
+@contextmanager
+def own_results(maker: str) -> Iterator[None]:
+    """Report invalid values that the code inside makes as a defect of this program.
+
+    One rule: the constructors of the typed values raise ``InvalidInput``, for values of a caller.
+    What a caller gave is checked before the first stage; an invalid value that comes up later was
+    made here. Meshes and settings are the caller's wherever they fail.
+
+    Args:
+        maker: stage or function, for the message.
+
+    Raises:
+        InvariantError: the code raised ``InvalidInput``.
+    """
+    try:
+        yield
+    except (InvalidMesh, InvalidConfig):
+        raise
+    except InvalidInput as error:
+        raise InvariantError(f"{maker} gave an invalid result: {error}") from error

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.errors import own_results
 from sam6d_ros.geometry.region import Region
 from sam6d_ros.stages.accept import Acceptance, accept
 from sam6d_ros.stages.protocols import Estimator, Proposer, Refiner, Scorer
@@ -71,10 +72,11 @@ class RunContext:
 
         Raises:
             Cancelled, DeadlineExceeded: the request is over.
+            InvariantError: the stage made an invalid value, a NaN of a network for example.
         """
         self.checkpoint()
         self.on_stage(name)
-        with self.timings.measure(name):
+        with self.timings.measure(name), own_results(f"stage {name}"):
             yield
 
 

@@ -1,5 +1,8 @@
 """The typed values that flow from stage to stage: frozen, validated where data enters.
 
+The constructors raise ``InvalidInput``; inside a stage ``errors.own_results`` turns it into
+``InvariantError``, for our own results.
+
 Conventions: metres, camera optical frame (x right, y down, z forward), images RGB, depth float32
 metres with 0 = invalid, transforms named ``target_from_source``.
 """

@@ -10,6 +10,7 @@ from sam6d_ros.geometry import se3
 
 Array = NDArray[np.float64]
 
+
 def displacement(cam_from_a: Array, cam_from_b: Array, points: Array) -> Array:
     """Root mean square (...) of how far points (N, 3) lie apart under two poses (..., 4, 4)."""
     apart = se3.transform(cam_from_a, points) - se3.transform(cam_from_b, points)

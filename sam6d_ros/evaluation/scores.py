@@ -63,9 +63,7 @@ class TargetScores:
     best: tuple[PoseErrors, ...]
 
 
-def pose_errors(
-    estimated: NDArray, true: NDArray, model: ObjectModel, frame: Frame
-) -> PoseErrors:
+def pose_errors(estimated: NDArray, true: NDArray, model: ObjectModel, frame: Frame) -> PoseErrors:
     """Return all errors of an estimate, each the smallest over the model's symmetries."""
     motions = metrics.symmetry_transforms(model.symmetries, estimated, true)
     points = np.asarray(model.vertices, np.float64)

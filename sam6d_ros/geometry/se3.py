@@ -87,9 +87,7 @@ def moved(pose: ArrayLike, twist: ArrayLike, about: ArrayLike = (0.0, 0.0, 0.0))
     return from_rotation_translation(rotation, place - rotation @ point)
 
 
-def difference(
-    after: ArrayLike, before: ArrayLike, about: ArrayLike = (0.0, 0.0, 0.0)
-) -> Array:
+def difference(after: ArrayLike, before: ArrayLike, about: ArrayLike = (0.0, 0.0, 0.0)) -> Array:
     """Return the twists (..., 6) with ``moved(before, twist, about) == after``.
 
     Args:

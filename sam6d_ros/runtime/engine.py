@@ -29,6 +29,7 @@ from sam6d_ros.types import Detections, Frame, PoseEstimates, Scene
 
 ROLES = ("full", "segmentation", "pose", "tracking", "objects")
 
+
 class State(Enum):
     """What the engine can do now."""
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sam6d_ros.cad.equivalence import nearest_equivalent
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.errors import InvalidInput, InvalidObjects
+from sam6d_ros.errors import InvalidInput, InvalidObjects, own_results
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.pose_mean import mean_pose, scatter
 from sam6d_ros.types import PoseEstimate, PoseEstimates
@@ -69,7 +69,9 @@ def fuse(frames: Sequence[PoseEstimates], models: Mapping[str, ObjectModel]) -> 
         apart = _distances(sightings, model)
         for members in _instances(sightings, apart):
             chosen = [sightings[i] for i in members]
-            fused.append(_joined(chosen, apart[np.ix_(members, members)], model, len(ordered)))
+            between = apart[np.ix_(members, members)]
+            with own_results("fusion"):
+                fused.append(_joined(chosen, between, model, len(ordered)))
     best_first = sorted(fused, key=lambda pose: -pose.score)
     last = ordered[-1]
     return replace(last, items=_with_distinct_ids(best_first), timings_s={})

@@ -13,11 +13,17 @@ from meshes import l_shape
 from sam6d_ros.cad.object_entry import ObjectEntry, with_settings
 from sam6d_ros.cad.object_settings import ObjectSettings
 from sam6d_ros.config import PipelineConfig
-from sam6d_ros.errors import InvalidConfig, InvalidObjects
+from sam6d_ros.errors import (
+    InvalidConfig,
+    InvalidInput,
+    InvalidMesh,
+    InvalidObjects,
+    InvariantError,
+)
 from sam6d_ros.pipeline import PoseEstimation
 from sam6d_ros.runtime.engine import Engine, State
 from sam6d_ros.runtime.warmup import box_model, warm_up_input
-from sam6d_ros.types import Detections, Frame
+from sam6d_ros.types import Detections, Frame, PoseEstimate
 
 FRAME = warm_up_input(None)[1]
 
@@ -172,6 +178,29 @@ def test_a_broken_stage_is_remembered_until_a_run_succeeds(make_engine, stages):
     engine.run(FRAME)
     assert engine.state is State.READY
     assert engine.failure == ""
+
+
+@pytest.mark.parametrize("stage", ["propose", "score", "estimate", "refine"])
+def test_an_invalid_result_of_a_stage_is_a_defect_and_not_bad_input(make_engine, stages, stage):
+    engine = make_engine()
+    engine.add_object(named("cup"))
+
+    def broken(*_):
+        return PoseEstimate("cup", float("nan"), np.eye(4))
+
+    setattr(stages, stage, broken)
+    with pytest.raises(InvariantError, match=f"stage {stage} .*score nan") as caught:
+        engine.run(FRAME)
+    assert not isinstance(caught.value, InvalidInput)
+    assert engine.state is State.FAILED
+
+
+def test_a_mesh_that_a_stage_cannot_use_is_the_callers_matter(make_engine, stages):
+    engine = make_engine()
+    engine.add_object(named("cup"))
+    stages.failure = InvalidMesh("too flat to render")
+    with pytest.raises(InvalidMesh):
+        engine.run(FRAME)
 
 
 def test_bad_input_does_not_make_the_engine_fail(make_engine):
