@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import threading
 import urllib.request
 
@@ -18,7 +19,7 @@ from sam6d_ros.detectors.triton import ServedModel, TritonRunner, connect
 from sam6d_ros.detectors.triton_admin import TritonAdmin
 from sam6d_ros.detectors.triton_process import SHARED_MEMORY_DIR
 from sam6d_ros.detectors.triton_repository import version_folder
-from sam6d_ros.errors import BackendUnavailable, InvalidInput, NotReady
+from sam6d_ros.errors import BackendUnavailable, DeadlineExceeded, InvalidInput, NotReady
 
 pytestmark = pytest.mark.sam6d
 WAYS = [("http", False), ("grpc", False), ("http", True), ("grpc", True)]
@@ -188,3 +189,14 @@ def test_shared_memory_outlives_a_broken_connection(way, triton, repository):
     client._disconnect()
     assert_same(client.run(images), local(repository, images))
     client.close()
+
+
+@pytest.mark.parametrize("way", ["http", "grpc"])
+def test_a_server_that_never_answers_is_given_up(way):
+    pytest.importorskip("tritonclient", reason="missing: pip install 'sam6d_ros[detectors]'")
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(DeadlineExceeded, match=url):
+            TritonRunner(ServedModel("tiny", url, way, timeout_s=0.5))
