@@ -162,8 +162,13 @@ class PoseEstimation:
         acceptance: Acceptance,
         ctx: RunContext | None = None,
     ) -> PoseEstimates:
-        """Estimate the pose of every detection; empty with a reason when there is none."""
+        """Estimate the pose of every detection; empty with a reason when there is none.
+
+        Raises:
+            InvalidInput: a mask has not the frame's size.
+        """
         ctx = ctx or RunContext()
+        detections.check_size(scene.frame)
         if not len(detections):
             return PoseEstimates.empty(scene.frame, detections.reason)
         with ctx.stage("estimate"):

@@ -77,6 +77,46 @@ def test_the_box_of_a_mask_is_tight():
     assert Detection("mug", 0.5, np.zeros((6, 8), bool)).bbox_xywh == (0, 0, 0, 0)
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"class_id": ""}, "empty class_id"),
+        ({"score": np.nan}, "score nan"),
+        ({"score": 7.0}, r"score 7.0; expected \[0, 1\]"),
+        ({"score": -0.1}, "score -0.1"),
+        ({"mask": np.ones((6, 8), np.uint8)}, r"uint8; expected \(H, W\) bool"),
+        ({"mask": np.ones((1, 6, 8), bool)}, r"\(1, 6, 8\)"),
+        ({"pose_hints": np.eye(4)}, r"expected \(K, 4, 4\)"),
+    ],
+)
+def test_a_detection_with_a_value_out_of_its_range_is_refused(changes, says) -> None:
+    given = {"class_id": "mug", "score": 0.5, "mask": np.ones((6, 8), bool)}
+    with pytest.raises(InvalidInput, match=says):
+        Detection(**{**given, **changes})
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "scores", "says"),
+    [
+        ((2, 6, 8), bool, [1.0], "for 2 masks"),
+        ((6, 8), bool, [1.0], r"expected \(N, H, W\) bool"),
+        ((1, 6, 8), np.uint8, [1.0], "uint8"),
+        ((1, 6, 8), bool, [1.5], "1.5"),
+        ((1, 6, 8), bool, [np.nan], "nan"),
+    ],
+)
+def test_proposals_that_contradict_themselves_are_refused(shape, kind, scores, says) -> None:
+    with pytest.raises(InvalidInput, match=says):
+        Proposals(np.ones(shape, kind), np.array(scores, np.float32))
+
+
+def test_masks_of_another_size_are_refused_by_name() -> None:
+    found = Detections((Detection("mug", 0.5, np.ones((12, 16), bool), "left"),))
+    with pytest.raises(InvalidInput, match=r"'left' is \(12, 16\), the frame \(6, 8\)"):
+        found.check_size(frame())
+    Detections((Detection("mug", 0.5, np.ones((6, 8), bool)),)).check_size(frame())
+
+
 @pytest.mark.parametrize("score", [-0.1, 1.1, np.nan])
 def test_a_score_outside_its_range_is_refused(score):
     with pytest.raises(InvalidInput, match="score"):

@@ -23,7 +23,7 @@ from sam6d_ros.errors import (
 from sam6d_ros.pipeline import PoseEstimation
 from sam6d_ros.runtime.engine import Engine, State
 from sam6d_ros.runtime.warmup import box_model, warm_up_input
-from sam6d_ros.types import Detections, Frame, PoseEstimate
+from sam6d_ros.types import Detection, Detections, Frame, PoseEstimate
 
 FRAME = warm_up_input(None)[1]
 
@@ -94,6 +94,14 @@ def test_limits_of_a_call_replace_those_of_the_engine(make_engine):
     detections = engine.segment(FRAME)
     assert not engine.estimate(FRAME, detections, strict).items
     assert engine.estimate(FRAME, detections).items
+
+
+def test_detections_of_another_image_are_refused(make_engine):
+    engine = make_engine()
+    engine.add_object(named("cup"))
+    mask = np.ones((2 * FRAME.depth.shape[0], 2 * FRAME.depth.shape[1]), bool)
+    with pytest.raises(InvalidInput, match="give detections of this frame"):
+        engine.estimate(FRAME, Detections((Detection("cup", 0.5, mask),)))
 
 
 def test_the_backends_threshold_applies_where_none_is_stated(stages):

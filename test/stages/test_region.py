@@ -78,9 +78,9 @@ def test_what_is_kept_reaches_into_the_region_and_never_grows(seed):
     x, y = int(rng.integers(0, 30)), int(rng.integers(0, 20))
     region = Region(x, y, int(rng.integers(1, 40 - x)), int(rng.integers(1, 30 - y)))
     masks = rng.random((5, 30, 40)) < rng.choice([0, 0.001, 0.2])
-    kept = proposals_in_region(Proposals(masks, np.arange(5, dtype=np.float32)), region)
+    kept = proposals_in_region(Proposals(masks, np.arange(5, dtype=np.float32) / 8), region)
     assert len(kept) == masks[(slice(None), *region.slices)].any((1, 2)).sum()
-    for mask, number in zip(kept.masks, kept.scores.astype(int), strict=True):
+    for mask, number in zip(kept.masks, (8 * kept.scores).astype(int), strict=True):
         assert not (mask & ~masks[number]).any()
         assert (mask == masks[number])[region.slices].all()
     assert bool(kept.reason) == (len(kept) == 0)
