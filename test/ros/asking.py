@@ -10,6 +10,7 @@ from ros.probe import scene
 from std_srvs.srv import Trigger
 
 from sam6d_ros.action import EstimatePoses
+from sam6d_ros.apps.ros.node.qos import SERVICES
 from sam6d_ros.srv import SegmentFrame
 
 POSES, MASKS = "/pose_node/detections", "/segmentation_node/masks"
@@ -25,7 +26,9 @@ class Asking:
         self.probe, self._folder = probe, folder
         self.feedback = []
         self._trigger = probe.node.create_client(Trigger, "/pose_node/trigger")
-        self._segment = probe.node.create_client(SegmentFrame, "/segmentation_node/segment")
+        self._segment = probe.node.create_client(
+            SegmentFrame, "/segmentation_node/segment", qos_profile=SERVICES
+        )
         self._goals = ActionClient(probe.node, EstimatePoses, "/pose_node/estimate_poses")
         self._stamps = itertools.count(probe.now_ns(), 10**9)
 
@@ -54,6 +57,11 @@ class Asking:
 
     def segment(self, every=None, **wanted):
         return self.call(self._segment, SegmentFrame.Request(**wanted), every)
+
+    def segment_later(self):
+        """The future of a call that is not waited for."""
+        self.probe.wait_for(self._segment.service_is_ready, "the service")
+        return self._segment.call_async(SegmentFrame.Request())
 
     def goal(self, **wanted):
         """The handle of an accepted goal; its feedback goes to ``feedback``."""

@@ -9,7 +9,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from sam6d_ros.apps.ros import pose_node, replay_node, segmentation_node
 from sam6d_ros.apps.ros.children import parameter_arguments
 from sam6d_ros.apps.ros.parameters import Parameter, declare
-from sam6d_ros.apps.ros.reports import diagnostic_status
+from sam6d_ros.apps.ros.reports import LEVELS, diagnostic_status
 from sam6d_ros.errors import InvalidConfig, InvalidFrame, ResourceExhausted
 from sam6d_ros.runtime.states import State
 from sam6d_ros.runtime.status import HostStatus
@@ -55,6 +55,10 @@ def test_a_ready_node_without_frames_says_that_it_waits(status):
     assert (
         diagnostic_status(status, dropped=0).message == "waiting for input: no message on ~/depth"
     )
+
+
+def test_every_state_has_a_level_in_the_diagnostics():
+    assert set(LEVELS) == set(State)
 
 
 # --- parameters

@@ -6,7 +6,10 @@ from builtin_interfaces.msg import Duration
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from ros import probe as probe_module
-from ros.asking import BOTH, ON_DEMAND, POSES, names
+from ros.asking import BOTH, ON_DEMAND, POSES, TWO_BOXES, names
+from ros.probe import scene
+
+from sam6d_ros.runtime.admission import DEFAULT_CAPACITY
 
 
 def canceled(asking, handle):
@@ -109,3 +112,37 @@ def test_a_goal_is_aborted_when_a_node_is_deactivated_in_the_middle(asking, vict
     assert not answer.success
     assert f"/{victim} is inactive: activate it first" in answer.message
     assert not asking.probe.received[POSES]
+
+
+def test_calls_beyond_the_queue_are_refused_at_once_and_the_others_are_served(asking):
+    probe, camera = asking.probe, asking.camera()
+    probe.start_double("segmentation_node", parameters=ON_DEMAND)
+    segment = asking.hold("segment")
+    calls = [asking.segment_later()]
+    probe.wait_for(segment.reached, "the stage", every=camera)
+    calls += [asking.segment_later() for _ in range(DEFAULT_CAPACITY + 3)]
+    probe.wait_for(lambda: sum(c.done() for c in calls) == 3, "three refusals", every=camera)
+    refused = [call.result() for call in calls if call.done()]
+    assert not any(answer.success for answer in refused)
+    assert all("16 requests wait for /segmentation_node" in a.message for a in refused)
+    assert all("try again in" in answer.message for answer in refused)
+    segment.release()
+    probe.wait_for(lambda: all(call.done() for call in calls), "all answers", every=camera)
+    assert sum(call.result().success for call in calls) == 1 + DEFAULT_CAPACITY
+
+
+def test_a_stage_that_raises_is_the_answer_and_the_node_goes_on(asking):
+    """Depth of an unusable encoding is found out in the compute thread."""
+    asking.probe.start_double(*BOTH, parameters=ON_DEMAND)
+    broken = asking.probe.messages(*scene(TWO_BOXES), asking.probe.now_ns() - 10**10)
+    broken[1].encoding = "bgr8"  # no depth: refused when it is converted
+    answer = asking.segment(lambda: asking.probe.send(broken))
+    assert not answer.success
+    assert "depth" in answer.message
+    asking.probe.wait_for(
+        lambda: asking.probe.diagnostics("/segmentation_node").get("state") == "bad input",
+        "the diagnostics",
+    )
+    later = broken[0].header.stamp
+    assert asking.segment(asking.camera(), newer_than=later).success
+    assert asking.trigger(asking.camera()).success

@@ -12,6 +12,7 @@ from std_srvs.srv import Trigger
 
 from sam6d_ros.action import EstimatePoses
 from sam6d_ros.apps.ros.node import topics
+from sam6d_ros.apps.ros.node.qos import SERVICES
 from sam6d_ros.apps.ros.on_demand import Waiting
 from sam6d_ros.apps.ros.on_demand_estimate import OnDemandEstimation
 from sam6d_ros.apps.ros.on_demand_goal import Goal
@@ -38,13 +39,18 @@ class OnDemandServers:
         self._status, self._estimation = status, estimation
         self._waiting = Waiting(node, group)
         self._goals: dict[bytes, Goal] = {}
-        node.create_service(Trigger, topics.TRIGGER, self._trigger, callback_group=group)
+        node.create_service(
+            Trigger, topics.TRIGGER, self._trigger, qos_profile=SERVICES, callback_group=group
+        )
         self._server = ActionServer(
             node,
             EstimatePoses,
             topics.ESTIMATE_POSES,
             self._execute,
             callback_group=group,
+            goal_service_qos_profile=SERVICES,
+            result_service_qos_profile=SERVICES,
+            cancel_service_qos_profile=SERVICES,
             goal_callback=lambda _: GoalResponse.ACCEPT,  # an abort can say why, a refusal cannot
             handle_accepted_callback=self._accepted,
             cancel_callback=self._cancel,

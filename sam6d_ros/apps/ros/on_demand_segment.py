@@ -11,6 +11,7 @@ from rclpy.time import Time
 from sam6d_ros.apps.ros.camera_input import CameraMessages
 from sam6d_ros.apps.ros.conversions import stamp_ns_of
 from sam6d_ros.apps.ros.node import topics
+from sam6d_ros.apps.ros.node.qos import SERVICES
 from sam6d_ros.apps.ros.on_demand import (
     Waiting,
     inactive,
@@ -45,7 +46,11 @@ class OnDemandSegmentation:
         self._newest: tuple[CameraMessages, float] | None = None
         self._waiting = Waiting(node, node.service_group)
         node.create_service(
-            SegmentFrame, topics.SEGMENT, self._answer, callback_group=node.service_group
+            SegmentFrame,
+            topics.SEGMENT,
+            self._answer,
+            qos_profile=SERVICES,
+            callback_group=node.service_group,
         )
 
     def add_frame(self, frame: CameraMessages) -> None:

@@ -18,6 +18,7 @@ from sam6d_ros.apps.ros.conversions.scene import collision_mesh, grasp_subframes
 from sam6d_ros.apps.ros.detections import known_poses
 from sam6d_ros.apps.ros.detections_node import DetectionsNode
 from sam6d_ros.apps.ros.engines import EngineBuilder
+from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.planning_scene_parameters import PARAMETERS
 from sam6d_ros.apps.ros.scene_objects import Change, SceneChange, SceneObjects
 from sam6d_ros.grasps.types import GraspSet
@@ -47,7 +48,7 @@ class PlanningSceneNode(DetectionsNode):
         # Not a lifecycle publisher: on cleanup it removes the objects. Each message counts, and
         # one image makes one per object.
         self._changes = self.create_publisher(
-            CollisionObject, "collision_object", QoSProfile(depth=100)
+            CollisionObject, topics.COLLISION_OBJECT, QoSProfile(depth=100)
         )
         self._listeners = 0
         self._scene = SceneObjects(self.get_parameter("forget_s").value)

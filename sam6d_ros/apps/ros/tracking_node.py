@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from concurrent.futures import Future
 
 from vision_msgs.msg import Detection3DArray
 
@@ -18,7 +20,7 @@ from sam6d_ros.apps.ros.parameters import Parameter, group, values_of
 from sam6d_ros.apps.ros.pose_outputs import PoseOutputs
 from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.config import PipelineConfig, TrackingConfig
-from sam6d_ros.errors import InvalidInput, InvariantError
+from sam6d_ros.errors import InvalidInput, InvariantError, Overloaded
 from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.build import build_engine
 from sam6d_ros.runtime.engine import Engine
@@ -139,7 +141,13 @@ class TrackingNode(VisionNode):
             self._follow = engine.track
             self._all_tracked().correct(self._poses_of(message))
 
-        self.host.submit(Request(work, is_frame=False))
+        taken = self.host.submit(Request(work, is_frame=False))
+        taken.add_done_callback(self._report_refusal)
+
+    def _report_refusal(self, taken: Future[None]) -> None:
+        """Log estimates that the host did not admit; it has reported every other error."""
+        if isinstance(error := taken.exception(), Overloaded):
+            self.status.log(logging.WARNING, f"estimates are lost: {error}", key="estimates")
 
     def _all_tracked(self) -> TrackedObjects:
         assert self._tracked is not None  # made with the first engine
