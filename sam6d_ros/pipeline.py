@@ -94,12 +94,14 @@ class Segmentation:
         self,
         scene: Scene,
         objects: Sequence[ObjectModel],
+        acceptance: Acceptance,
         region: Region | None = None,
         ctx: RunContext | None = None,
     ) -> Detections:
         """Find the visible instances of the objects; empty with a reason when there is none.
 
         Args:
+            acceptance: its limits of instances bound the number of detections.
             region: look only here: instances that lie in it for the most part.
 
         Raises:
@@ -121,7 +123,8 @@ class Segmentation:
         if not len(proposals):
             return Detections.empty(proposals.reason)
         with ctx.stage("score"):
-            detections = self.scorer.score(scene, proposals, objects)
+            limits = {model.name: acceptance.max_instances_of(model.name) for model in objects}
+            detections = self.scorer.score(scene, proposals, objects, limits)
             if region is not None:
                 detections = detections_in_region(detections, region)
         if ctx.record:

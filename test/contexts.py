@@ -8,6 +8,6 @@ from sam6d_ros.config import PipelineConfig
 from sam6d_ros.stages.library import BuildContext
 
 
-def context(cache_dir: Path | None = None, max_instances: int = 3) -> BuildContext:
+def context(cache_dir: Path | None = None) -> BuildContext:
     """Return a context with a library of its own."""
-    return BuildContext(PipelineConfig(max_instances=max_instances), cache_dir)
+    return BuildContext(PipelineConfig(), cache_dir)

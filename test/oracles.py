@@ -31,6 +31,7 @@ class OracleStages:
     def __init__(self, poses: Mapping[str, NDArray | None] | None = None) -> None:
         self.poses = poses or {}
         self.prepared: list[str] = []
+        self.limits: list[dict[str, int]] = []
         self.frames: list[tuple[int, int]] = []
         self.asked: list[list[str]] = []
         self.failure: Exception | None = None
@@ -45,7 +46,8 @@ class OracleStages:
         self.frames.append(frame.depth.shape)
         return Proposals((frame.depth > 0)[None], np.ones(1, np.float32))
 
-    def score(self, scene, proposals, objects) -> Detections:
+    def score(self, scene, proposals, objects, limits) -> Detections:
+        self.limits.append(dict(limits))
         self.asked.append([model.name for model in objects])
         found = []
         for model in objects:

@@ -6,7 +6,7 @@ python -m benchmarks.graph.idle_nodes segmentation_node|pose_node|pipeline --ros
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +42,11 @@ class IdleStages:
         return Proposals(np.ones((1, *scene.frame.depth.shape), bool), np.ones(1, np.float32))
 
     def score(
-        self, scene: Scene, proposals: Proposals, objects: Sequence[ObjectModel]
+        self,
+        scene: Scene,
+        proposals: Proposals,
+        objects: Sequence[ObjectModel],
+        limits: Mapping[str, int],
     ) -> Detections:
         """The middle quarter shows the first object."""
         height, width = scene.frame.depth.shape

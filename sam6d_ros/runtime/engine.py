@@ -196,7 +196,7 @@ class Engine:
             self._prepare(model)
             scene = Scene(frame)
             if self._segmentation is not None:
-                self._segmentation.run(scene, [model])
+                self._segmentation.run(scene, [model], self.acceptance)
             if self._pose is not None:
                 self._pose.run(scene, detections, [model], self.acceptance)
             if self._tracker is not None:
@@ -208,6 +208,7 @@ class Engine:
         frame: Frame | Scene,
         names: Sequence[str] | None = None,
         region: Region | None = None,
+        acceptance: Acceptance | None = None,
         ctx: RunContext | None = None,
     ) -> Detections:
         """Find the visible instances of the named objects (default: all loaded ones).
@@ -215,6 +216,7 @@ class Engine:
         Args:
             frame: the frame, or its scene when several calls share it.
             region: look only here (default: everywhere).
+            acceptance: limits of this call (default: ``Engine.acceptance``).
 
         Raises:
             InvalidObjects: a name is not loaded.
@@ -224,7 +226,9 @@ class Engine:
         if self._segmentation is None:
             raise InvalidConfig(f"an engine with role {self.role!r} cannot segment")
         with self._working():
-            return self._segmentation.run(Scene.of(frame), self._select(names), region, ctx)
+            limits = acceptance or self.acceptance
+            objects = self._select(names)
+            return self._segmentation.run(Scene.of(frame), objects, limits, region, ctx)
 
     def estimate(
         self,
@@ -263,7 +267,7 @@ class Engine:
         ctx = ctx or RunContext()
         with self._lock, ctx.timings.measure("total"):
             scene = Scene(frame)
-            found = self.segment(scene, names, ctx=ctx)
+            found = self.segment(scene, names, acceptance=acceptance, ctx=ctx)
             poses = self.estimate(scene, found, acceptance, ctx)
         return poses.with_timings(ctx.timings.seconds)
 

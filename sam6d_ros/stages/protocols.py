@@ -9,7 +9,7 @@ as the model lives: an object that is removed is forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from sam6d_ros.cad.model import ObjectModel
@@ -30,9 +30,18 @@ class Scorer(Protocol):
         """Make (or load from the cache) what this object needs."""
 
     def score(
-        self, scene: Scene, proposals: Proposals, objects: Sequence[ObjectModel]
+        self,
+        scene: Scene,
+        proposals: Proposals,
+        objects: Sequence[ObjectModel],
+        limits: Mapping[str, int],
     ) -> Detections:
-        """Name and score instances; their masks may differ from the regions."""
+        """Name and score instances; their masks may differ from the regions.
+
+        Args:
+            limits: largest number of instances in the final result, by object. A scorer may
+                return a few more, for the later stages to choose from.
+        """
 
 
 class Estimator(Protocol):

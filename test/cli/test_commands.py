@@ -88,11 +88,11 @@ def test_a_defect_in_a_stage_is_shown_and_counted(sam6d, folder, stages, tmp_pat
     root = folder.write()
     original, calls = stages.score, []
 
-    def score(scene, proposals, objects):
+    def score(scene, proposals, objects, limits):
         calls.append(len(objects))
         if len(calls) == 2:  # 1 is the warm-up
             raise ZeroDivisionError("a defect")
-        return original(scene, proposals, objects)
+        return original(scene, proposals, objects, limits)
 
     monkeypatch.setattr(stages, "score", score)
     code, _, err = sam6d("eval", root, "--csv", tmp_path / "out.csv")

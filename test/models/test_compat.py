@@ -42,7 +42,7 @@ def test_tiny_regions_are_described_in_legacy_mode_only(
     seen: list[int] = []
     hook = tiny.dino.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
     try:
-        scorer.score(Scene(frame), proposals, [MODEL])
+        scorer.score(Scene(frame), proposals, [MODEL], {MODEL.name: 3})
     finally:
         hook.remove()
     assert sum(seen) == described

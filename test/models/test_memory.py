@@ -121,9 +121,9 @@ def test_an_image_too_large_for_sam_is_reported(tiny: Any) -> None:
 def test_comparison_with_templates_is_halved_too(
     tiny: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scorer = DescriptorScorer(tiny, context(None, 6))
+    scorer = DescriptorScorer(tiny, context())
     given = Proposals(MASKS, np.ones(6, np.float32))
-    expected = scorer.score(SCENE, given, [MODEL])
+    expected = scorer.score(SCENE, given, [MODEL], {MODEL.name: 6})
     assert len(expected) == 6
     real, asked = ism_scores.appearance_scores, []
 
@@ -134,7 +134,7 @@ def test_comparison_with_templates_is_halved_too(
         return real(query, reference)
 
     monkeypatch.setattr(ism_scores, "appearance_scores", scarce)
-    found = scorer.score(SCENE, given, [MODEL])
+    found = scorer.score(SCENE, given, [MODEL], {MODEL.name: 6})
     assert asked == [4, 2, 1, 1, 1, 1, 1, 1]
     for ours, whole in zip(found.items, expected.items, strict=True):
         assert ours.score == pytest.approx(whole.score, abs=1e-5)

@@ -114,7 +114,7 @@ def test_any_number_of_proposals(
     masks = np.repeat(detections.items[0].mask[None], count, 0)
     proposals = Proposals(masks, np.ones(count, np.float32), "" if count else "nothing there")
     scorer = DescriptorScorer(tiny.with_config(compat=compat), context(None, 3))
-    found = scorer.score(Scene(frame), proposals, [MODEL])
+    found = scorer.score(Scene(frame), proposals, [MODEL], {MODEL.name: 3})
     if count == 0:
         assert found.reason == "nothing there"
     elif len(found):
@@ -130,7 +130,9 @@ def test_empty_masks_do_no_harm(tiny: Any, scene: tuple[Frame, Detections]) -> N
     masks = np.stack([detections.items[0].mask, np.zeros_like(detections.items[0].mask)])
     for compat in ("legacy", "fixed"):
         scorer = DescriptorScorer(tiny.with_config(compat=compat), context(None, 3))
-        scorer.score(Scene(frame), Proposals(masks, np.ones(2, np.float32)), [MODEL])
+        scorer.score(
+            Scene(frame), Proposals(masks, np.ones(2, np.float32)), [MODEL], {MODEL.name: 3}
+        )
 
 
 @pytest.mark.parametrize(

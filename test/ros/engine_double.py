@@ -49,7 +49,7 @@ class ColourScorer:
     def prepare(self, model):
         """Nothing to prepare."""
 
-    def score(self, scene, proposals, objects):
+    def score(self, scene, proposals, objects, limits):
         frame = scene.frame
         masks = {m.name: (frame.rgb == m.colors[0]).all(-1) for m in objects}
         found = tuple(Detection(n, 0.5, mask) for n, mask in masks.items() if mask.any())

@@ -86,6 +86,16 @@ def test_an_entry_that_differs_in_its_settings_is_not_prepared_again(make_engine
     assert not engine.settings
 
 
+def test_the_scorer_is_told_how_many_instances_are_wanted(make_engine, stages):
+    engine = make_engine()
+    engine.add_object(named("cup"), ObjectSettings(max_instances=10))
+    engine.add_object(named("can"))
+    engine.segment(FRAME)
+    assert stages.limits[-1] == {"cup": 10, "can": PipelineConfig.max_instances}
+    engine.run(FRAME, acceptance=replace(engine.acceptance, max_instances=5))
+    assert stages.limits[-1] == {"cup": 10, "can": 5}
+
+
 def test_limits_of_a_call_replace_those_of_the_engine(make_engine):
     engine = make_engine()
     engine.add_object(named("cup"))

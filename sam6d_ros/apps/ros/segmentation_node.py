@@ -109,7 +109,7 @@ class SegmentationNode(VisionNode):
         scene = Scene(conversions.frame_from_messages(*camera))
         header, shape = camera.rgb.header, scene.frame.depth.shape
         self._in_work.publish(header)
-        detections = engine.segment(scene, names, region, ctx)
+        detections = engine.segment(scene, names, region, ctx=ctx)
         self._warn_of_sizes(engine, scene)
         masks = conversions.masks_from_detections(detections, header, shape)
         if names is None and region is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from sam6d_ros.stages.geometric.hypotheses import Hypotheses
 from sam6d_ros.stages.geometric.kit import kit_of
 from sam6d_ros.stages.geometric.scene import SceneMaps, at_working_size, resized, scene_maps
 from sam6d_ros.stages.library import BuildContext
-from sam6d_ros.types import Detection, Detections, Frame, Proposals, Scene
+from sam6d_ros.types import Detection, Detections, Proposals, Scene
 
 EFFORT = SearchEffort(fitted=300, compared=20)
 MIN_DETECTION_SCORE = 0.25  # the pose stage decides; this only bounds its work
@@ -33,29 +33,41 @@ class TemplateScorer:
 
     def __init__(self, context: BuildContext) -> None:
         self._context = context
-        self._limit = context.config.max_instances + SPARE_DETECTIONS
 
     def prepare(self, model: ObjectModel) -> None:
         """Render the object's views, or take them from the cache."""
         kit_of(model, self._context)
 
     def score(
-        self, scene: Scene, proposals: Proposals, objects: Sequence[ObjectModel]
+        self,
+        scene: Scene,
+        proposals: Proposals,
+        objects: Sequence[ObjectModel],
+        limits: Mapping[str, int],
     ) -> Detections:
         """Detections of all objects, best first; several may claim the same pixels."""
         maps = scene.derived(scene_maps)
         labels = _label_image(proposals, maps)
-        found = [d for model in objects for d in self._detect(maps, labels, model, scene.frame)]
+        size = (scene.frame.camera.width, scene.frame.camera.height)
+        found = [
+            detection
+            for model in objects
+            for detection in self._detect(maps, labels, model, size, limits[model.name])
+        ]
         if not found:
             return Detections.empty("no region resembles any of the objects")
         return Detections(tuple(sorted(found, key=lambda d: -d.score)))
 
     def _detect(
-        self, scene: SceneMaps, labels: NDArray, model: ObjectModel, frame: Frame
+        self,
+        scene: SceneMaps,
+        labels: NDArray,
+        model: ObjectModel,
+        size: tuple[int, int],
+        limit: int,
     ) -> list[Detection]:
         candidates = find_candidates(scene, labels, kit_of(model, self._context), EFFORT)
-        kept = _distinct(scene, labels, model, candidates, self._limit)
-        size = frame.depth.shape[::-1]
+        kept = _distinct(scene, labels, model, candidates, limit + SPARE_DETECTIONS)
         return [
             Detection(
                 model.name,

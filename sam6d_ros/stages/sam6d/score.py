@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,7 +67,7 @@ class DescriptorScorer:
 
     def __init__(self, networks: Networks, context: BuildContext) -> None:
         self.networks, self.config = networks, networks.config
-        self.max_instances, self._context = context.config.max_instances, context
+        self._context = context
 
     @property
     def describer(self) -> Describer:
@@ -109,7 +109,11 @@ class DescriptorScorer:
         }
 
     def score(
-        self, scene: Scene, proposals: Proposals, objects: Sequence[ObjectModel]
+        self,
+        scene: Scene,
+        proposals: Proposals,
+        objects: Sequence[ObjectModel],
+        limits: Mapping[str, int],
     ) -> Detections:
         """The best instances of each object, best first within an object."""
         if not len(proposals) or not objects:
@@ -119,7 +123,7 @@ class DescriptorScorer:
         if not len(scored.scores):
             limit = ism_scores.SEMANTIC_THRESHOLD
             return Detections.empty(f"no proposal has a semantic score above {limit}")
-        return Detections(tuple(self._detections(scored, objects)))
+        return Detections(tuple(self._detections(scored, objects, limits)))
 
     @torch.inference_mode()
     def _score(
@@ -185,7 +189,9 @@ class DescriptorScorer:
         pixels = ism_scores.project_to_pixels(points, rotations, position, camera, size)
         return ism_scores.geometric_scores(pixels, boxes, self.config.legacy)
 
-    def _detections(self, scored: Scored, objects: Sequence[ObjectModel]) -> list[Detection]:
+    def _detections(
+        self, scored: Scored, objects: Sequence[ObjectModel], limits: Mapping[str, int]
+    ) -> list[Detection]:
         """Best first per object; duplicates suppressed unless in legacy mode."""
         if self.config.legacy:
             kept = scored.scores.argsort(descending=True, stable=True)
@@ -194,7 +200,7 @@ class DescriptorScorer:
         found = []
         for number, model in enumerate(objects):
             of_object = kept[scored.objects[kept] == number]
-            for i in of_object[: self.max_instances].tolist():
+            for i in of_object[: limits[model.name]].tolist():
                 score = float(scored.scores[i].clamp(0, 1))
                 found.append(Detection(model.name, score, scored.masks[i].cpu().numpy()))
         return found
