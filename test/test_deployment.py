@@ -30,7 +30,7 @@ KEYLESS = {
 }
 OPTIONAL = {
     *("moveit_msgs", "onnxruntime", "safetensors", "segment_anything", "torch", "torchvision"),
-    *("gevent", "triton", "tritonclient"),
+    *("gevent", "tensorrt", "triton", "tritonclient"),
     # in Triton's model processes only
     *("torchvision_ops", "triton_python_backend_utils"),
 }
