@@ -37,7 +37,7 @@ def test_tiny_regions_are_described_in_legacy_mode_only(
     speck = np.zeros_like(large)
     speck[40:42, 40:42] = True
     proposals = Proposals(np.stack([large, speck]), np.ones(2, np.float32))
-    scorer = DescriptorScorer(tiny.with_config(compat=compat), context(None, 3))
+    scorer = DescriptorScorer(tiny.with_config(compat=compat), context())
     scorer.prepare(MODEL)
     seen: list[int] = []
     hook = tiny.dino.register_forward_pre_hook(lambda _, args: seen.append(len(args[0])))
@@ -51,6 +51,6 @@ def test_tiny_regions_are_described_in_legacy_mode_only(
 def test_fewer_views_make_fewer_templates(tiny: Any) -> None:
     counts = []
     for views in (2, 5):
-        scorer = DescriptorScorer(tiny.with_config(views=views), context(None, 3))
+        scorer = DescriptorScorer(tiny.with_config(views=views), context())
         counts.append(len(scorer._templates(MODEL).rotations))
     assert counts == [2, 5]

@@ -70,10 +70,8 @@ def test_the_whole_way_gives_poses_or_the_reason(
     config = replace(tiny.config, compat=compat, min_predicted_iou=1.0 if strict else 0.0)
     networks = replace(tiny, config=config, sam=SamSegmenter(tiny.sam.sam, config))
     engine = Engine(
-        PipelineConfig(),
-        segmentation=Segmentation(
-            SamProposer(networks), DescriptorScorer(networks, context(None, 2))
-        ),
+        PipelineConfig(max_instances=2),
+        segmentation=Segmentation(SamProposer(networks), DescriptorScorer(networks, context())),
         pose_estimation=PoseEstimation(PemEstimator(networks, context()), KeepPoses()),
     )
     engine.add_object(MODEL)

@@ -42,7 +42,7 @@ def scene() -> tuple[Frame, Detections]:
 
 
 def test_whole_pipeline(tiny: Any, scene: tuple[Frame, Detections], tmp_path: Path) -> None:
-    scorer = DescriptorScorer(tiny, context(tmp_path, 3))
+    scorer = DescriptorScorer(tiny, context(tmp_path))
     estimator = PemEstimator(tiny, context(tmp_path))
     engine = Engine(
         PipelineConfig(),
@@ -90,7 +90,7 @@ def test_the_same_frame_gives_the_same_poses(tiny: Any, scene: tuple[Frame, Dete
 
 def test_templates_are_cached(tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     PemEstimator(tiny, context(tmp_path)).prepare(MODEL)
-    DescriptorScorer(tiny, context(tmp_path, 3)).prepare(MODEL)
+    DescriptorScorer(tiny, context(tmp_path)).prepare(MODEL)
     assert len(list(tmp_path.iterdir())) == 2
 
     def refuse(*_: object) -> None:
@@ -99,7 +99,7 @@ def test_templates_are_cached(tiny: Any, tmp_path: Path, monkeypatch: pytest.Mon
     for module in ("estimate", "score"):
         monkeypatch.setattr(f"sam6d_ros.stages.sam6d.{module}.render_views", refuse)
     PemEstimator(tiny, context(tmp_path)).prepare(MODEL)
-    DescriptorScorer(tiny, context(tmp_path, 3)).prepare(MODEL)
+    DescriptorScorer(tiny, context(tmp_path)).prepare(MODEL)
     with pytest.raises(AssertionError, match="again"):
         PemEstimator(tiny.with_config(views=4), context(tmp_path)).prepare(MODEL)
 
@@ -113,7 +113,7 @@ def test_any_number_of_proposals(
     frame, detections = scene
     masks = np.repeat(detections.items[0].mask[None], count, 0)
     proposals = Proposals(masks, np.ones(count, np.float32), "" if count else "nothing there")
-    scorer = DescriptorScorer(tiny.with_config(compat=compat), context(None, 3))
+    scorer = DescriptorScorer(tiny.with_config(compat=compat), context())
     found = scorer.score(Scene(frame), proposals, [MODEL], {MODEL.name: 3})
     if count == 0:
         assert found.reason == "nothing there"
@@ -129,7 +129,7 @@ def test_empty_masks_do_no_harm(tiny: Any, scene: tuple[Frame, Detections]) -> N
     frame, detections = scene
     masks = np.stack([detections.items[0].mask, np.zeros_like(detections.items[0].mask)])
     for compat in ("legacy", "fixed"):
-        scorer = DescriptorScorer(tiny.with_config(compat=compat), context(None, 3))
+        scorer = DescriptorScorer(tiny.with_config(compat=compat), context())
         scorer.score(
             Scene(frame), Proposals(masks, np.ones(2, np.float32)), [MODEL], {MODEL.name: 3}
         )
