@@ -42,7 +42,7 @@ class TrackingConfig:
     """How instances are followed between full estimates.
 
     Attributes:
-        min_score: a tracked pose that scores lower is not confirmed by the frame.
+        confirm_score: a tracked pose that scores lower is not confirmed by the frame.
         hold_s: an instance that no frame confirms is held so long, then it is lost.
         remember_s: an instance found again within so long after its loss, near its last place,
             gets its name back.
@@ -53,7 +53,7 @@ class TrackingConfig:
         buffer_hz: frames kept per second for that (at a quarter of the pixels of 640 × 480).
     """
 
-    min_score: float = 0.45
+    confirm_score: float = 0.45
     hold_s: float = 1.5
     remember_s: float = 30.0
     remember_radius: float = 1.0
@@ -62,8 +62,8 @@ class TrackingConfig:
     buffer_hz: float = 10.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.min_score <= 1:
-            raise InvalidConfig(f"min_score {self.min_score} is not in [0, 1]")
+        if not 0 <= self.confirm_score <= 1:
+            raise InvalidConfig(f"confirm_score {self.confirm_score} is not in [0, 1]")
         for name in ("hold_s", "remember_s", "remember_radius", "max_missed", "buffer_s"):
             if getattr(self, name) < 0:
                 raise InvalidConfig(f"{name} {getattr(self, name)} must not be negative")

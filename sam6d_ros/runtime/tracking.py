@@ -176,7 +176,7 @@ class TrackedObjects:
                 confirmed=True,
             )
             for pose in poses.items
-            if pose.score >= self._config.min_score
+            if pose.score >= self._config.confirm_score
         }
 
     def _correct_class(

@@ -83,7 +83,13 @@ def test_equal_looks_are_no_distance():
 
 @pytest.mark.parametrize(
     "setting",
-    [{"min_score": 1.5}, {"hold_s": -1}, {"remember_s": -1}, {"buffer_hz": 0}, {"max_missed": -1}],
+    [
+        {"confirm_score": 1.5},
+        {"hold_s": -1},
+        {"remember_s": -1},
+        {"buffer_hz": 0},
+        {"max_missed": -1},
+    ],
 )
 def test_settings_out_of_range(setting):
     with pytest.raises(InvalidConfig, match=next(iter(setting))):

@@ -25,7 +25,7 @@ from sam6d_ros.stages.geometric.track import ModelTracker
 from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates, Scene
 
 CARTON, BRACKET = carton(), bracket()
-LEAST = TrackingConfig.min_score
+LEAST = TrackingConfig.confirm_score
 
 
 def can(colored: bool = True):

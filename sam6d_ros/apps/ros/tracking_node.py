@@ -29,7 +29,7 @@ from sam6d_ros.runtime.tracking import TrackedObjects, TrackFunction
 from sam6d_ros.types import PoseEstimates
 
 TRACKING = {
-    "min_score": ("a frame confirms an instance whose pose there scores at least this", (0, 1)),
+    "confirm_score": ("a frame confirms an instance whose pose there scores at least this", (0, 1)),
     "hold_s": ("how long an instance is held that no frame confirms (hidden), seconds", (0, 3600)),
     "remember_s": (
         "how long after its loss an instance gets its id back when found again, seconds",
