@@ -1,6 +1,7 @@
 """Compressed camera messages: laws of the codes, known bytes, and data that is damaged."""
 
 import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -51,6 +52,40 @@ def test_png_keeps_every_pixel_and_jpeg_keeps_the_colours(rgb):
     jpeg = conversions.compressed_image_from_rgb(rgb, HEADER, "jpeg")
     assert np.abs(rgb_from_compressed(jpeg).astype(int) - rgb).mean() < 5
     assert (png.header, png.format) == (HEADER, "rgb8; png compressed bgr8")
+
+
+@pytest.mark.parametrize("encoding", ["mono16", "bayer_rggb8", "rgb16", "yuv422"])
+def test_an_encoding_that_is_refused_raw_is_refused_compressed(rgb, encoding):
+    _, data = cv2.imencode(".png", rgb[..., 0])
+    sent = message(f"{encoding}; png compressed {encoding}", data.tobytes())
+    with pytest.raises(InvalidFrame, match=f"rgb encoding is '{encoding}'"):
+        rgb_from_compressed(sent)
+
+
+def test_deep_colour_is_refused_and_grey_is_taken(rgb):
+    deep = cv2.imencode(".png", rgb.astype(np.uint16) * 257)[1].tobytes()
+    with pytest.raises(InvalidFrame, match="uint16; expected 8 bits"):
+        rgb_from_compressed(message("png", deep))
+    grey = cv2.imencode(".png", rgb[..., 0])[1].tobytes()
+    decoded = rgb_from_compressed(message("mono8; png compressed mono8", grey))
+    assert np.array_equal(decoded, np.repeat(rgb[..., :1], 3, axis=2))
+
+
+@pytest.mark.parametrize("size", [(12_000, 12_000), (60_000, 60_000)])
+@pytest.mark.parametrize("depth", [False, True])
+def test_an_image_of_too_many_pixels_is_refused_by_its_header(monkeypatch, size, depth):
+    """A few kilobytes of PNG may ask for gigabytes."""
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    kind = bytes([16 if depth else 8, 0 if depth else 2, 0, 0, 0])
+    png = b"\x89PNG\r\n\x1a\n"
+    for name, body in ((b"IHDR", struct.pack(">II", *size) + kind), (b"IDAT", bytes(40))):
+        png += struct.pack(">I", len(body)) + name + body
+        png += struct.pack(">I", zlib.crc32(name + body))
+    read = metres_from_compressed if depth else rgb_from_compressed
+    data = bytes(12) + png if depth else png
+    sent = message("16UC1; compressedDepth png" if depth else "png", data)
+    with pytest.raises(InvalidFrame, match=r"at most .* pixels are decoded"):
+        read(sent)
 
 
 @pytest.mark.parametrize("text", ["jpeg", "png", "bgr8; jpeg compressed bgr8", ""])

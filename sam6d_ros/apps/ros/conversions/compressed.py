@@ -9,16 +9,19 @@ ros-perception/image_transport_plugins, compressed_depth_image_transport/src/cod
 from __future__ import annotations
 
 import struct
+from io import BytesIO
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
 from sam6d_ros.apps.ros.conversions import rvl
 from sam6d_ros.apps.ros.conversions.images import (
     DEPTH_ENCODINGS,
+    check_colour_encoding,
     metres_from_values,
     values_from_metres,
 )
@@ -29,24 +32,36 @@ CONFIG_HEADER = struct.Struct("<iff")
 RVL_SIZE = struct.Struct("<II")  # columns, rows
 CODECS = ("png", "rvl")
 # Of no camera; a damaged header must not ask for all memory.
-MAX_PIXELS = 2**27
+MAX_PIXELS = 2**26  # 67 million
 # Defaults of the plugin's parameters depth_max (metres) and depth_quantization.
 DEPTH_MAX_M = 10.0
 DEPTH_QUANTIZATION = 100.0
-# Eight bits, three channels; no turning by EXIF, which the intrinsics would not follow.
-COLOUR_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+# Three channels; no turning by EXIF, which the intrinsics would not follow. The bits of the file
+# are kept, so that 16 bits are refused as in raw messages.
+COLOUR_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+FILE_FORMATS = ("JPEG", "PNG", "TIFF")  # that the plugins write
 REMEDY = "Is the topic one of image_transport's, and the input's image_transport set to its kind?"
 
 
 def rgb_from_compressed(message: CompressedImage) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB of a ``compressed`` message; deeper or grey pixels are converted.
+    """(H, W, 3) uint8 RGB of a ``compressed`` message; grey pixels are converted.
 
     Raises:
-        InvalidFrame: the data is no image.
+        InvalidFrame: the data is no image, or of an encoding that is refused raw too.
     """
     if "compressedDepth" in message.format:
         raise InvalidFrame(f"rgb has format {message.format!r}: that is a depth image. {REMEDY}")
+    encoding, named, _ = message.format.partition(";")
+    if named:
+        check_colour_encoding(encoding.strip())
     pixels = _decoded(message, bytes(message.data), COLOUR_FLAGS)
+    if pixels.dtype != np.uint8:
+        raise InvalidFrame(
+            f"compressed rgb decodes to {pixels.dtype}; expected 8 bits per channel. Convert it "
+            "in the driver"
+        )
+    if pixels.ndim == 2:
+        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
     # Old senders may have written RGB where the file format has BGR; they say so.
     stored_as_rgb = "compressed rgb" in message.format
     return pixels if stored_as_rgb else np.ascontiguousarray(pixels[..., ::-1])
@@ -89,10 +104,16 @@ def _depth_format(text: str) -> tuple[str, str]:
 
 
 def _decoded(message: CompressedImage, data: bytes, flags: int) -> NDArray:
-    """The pixels of an image file in memory."""
+    """Decode an image file in memory, once its header was found to state a possible size."""
+    width, height = _stated_size(data)
+    if width * height > MAX_PIXELS:
+        raise InvalidFrame(
+            f"compressed image states a size of {width}×{height}; at most {MAX_PIXELS:,} pixels "
+            "are decoded. It is damaged, or not of a camera"
+        )
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:  # empty, or larger than OpenCV reads
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if width * height else None
+    except cv2.error:  # damaged beyond the header
         pixels = None
     if pixels is None:
         raise InvalidFrame(
@@ -100,6 +121,17 @@ def _decoded(message: CompressedImage, data: bytes, flags: int) -> NDArray:
             f"cannot be decoded: it is damaged or of another format. {REMEDY}"
         )
     return pixels
+
+
+def _stated_size(data: bytes) -> tuple[int, int]:
+    """Width and height in the header of an image file; zeros if there is none to read."""
+    try:
+        with Image.open(BytesIO(data), formats=FILE_FORMATS) as image:
+            return image.size
+    except Image.DecompressionBombError:
+        return MAX_PIXELS + 1, 1
+    except (OSError, ValueError, SyntaxError, struct.error):
+        return 0, 0
 
 
 def _from_rvl(body: bytes) -> NDArray[np.uint16]:

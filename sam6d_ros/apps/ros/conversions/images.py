@@ -33,16 +33,25 @@ def rgb_from_image(message: Image) -> NDArray[np.uint8]:
     Raises:
         InvalidFrame: encoding, size or length of the data is wrong.
     """
-    if message.encoding not in COLOUR_ENCODINGS:
-        raise InvalidFrame(
-            f"rgb encoding is {message.encoding!r}; expected one of {COLOUR_ENCODINGS}. "
-            "Convert it in the driver or with image_proc (debayer)"
-        )
+    check_colour_encoding(message.encoding)
     channels, to_rgb = COLOUR_CHANNELS[message.encoding]
     pixels = _pixels(message, "rgb", np.dtype(np.uint8), channels)
     # A copy, not the message's read-only memory: compiled kernels take that for another type, and
     # would be compiled again when the first frame comes.
     return pixels.copy() if to_rgb is None else cv2.cvtColor(pixels, to_rgb)
+
+
+def check_colour_encoding(encoding: str) -> None:
+    """Refuse colour of other encodings than ``COLOUR_ENCODINGS``, raw and compressed alike.
+
+    Raises:
+        InvalidFrame: it is another one.
+    """
+    if encoding not in COLOUR_ENCODINGS:
+        raise InvalidFrame(
+            f"rgb encoding is {encoding!r:.80}; expected one of {COLOUR_ENCODINGS}. "
+            "Convert it in the driver or with image_proc (debayer)"
+        )
 
 
 def metres_from_image(message: Image) -> NDArray[np.float32]:
