@@ -14,18 +14,6 @@ from sam6d_ros.errors import InvalidInput
 DEFAULT_FPS = 25.0  # where a source states none
 
 
-def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """Read an image (H, W, 3) uint8, RGB.
-
-    Raises:
-        InvalidInput: the file is missing or no image.
-    """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise InvalidInput(f"cannot read an image from '{path}'")
-    return np.ascontiguousarray(image[..., ::-1])
-
-
 def write_rgb(path: Path, image_rgb: NDArray[np.uint8]) -> None:
     """Write an image (H, W, 3) uint8, RGB.
 

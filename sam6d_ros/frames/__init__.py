@@ -77,7 +77,9 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     Raises:
         InvalidFrame: the file is missing or no image.
     """
-    image = cv2.imread(str(existing(path, "colour image")), cv2.IMREAD_COLOR)
+    # An orientation in EXIF would turn colour against depth and intrinsics.
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imread(str(existing(path, "colour image")), flags)
     if image is None:
         raise InvalidFrame(f"{path} is no image that OpenCV can read")
     return np.ascontiguousarray(image[..., ::-1], np.uint8)

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import yaml
 from bop_folder import CAMERA
+from PIL import Image
 
 from sam6d_ros.errors import InvalidCamera, InvalidFrame
-from sam6d_ros.frames import load_frame, read_camera, read_depth
+from sam6d_ros.frames import load_frame, read_camera, read_depth, read_rgb
 
 K = CAMERA.matrix.ravel().tolist()
 METRES = np.linspace(0, 2, 160 * 120, dtype=np.float32).reshape(120, 160)
@@ -134,3 +135,16 @@ def test_a_truncated_depth_image_is_named(tmp_path):
     (tmp_path / "d.png").write_bytes(b"\x89PNG")
     with pytest.raises(InvalidFrame, match=r"d\.png"):
         read_depth(tmp_path / "d.png")
+
+
+def test_an_orientation_in_exif_turns_no_image(tmp_path):
+    """Depth and intrinsics have no orientation that could turn with it."""
+    pixels = np.zeros((6, 8, 3), np.uint8)
+    pixels[:2, :2] = (255, 0, 0)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90° to show
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(pixels).save(path, exif=exif, quality=100, subsampling=0)
+    rgb = read_rgb(path)
+    assert rgb.shape == (6, 8, 3)
+    assert rgb[0, 0, 0] > 150 > rgb[5, 7, 0]

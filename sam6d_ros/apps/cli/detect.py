@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 
 from sam6d_ros.apps.cli.options import add_command
 from sam6d_ros.detectors.draw import draw_boxes
-from sam6d_ros.detectors.images import Video, VideoFile, read_rgb, write_rgb
+from sam6d_ros.detectors.images import Video, VideoFile, write_rgb
 from sam6d_ros.detectors.model import DEFAULT_THRESHOLD
 from sam6d_ros.detectors.protocol import Detector
 from sam6d_ros.detectors.table import open_detector
 from sam6d_ros.detectors.triton import DEFAULT_PORTS
 from sam6d_ros.errors import InvalidInput
+from sam6d_ros.frames import read_rgb
 from sam6d_ros.types import Boxes
 
 FOUND, NOTHING_FOUND = 0, 3

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from sam6d_ros.apps.cli.options import add_command
 from sam6d_ros.cad.cache import default_cache_dir
 from sam6d_ros.detectors.export import FILES
-from sam6d_ros.detectors.images import read_rgb
 from sam6d_ros.detectors.triton_repository import ServingOptions, version_folder, write_model
 from sam6d_ros.errors import BackendUnavailable
+from sam6d_ros.frames import read_rgb
 
 if TYPE_CHECKING:
     from sam6d_ros.detectors.export import Exportable
