@@ -8,14 +8,17 @@ https://bop.felk.cvut.cz/challenges/bop-challenge-2020/#formatofresults
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sam6d_ros.errors import InvalidDataset
 from sam6d_ros.evaluation.bop import pose_from_mm
+from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.units import MM_PER_M
 from sam6d_ros.types import PoseEstimate
 
@@ -71,26 +74,55 @@ def read_csv(path: Path) -> list[ImageResult]:
     """
     if not path.is_file():
         raise InvalidDataset(f"the results file {path} does not exist")
+    rows = []
     with path.open(newline="") as file:
-        lines = [line for line in csv.reader(file) if line]
-    if lines and lines[0][0].strip() == HEADER[0]:
-        lines = lines[1:]
-    try:
-        return group([[cell.strip() for cell in line] for line in lines])
-    except (ValueError, IndexError) as error:
-        raise InvalidDataset(
-            f"{path} is no BOP results file ({','.join(HEADER)}): {error}"
-        ) from error
+        reader = csv.reader(file)
+        for line in reader:
+            if not line or (reader.line_num == 1 and line[0].strip() == HEADER[0]):
+                continue
+            try:
+                rows.append(_parsed([cell.strip() for cell in line]))
+            except (ValueError, IndexError) as error:
+                raise InvalidDataset(
+                    f"{path}, line {reader.line_num}: {error}; expected {','.join(HEADER)}"
+                ) from error
+    return group(rows)
 
 
-def group(lines: list[list[str]]) -> list[ImageResult]:
-    """Rows of cells to one result per image."""
-    scores = to_unit_interval(np.array([float(line[3]) for line in lines]))
+class _Row(NamedTuple):
+    """One line of a results file."""
+
+    scene_id: int
+    im_id: int
+    obj_id: int
+    score: float
+    cam_from_obj: NDArray[np.float64]
+    time_s: float
+
+
+def _parsed(cells: Sequence[str]) -> _Row:
+    """Read one line; raises ValueError or IndexError for a damaged one."""
+    if len(cells) != len(HEADER):
+        raise ValueError(f"{len(cells)} columns")
+    scene_id, im_id, obj_id = (int(cell) for cell in cells[:3])
+    score, time_s = float(cells[3]), float(cells[6])
+    if not (np.isfinite(score) and np.isfinite(time_s)):
+        raise ValueError(f"score {cells[3]} or time {cells[6]} is not finite")
+    return _Row(scene_id, im_id, obj_id, score, _pose(cells[4], cells[5]), time_s)
+
+
+def _pose(rotation: str, translation_mm: str) -> NDArray[np.float64]:
+    return se3.check_rigid(pose_from_mm(numbers(rotation), numbers(translation_mm)), "R, t")
+
+
+def group(rows: Sequence[_Row]) -> list[ImageResult]:
+    """Lines to one result per image."""
+    scores = to_unit_interval(np.array([row.score for row in rows]))
     images: dict[tuple[int, int], tuple[list[tuple[int, PoseEstimate]], float]] = {}
-    for line, score in zip(lines, scores, strict=True):
-        pose = pose_from_mm(numbers(line[4]), numbers(line[5]))
-        estimates, _ = images.setdefault((int(line[0]), int(line[1])), ([], float(line[6])))
-        estimates.append((int(line[2]), PoseEstimate(f"obj_{int(line[2]):06d}", score, pose)))
+    for row, score in zip(rows, scores, strict=True):
+        estimates, _ = images.setdefault((row.scene_id, row.im_id), ([], row.time_s))
+        estimate = PoseEstimate(f"obj_{row.obj_id:06d}", score, row.cam_from_obj)
+        estimates.append((row.obj_id, estimate))
     return [ImageResult(*ids, tuple(found), time_s) for ids, (found, time_s) in images.items()]
 
 

@@ -95,6 +95,25 @@ def test_a_damaged_csv_is_named(tmp_path):
         read_csv(tmp_path / "bad.csv")
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("1,2,3,nan,1 0 0 0 1 0 0 0 1,0 0 500,1", "score nan"),
+        ("1,2,3,inf,1 0 0 0 1 0 0 0 1,0 0 500,1", "score inf"),
+        ("1,2,3,0.5,1 0 0 0 1 0 0 0 1,0 0 500,nan", "time nan"),
+        ("1,2,3,0.5,1 0 0 0 1 0 0 0 1,0 nan 500,1", "not finite"),
+        ("1,2,3,0.5,2 0 0 0 1 0 0 0 1,0 0 500,1", "no proper rotation"),
+        ("1,2,3,0.5,1 0 0 0 1 0 0 0 1,0 0 500", "6 columns"),
+    ],
+)
+def test_a_damaged_line_is_refused_by_its_number(tmp_path, line, says):
+    """A NaN score became 1.0, the best of all."""
+    good = "1,2,3,0.5,1 0 0 0 1 0 0 0 1,0 0 500,1"
+    (tmp_path / "bad.csv").write_text(f"scene_id,im_id,obj_id,score,R,t,time\n{good}\n{line}\n")
+    with pytest.raises(InvalidDataset, match=f"line 3: .*{says}"):
+        read_csv(tmp_path / "bad.csv")
+
+
 def test_the_report_counts_hits_rejections_and_times(dataset, results):
     timed = [ImageResult(r.scene_id, r.im_id, r.estimates, 3.0) for r in results]
     targets = dataset.targets()
