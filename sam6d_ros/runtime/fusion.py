@@ -19,6 +19,7 @@ from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.errors import InvalidInput, InvalidObjects, own_results
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.pose_mean import mean_pose, scatter
+from sam6d_ros.stages.accept import Acceptance, accept
 from sam6d_ros.types import PoseEstimate, PoseEstimates
 
 Array = NDArray[np.float64]
@@ -30,6 +31,7 @@ AGREE_DIAMETERS = 0.1  # as far as a pose may be off and still be called right (
 AGREE_FLOOR_M = 0.005  # depth noise, for tiny objects
 # Added to a covariance before it is inverted: nothing is surer than 1 µm and 1 µrad.
 LEAST_VARIANCE = 1e-12
+MIN_PRESENCE = 0.5  # of the frames: instances that fewer agree on are left out
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,21 @@ def fuse(frames: Sequence[PoseEstimates], models: Mapping[str, ObjectModel]) -> 
     best_first = sorted(fused, key=lambda pose: -pose.score)
     last = ordered[-1]
     return replace(last, items=_with_distinct_ids(best_first), timings_s={})
+
+
+def accepted_fusion(
+    frames: Sequence[PoseEstimates], models: Mapping[str, ObjectModel], acceptance: Acceptance
+) -> tuple[PoseEstimates, int]:
+    """Return the fused poses that pass the limits, and how many too few frames agree on.
+
+    ``min_score`` means the same as for one frame: no pose of a lower score is returned.
+
+    Raises:
+        InvalidInput, InvalidObjects: as ``fuse``.
+    """
+    fused = fuse(frames, models)
+    agreed = tuple(pose for pose in fused.items if pose.presence >= MIN_PRESENCE)
+    return accept(replace(fused, items=agreed), acceptance), len(fused) - len(agreed)
 
 
 def _models_seen(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -31,14 +31,14 @@ from sam6d_ros.errors import NotReady, Sam6dError
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.engine import Engine
-from sam6d_ros.runtime.fusion import fuse
+from sam6d_ros.runtime.fusion import accepted_fusion
 from sam6d_ros.runtime.request import Request
 from sam6d_ros.srv import SegmentFrame
+from sam6d_ros.stages.accept import Acceptance
 from sam6d_ros.types import Frame, PoseEstimates
 
 Value = TypeVar("Value")
 
-MIN_PRESENCE = 0.5  # of the frames: fused instances that fewer agree on are left out
 LOOK_EVERY_S = 0.2  # for a service that comes or goes, of which nobody tells
 
 Estimated = tuple[Frame, PoseEstimates]
@@ -52,12 +52,14 @@ class PoseSteps:
         segmentation: client of the segmentation node.
         frame_of: the frame of a stamp, nanoseconds; None if it is not here.
         estimate: the frame, and the poses of the masks in it; in the compute thread.
+        acceptance: limits of the node's results.
         publish: publishes poses with a header, and whether they are of all objects everywhere.
     """
 
     segmentation: SegmentationClient
     frame_of: Callable[[int], CameraMessages | None]
     estimate: Callable[[CameraMessages, InstanceMaskArray, Engine, RunContext], Estimated]
+    acceptance: Callable[[Engine], Acceptance]
     publish: Callable[[Frame, PoseEstimates, Header, bool], Detection3DArray]
 
 
@@ -180,14 +182,14 @@ class OnDemandEstimation:
         return estimated
 
     def _published(
-        self, goal: Goal, found: list[Estimated], header: Header, *_: object
+        self, goal: Goal, found: list[Estimated], header: Header, engine: Engine, _: RunContext
     ) -> tuple[Detection3DArray, str]:
         """In the compute thread: fuse and publish with the header of the last frame."""
-        fused = fuse([poses for _, poses in found], self._node.objects)
-        sure = tuple(p for p in fused.items if p.presence >= MIN_PRESENCE)
-        poses = replace(fused, items=sure)
+        limits = self._steps.acceptance(engine)
+        results = [poses for _, poses in found]
+        poses, left_out = accepted_fusion(results, self._node.objects, limits)
         message = self._steps.publish(found[-1][0], poses, header, goal.complete)
-        return message, summary(message, poses.reason, len(fused) - len(sure), len(found))
+        return message, summary(message, poses.reason, left_out, len(found))
 
 
 def _over(request: Request[None]) -> bool:

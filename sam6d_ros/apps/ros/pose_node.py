@@ -68,7 +68,9 @@ class PoseNode(VisionNode):
         self._outputs, self._database = PoseOutputs(self), DatabaseInfo(self)
         self._forget_frames()
         self._segmentation = SegmentationClient(self, self.service_group, self._on_masks)
-        steps = PoseSteps(self._segmentation, self._frame_of, self.estimate, self.publish)
+        steps = PoseSteps(
+            self._segmentation, self._frame_of, self.estimate, self._acceptance, self.publish
+        )
         self._estimation = OnDemandEstimation(self, steps)
         self._servers = OnDemandServers(self, self.service_group, self.status, self._estimation)
 
