@@ -41,6 +41,12 @@ def test_eval_rejects_nothing_whatever_the_threshold(sam6d, folder, stages, tmp_
     assert len(rows(tmp_path / "out.csv")) == 4, "the oracle's scores are 0.9"
 
 
+def test_no_instances_at_all_are_refused_by_eval(sam6d, folder):
+    code, _, err = sam6d("eval", folder.write(), "--max-instances", 0)
+    assert code == 2
+    assert "max_instances 0" in err
+
+
 def test_eval_of_a_part(sam6d, folder, tmp_path):
     csv = tmp_path / "out.csv"
     root = folder.write()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -167,6 +168,36 @@ def write_bad_files(tmp):
     (tmp / "nan.yaml").write_text("k: [.nan, 0, 1, 0, .nan, 1, 0, 0, 1]\n")
     (tmp / "broken.json").write_text('{"cam_K": [1, 2')
     (tmp / "broken.ply").write_text("this is no mesh\n")
+
+
+def test_image_0_is_an_image_like_any_other(sam6d, command, scene, tmp_path):
+    """The colour file is called 7; asked for is the camera of image 0."""
+    cameras = json.loads((scene / "scene_camera.json").read_text())
+    far_off = {**cameras["7"], "cam_K": [1.0, 0, -999, 0, 1, 0, 0, 0, 1]}
+    dump(tmp_path / "cameras.json", {"0": cameras["7"], "7": far_off})
+    command["--camera"], command["--image-id"] = tmp_path / "cameras.json", 0
+    code, _, err = sam6d(*flat(command))
+    assert code == 0, err
+
+
+def test_meshes_of_ros_packages_are_found_without_ros(sam6d, command, tmp_path, monkeypatch):
+    prefix, mesh = tmp_path / "install", Path(command.pop("--cad"))
+    share = prefix / "share/parts"
+    (prefix / "share/ament_index/resource_index/packages").mkdir(parents=True)
+    (prefix / "share/ament_index/resource_index/packages/parts").touch()
+    share.mkdir()
+    (share / mesh.name).write_bytes(mesh.read_bytes())
+    (tmp_path / "objects.yaml").write_text(
+        f"objects:\n- {{name: {mesh.stem}, mesh: 'package://parts/{mesh.name}', unit: mm}}\n"
+    )
+    command["--objects"] = tmp_path / "objects.yaml"
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"/nowhere:{prefix}")
+    code, _, err = sam6d(*flat(command))
+    assert code == 0, err
+    monkeypatch.setenv("AMENT_PREFIX_PATH", "/nowhere")
+    code, _, err = sam6d(*flat(command))
+    assert code == 2
+    assert "'parts' is not found (AMENT_PREFIX_PATH has no prefix with it)" in err
 
 
 def test_no_object_at_all(sam6d, command):

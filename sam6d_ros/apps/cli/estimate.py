@@ -92,8 +92,9 @@ def add_frame_options(group: argparse._ArgumentGroup) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read, estimate, write, tell."""
-    frame = frames.load_frame(args.rgb, args.depth, args.camera, args.depth_scale, args.image_id)
-    note = frames.read_camera(args.camera, args.image_id or stem_number(args.rgb)).note
+    image_id = stem_number(args.rgb) if args.image_id is None else args.image_id
+    frame = frames.load_frame(args.rgb, args.depth, args.camera, args.depth_scale, image_id)
+    note = frames.read_camera(args.camera, image_id).note
     if note:
         CONSOLE.print(f"note: {note}")
     models = load_models(args, args.cad)

@@ -123,7 +123,8 @@ def run_method(
     """
     names = {obj_id: model.name for obj_id, model in models.items()}
     most = max(count for target in targets for count in target.counts.values())
-    engine = load_engine(args, list(models.values()), 0.0, args.max_instances or most)
+    limit = most if args.max_instances is None else args.max_instances
+    engine = load_engine(args, list(models.values()), 0.0, limit)
     results, failures = [], 0
     for target in track(targets, "estimating", console=CONSOLE):
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,6 +43,22 @@ def add_unit_option(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def share_folder(package: str) -> Path:
+    """Return the share folder of a ROS package: ``package://`` without ROS's libraries.
+
+    The ament index is a file per package below each prefix of ``AMENT_PREFIX_PATH``
+    (ament/ament_cmake, ament_cmake_core/doc/resource_index.md).
+
+    Raises:
+        LookupError: no prefix has the package.
+    """
+    prefixes = [Path(part) for part in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)]
+    for prefix in prefixes:
+        if (prefix / "share/ament_index/resource_index/packages" / package).is_file():
+            return prefix / "share" / package
+    raise LookupError("AMENT_PREFIX_PATH has no prefix with it")
+
+
 def read_settings(args: argparse.Namespace) -> dict[str, ObjectSettings]:
     """Return the settings of the objects file (``args.objects``) by name; none without a file.
 
@@ -50,7 +67,7 @@ def read_settings(args: argparse.Namespace) -> dict[str, ObjectSettings]:
     """
     if args.objects is None:
         return {}
-    return {entry.name: entry.settings for entry in read_objects_file(args.objects)}
+    return {entry.name: entry.settings for entry in read_objects_file(args.objects, share_folder)}
 
 
 def load_models(args: argparse.Namespace, meshes: Sequence[Path]) -> list[ObjectModel]:
@@ -66,7 +83,11 @@ def load_models(args: argparse.Namespace, meshes: Sequence[Path]) -> list[Object
             models.append(onboard(path, unit=args.cad_unit, cache_dir=args.cache_dir))
     if args.objects is not None:
         with CONSOLE.status(f"onboarding the objects of {args.objects.name}"):
-            models.extend(load_objects(args.objects, cache_dir=args.cache_dir))
+            models.extend(
+                load_objects(
+                    args.objects, cache_dir=args.cache_dir, resolve_package=share_folder
+                )
+            )
     names = [model.name for model in models]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
