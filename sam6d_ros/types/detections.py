@@ -1,0 +1,143 @@
+"""Proposals and detections: regions of a frame, and instances named in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam6d_ros.errors import InvalidInput
+from sam6d_ros.types.frame import Frame
+from sam6d_ros.types.ids import named
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """Class-agnostic regions of one frame that may be one object each.
+
+    Attributes:
+        masks: (N, H, W) bool.
+        scores: (N,) float32 in [0, 1], how well-bounded the region is.
+        reason: why there is none, when there is none.
+
+    Raises:
+        InvalidInput: lengths, shapes or types disagree, or a score is out of its range.
+    """
+
+    masks: NDArray[np.bool_]
+    scores: NDArray[np.float32]
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        masks, scores = self.masks, self.scores
+        if masks.ndim != 3 or masks.dtype != bool:
+            raise InvalidInput(f"masks are {masks.shape} {masks.dtype}; expected (N, H, W) bool")
+        if scores.shape != (len(masks),) or scores.dtype != np.float32:
+            raise InvalidInput(
+                f"scores are {scores.shape} {scores.dtype} for {len(masks)} masks; expected "
+                f"({len(masks)},) float32"
+            )
+        if not ((scores >= 0) & (scores <= 1)).all():
+            raise InvalidInput(f"scores {scores.tolist()} are not all in [0, 1]")
+
+    @classmethod
+    def empty(cls, frame: Frame, reason: str) -> Proposals:
+        """No region, with the reason."""
+        return cls(np.zeros((0, *frame.depth.shape), bool), np.zeros(0, np.float32), reason)
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One instance found in the image.
+
+    Attributes:
+        class_id: the object's name in the objects file.
+        score: in [0, 1].
+        mask: (H, W) bool, the visible pixels of the instance.
+        instance_id: name of the physical object, constant across frames when tracked; empty until
+            ``Detections`` gives it.
+        pose_hints: (K, 4, 4) rough cam_from_obj that the detector met on its way, best first;
+            often none. They spare the pose stage work and are never taken as they are.
+
+    Raises:
+        InvalidInput: no class is named, the score is out of its range, or the mask or the hints
+            are of another shape or type.
+    """
+
+    class_id: str
+    score: float
+    mask: NDArray[np.bool_]
+    instance_id: str = ""
+    pose_hints: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4, 4)))
+
+    def __post_init__(self) -> None:
+        if not self.class_id:
+            raise InvalidInput("a detection has an empty class_id; expected the name of an object")
+        if not 0 <= self.score <= 1:
+            raise InvalidInput(
+                f"detection of {self.class_id!r} has score {self.score}; expected [0, 1]"
+            )
+        if self.mask.ndim != 2 or self.mask.dtype != bool:
+            raise InvalidInput(
+                f"mask of {self.class_id!r} is {self.mask.shape} {self.mask.dtype}; "
+                "expected (H, W) bool"
+            )
+        if self.pose_hints.shape[1:] != (4, 4):
+            raise InvalidInput(
+                f"pose hints of {self.class_id!r} are {self.pose_hints.shape}; expected (K, 4, 4)"
+            )
+
+    @property
+    def bbox_xywh(self) -> tuple[int, int, int, int]:
+        """Tight box (x, y, width, height) of the mask in pixels; zeros when it is empty."""
+        rows, cols = np.flatnonzero(self.mask.any(1)), np.flatnonzero(self.mask.any(0))
+        if rows.size == 0:
+            return (0, 0, 0, 0)
+        size = (int(cols[-1] - cols[0] + 1), int(rows[-1] - rows[0] + 1))
+        return (int(cols[0]), int(rows[0]), *size)
+
+
+@dataclass(frozen=True)
+class Detections:
+    """All instances of one frame.
+
+    Attributes:
+        items: the instances; their ids are unique and never empty. One given without an id gets
+            the next free ``<class>_<number>``.
+        reason: why there is none, when there is none.
+
+    Raises:
+        InvalidInput: two instances have one id.
+    """
+
+    items: tuple[Detection, ...]
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "items", named(self.items))
+
+    @classmethod
+    def empty(cls, reason: str) -> Detections:
+        """No instance, with the reason."""
+        return cls((), reason)
+
+    def check_size(self, frame: Frame) -> None:
+        """Refuse masks of another image.
+
+        Raises:
+            InvalidInput: a mask has not the frame's size.
+        """
+        expected = frame.depth.shape
+        for item in self.items:
+            if item.mask.shape != expected:
+                raise InvalidInput(
+                    f"mask of {item.instance_id!r} is {item.mask.shape}, the frame {expected} "
+                    "(height, width); give detections of this frame"
+                )
+
+    def __len__(self) -> int:
+        return len(self.items)

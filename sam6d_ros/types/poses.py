@@ -1,0 +1,179 @@
+"""Candidates and pose estimates of the instances of a frame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam6d_ros.errors import InvalidInput
+from sam6d_ros.geometry import se3
+from sam6d_ros.types.frame import Frame
+from sam6d_ros.types.ids import named
+
+
+@dataclass(frozen=True)
+class InstanceCandidates:
+    """Hypotheses of the pose of one detected instance, best first.
+
+    Attributes:
+        class_id, instance_id: of the detection.
+        cam_from_obj: (K, 4, 4) float64, poses of the CAD origin in the camera optical frame,
+            metres; K is 1 or more.
+        score: (K,) float in [0, 1], comparable within one object only.
+        mask: (H, W) bool, of the detection.
+        agreement: named contributions to the first score, for people.
+
+    Raises:
+        InvalidInput: lengths disagree, a score is out of range or a pose is not rigid.
+    """
+
+    class_id: str
+    instance_id: str
+    cam_from_obj: NDArray[np.float64]
+    score: NDArray[np.floating]
+    mask: NDArray[np.bool_]
+    agreement: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        poses, scores = self.cam_from_obj, self.score
+        if not len(poses) or scores.shape != (len(poses),):
+            raise InvalidInput(
+                f"candidates of {self.instance_id!r}: poses are {poses.shape}, scores "
+                f"{scores.shape}; expected (K, 4, 4) and (K,) with K of 1 or more"
+            )
+        for pose in poses:
+            se3.check_rigid(pose, "cam_from_obj")
+        if not ((scores >= 0) & (scores <= 1)).all():
+            raise InvalidInput(f"scores {scores.tolist()} are not all in [0, 1]")
+
+    def best(self) -> PoseEstimate:
+        """Return the first hypothesis as an estimate."""
+        return PoseEstimate(
+            self.class_id,
+            float(self.score[0]),
+            self.cam_from_obj[0],
+            mask=self.mask,
+            instance_id=self.instance_id,
+            agreement=self.agreement,
+        )
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Hypotheses of all instances of one frame: from estimator to refiner, never published.
+
+    Attributes:
+        items: one entry per instance.
+        reason: why there is none, when there is none.
+    """
+
+    items: tuple[InstanceCandidates, ...]
+    reason: str = ""
+
+    @classmethod
+    def empty(cls, reason: str) -> Candidates:
+        """Return no hypothesis, with the reason."""
+        return cls((), reason)
+
+    def best(self, frame: Frame) -> PoseEstimates:
+        """Return the first hypothesis of each instance: the poses of a backend without refiner."""
+        items = tuple(item.best() for item in self.items)
+        return PoseEstimates(items, frame.stamp_ns, frame.frame_id, self.reason)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+class Alternative(NamedTuple):
+    """Another explanation of what one estimate explains.
+
+    Attributes:
+        class_id: the object's name in the objects file.
+        cam_from_obj: (4, 4) float64, pose of the CAD origin in the camera optical frame, metres.
+        probability: in [0, 1].
+    """
+
+    class_id: str
+    cam_from_obj: NDArray[np.float64]
+    probability: float
+
+
+@dataclass(frozen=True)
+class PoseEstimate:
+    """The 6D pose of one instance.
+
+    Attributes:
+        class_id: the object's name in the objects file.
+        score: in [0, 1]; see docs/conventions.md for its meaning.
+        cam_from_obj: (4, 4) float64, pose of the CAD origin in the camera optical frame, metres.
+        covariance: (6, 6) of (x, y, z, rotation about x, y, z) in the camera frame
+            (m², rad²), or None when unknown.
+        mask: (H, W) bool, the pixels that the object explains, or None.
+        instance_id: name of the physical object; empty until ``PoseEstimates`` gives it.
+        agreement: named contributions to the score, each in [0, 1], for people: no code branches
+            on its keys.
+        alternatives: other poses or names that the frame does not rule out, most probable first.
+        visible: share of the silhouette that nothing hides, in [0, 1]; 1 where it is unknown.
+        confirmed: whether the frame shows it; a tracked instance that is hidden is held for a
+            while and is not confirmed.
+        presence: share of the frames with an agreeing pose, in [0, 1]; 1 for a single frame.
+    """
+
+    class_id: str
+    score: float
+    cam_from_obj: NDArray[np.float64]
+    covariance: NDArray[np.float64] | None = None
+    mask: NDArray[np.bool_] | None = None
+    instance_id: str = ""
+    agreement: Mapping[str, float] = field(default_factory=dict)
+    alternatives: tuple[Alternative, ...] = ()
+    visible: float = 1.0
+    confirmed: bool = True
+    presence: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cam_from_obj", se3.check_rigid(self.cam_from_obj, "cam_from_obj"))
+        for name in ("score", "visible", "presence"):
+            value = getattr(self, name)
+            if not 0.0 <= value <= 1.0:
+                raise InvalidInput(f"{name} {value} is not in [0, 1]")
+
+
+@dataclass(frozen=True)
+class PoseEstimates:
+    """All poses of one frame, best first, with the header of the image they come from.
+
+    Attributes:
+        items: the poses; their ids are unique and never empty, as those of ``Detections``.
+        stamp_ns, frame_id: of the image.
+        reason: why there is none, when there is none.
+        timings_s: seconds by the name of a stage.
+
+    Raises:
+        InvalidInput: two poses have one id.
+    """
+
+    items: tuple[PoseEstimate, ...]
+    stamp_ns: int
+    frame_id: str
+    reason: str = ""
+    timings_s: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "items", named(self.items))
+
+    @classmethod
+    def empty(cls, frame: Frame, reason: str) -> PoseEstimates:
+        """No pose, with the reason."""
+        return cls((), frame.stamp_ns, frame.frame_id, reason)
+
+    def with_timings(self, timings_s: Mapping[str, float]) -> PoseEstimates:
+        """The same estimates with other timings."""
+        return replace(self, timings_s=dict(timings_s))
+
+    def __len__(self) -> int:
+        return len(self.items)
