@@ -9,7 +9,7 @@ SETUP = $(if $(shell command -v $(PYTHON)),$(PYTHON),$(error There is no '$(PYTH
 	Debian/Ubuntu: sudo apt install python3 python3-venv python3-dev)) scripts/setup_venv.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run setup-sam6d demo test test-fast lint bench clean
+.PHONY: help setup setup-run setup-sam6d setup-test demo test test-fast lint bench clean
 
 help: ## Show the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name what; \
@@ -24,13 +24,19 @@ setup-run:
 setup-sam6d: ## The same, and the networks' libraries (torch)
 	@$(SETUP) ros-wheels bags dev sam6d
 
+# torchvision's own requirement of torch would change the version that is there.
+setup-test: ## All that the tests need: the networks, the detectors and a Triton server
+	@$(SETUP) ros-wheels bags dev sam6d detectors
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'torchvision==0.28.*'
+	@$(BIN)/sam6d triton setup
+
 demo: setup-run ## Poses of a made-up scene, over a running ROS 2 graph
 	@$(BIN)/sam6d demo $(DEMO_ARGS)
 
 lint: setup ## Style, types, layers, sizes
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lint
 
-test: setup-sam6d ## Lint, then every test
+test: setup-test ## Lint, then every test
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/lint; lint=$$?; \
 		$(BIN)/python -m pytest $(PYTEST_ARGS) && exit $$lint
 
