@@ -9,6 +9,7 @@ from ros import probe as probe_module
 from ros.asking import BOTH, ON_DEMAND, POSES, TWO_BOXES, names
 from ros.probe import scene
 
+from sam6d_ros.apps.ros.conversions import stamp_ns_of
 from sam6d_ros.runtime.admission import DEFAULT_CAPACITY
 
 
@@ -129,6 +130,23 @@ def test_calls_beyond_the_queue_are_refused_at_once_and_the_others_are_served(as
     segment.release()
     probe.wait_for(lambda: all(call.done() for call in calls), "all answers", every=camera)
     assert sum(call.result().success for call in calls) == 1 + DEFAULT_CAPACITY
+
+
+def test_goals_beyond_the_queue_are_aborted_at_once_and_the_others_are_served_in_order(asking):
+    probe, camera = asking.probe, asking.camera()
+    probe.start_double(*BOTH, parameters=ON_DEMAND)
+    estimate = asking.hold("estimate")
+    first = asking.goal()
+    probe.wait_for(estimate.reached, "the stage", every=camera)
+    waiting = [asking.goal() for _ in range(DEFAULT_CAPACITY)]
+    status, result = asking.estimate()
+    assert status == GoalStatus.STATUS_ABORTED
+    assert result.message.startswith("16 requests wait for /pose_node (at most 16); try again in")
+    estimate.release()
+    results = [asking.outcome(goal, camera) for goal in (first, *waiting)]
+    assert {status for status, _ in results} == {GoalStatus.STATUS_SUCCEEDED}
+    stamps = [stamp_ns_of(result.detections.header) for _, result in results]
+    assert stamps == sorted(stamps)
 
 
 def test_a_stage_that_raises_is_the_answer_and_the_node_goes_on(asking):

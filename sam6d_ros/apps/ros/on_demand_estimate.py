@@ -30,6 +30,7 @@ from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.errors import NotReady, Sam6dError
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.pipeline import RunContext
+from sam6d_ros.runtime.admission import Admission
 from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.fusion import accepted_fusion
 from sam6d_ros.runtime.request import Request
@@ -68,6 +69,7 @@ class OnDemandEstimation:
 
     def __init__(self, node: VisionNode, steps: PoseSteps) -> None:
         self._node, self._steps = node, steps
+        self._admission = Admission(node.status.name)
         self._queue: deque[Goal] = deque()
         self._waiting = Waiting(node, node.service_group)
 
@@ -82,13 +84,16 @@ class OnDemandEstimation:
             What was published, and a sentence about it.
 
         Raises:
+            Overloaded: too many goals wait.
             Cancelled, DeadlineExceeded: as the goal's request says.
             Sam6dError: any other reason, with the remedy.
         """
         goal.validate()
+        place = self._admission.enter()
         self._queue.append(goal)
         try:
             await self._until(goal.request, lambda: self._queue[0] is goal)
+            place.begin()
             names_from(goal.wanted.class_ids, self._node)
             self._node.status.serves_on_demand(True)
             found: list[Estimated] = []
@@ -106,6 +111,8 @@ class OnDemandEstimation:
             publishing = goal.request.part(work, is_frame=False)
             return await self._node.awaitable(self._node.host.submit(publishing))
         finally:
+            place.give_up()
+            place.finish()
             self._queue.remove(goal)
             self.notify()
 
