@@ -125,6 +125,14 @@ def test_an_object_is_added_and_removed_with_one_call_for_the_whole_graph(probe,
     assert again.message.endswith("no object is named 'red'; there are ['green']")
 
 
+def test_nodes_of_one_process_with_engines_of_their_own_follow_each_other_too(probe, files):
+    arguments = ["-p", "pose_node:max_instances:=5"]
+    graph = Graph(probe, files, nodes=("pipeline",), arguments=arguments)
+    assert graph.add("green", "green.ply").success
+    graph.wait_listed("red", "green")
+    graph.wait_seen("red", "green")
+
+
 def test_an_object_of_the_same_name_is_replaced_everywhere(probe, files):
     graph = Graph(probe, files)
     size = graph.wait_seen("red").detections[0].bbox.size

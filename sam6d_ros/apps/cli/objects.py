@@ -84,9 +84,7 @@ def load_models(args: argparse.Namespace, meshes: Sequence[Path]) -> list[Object
     if args.objects is not None:
         with CONSOLE.status(f"onboarding the objects of {args.objects.name}"):
             models.extend(
-                load_objects(
-                    args.objects, cache_dir=args.cache_dir, resolve_package=share_folder
-                )
+                load_objects(args.objects, cache_dir=args.cache_dir, resolve_package=share_folder)
             )
     names = [model.name for model in models]
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -58,7 +58,13 @@ class ObjectServices:
     """
 
     def __init__(
-        self, node: Node, host: EngineHost[Any], waits: Waits, *, follow: bool, shared: bool
+        self,
+        node: Node,
+        host: EngineHost[Any],
+        waits: Waits,
+        *,
+        follow: bool,
+        shared: Callable[[], bool],
     ) -> None:
         self._node, self._host, self._waits = node, host, waits
         self._shared = shared
@@ -149,7 +155,7 @@ class ObjectServices:
                     return self._host.status.failed(error)
 
     def _make_equal(self, listed: ObjectList) -> None:
-        if self._shared:  # the engine has them already
+        if self._shared():  # the engine has them already
             self._host.change(ObjectChange()).result()
             return
         wanted = [self._wanted(entry) for entry in listed.objects]

@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 from rclpy.node import Node
 
 from sam6d_ros.apps.ros import spin
+from sam6d_ros.apps.ros.engine_turn import EngineTurn
 from sam6d_ros.apps.ros.engines import EngineBuilder
 from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.pose_node import PoseNode
@@ -53,7 +54,7 @@ def factories(
     build_engine: EngineBuilder = build_engine,
 ) -> list[Callable[[], Node]]:
     """What makes the two nodes, around one engine."""
-    build_shared, turn = shared(build_engine), Lock()
+    build_shared, turn = shared(build_engine), EngineTurn()
     return [
         lambda: SegmentationNode(build_shared, turn=turn),
         lambda: PoseNode(build_shared, REMAPPINGS, turn),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,6 +12,7 @@ from vision_msgs.msg import Detection3DArray
 from sam6d_ros.apps.ros import camera_input, conversions, pose_outputs, spin, vision_node
 from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
 from sam6d_ros.apps.ros.camera_watch import unpublished
+from sam6d_ros.apps.ros.engine_turn import EngineTurn
 from sam6d_ros.apps.ros.engines import EngineBuilder
 from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.node.qos import RESULTS
@@ -62,7 +62,7 @@ class PoseNode(VisionNode):
         self,
         build_engine: EngineBuilder = build_engine,
         cli_args: Sequence[str] | None = None,
-        turn: threading.Lock | None = None,
+        turn: EngineTurn | None = None,
     ) -> None:
         super().__init__("pose_node", "pose", PARAMETERS, build_engine, cli_args, turn)
         self._outputs, self._database = PoseOutputs(self), DatabaseInfo(self)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Sequence
 from functools import partial
 
@@ -19,6 +18,7 @@ from sam6d_ros.apps.ros import (
     vision_node,
 )
 from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
+from sam6d_ros.apps.ros.engine_turn import EngineTurn
 from sam6d_ros.apps.ros.engines import EngineBuilder
 from sam6d_ros.apps.ros.frame_schedule import FrameSchedule
 from sam6d_ros.apps.ros.node import topics
@@ -51,7 +51,7 @@ class SegmentationNode(VisionNode):
         self,
         build_engine: EngineBuilder = build_engine,
         cli_args: Sequence[str] | None = None,
-        turn: threading.Lock | None = None,
+        turn: EngineTurn | None = None,
     ) -> None:
         super().__init__(
             "segmentation_node", "segmentation", PARAMETERS, build_engine, cli_args, turn

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
@@ -13,6 +12,7 @@ from std_msgs.msg import Header
 
 from sam6d_ros.apps.ros import engines, reports
 from sam6d_ros.apps.ros.conversions import stamp_ns_of
+from sam6d_ros.apps.ros.engine_turn import EngineTurn
 from sam6d_ros.apps.ros.engines import EngineBuilder
 from sam6d_ros.apps.ros.managed_node import AUTOSTART, ManagedNode
 from sam6d_ros.apps.ros.node import topics
@@ -48,7 +48,7 @@ class VisionNode(ManagedNode):
         parameters: its table.
         build_engine: makes the engine.
         cli_args: ROS arguments of this node alone.
-        turn: held by the compute thread while it works; nodes that share an engine share it.
+        turn: held by the compute thread while it works; the nodes of one process share it.
 
     Attributes:
         objects: registered objects, as of the last ``objects_changed``.
@@ -65,10 +65,10 @@ class VisionNode(ManagedNode):
         parameters: Sequence[Parameter],
         build_engine: EngineBuilder,
         cli_args: Sequence[str] | None = None,
-        turn: threading.Lock | None = None,
+        turn: EngineTurn | None = None,
     ) -> None:
         super().__init__(name, parameters, cli_args)
-        self._role, self._build_engine = role, build_engine
+        self._role, self._build_engine, self._turn = role, build_engine, turn or EngineTurn()
         self.objects: Mapping[str, ObjectModel] = MappingProxyType({})
         self.backend = ""
         self.host = Host(
@@ -77,11 +77,11 @@ class VisionNode(ManagedNode):
             self.status,
             name=self.status.name,
             on_objects=self._take_objects,
-            turn=turn,
+            turn=self._turn,
         )
         waits = Waits(self.service_group, self.awaitable, self.slow_calls.start, self._refusal)
         self._object_services = ObjectServices(
-            self, self.host, waits, follow=self.follows_objects, shared=turn is not None
+            self, self.host, waits, follow=self.follows_objects, shared=self._shares_engine
         )
         self.objects_file = ObjectsFile(self, self.host, lambda: not self._refusal())
         self._diagnostics = self.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, RESULTS)
@@ -132,6 +132,7 @@ class VisionNode(ManagedNode):
         file = self.objects_file.take()
         engine = self._build_engine(engines.spec_of(self, self._role, self.pipeline_config(), file))
         self.backend = engine.backend
+        self._turn.take(self.status.name, engine)
         return engine
 
     def _take_objects(self, objects: ObjectSet) -> None:
@@ -140,6 +141,10 @@ class VisionNode(ManagedNode):
             return self.released()
         self.objects_changed()
         self._object_services.publish(objects)
+
+    def _shares_engine(self) -> bool:
+        """Whether another node of this process has the same engine."""
+        return self._turn.is_shared(self.status.name)
 
     def _refusal(self) -> str:
         """Why there is no engine in this state of the node, or nothing."""
