@@ -20,6 +20,7 @@ from sam6d_ros.geometry.units import BYTES_PER_MB
 from sam6d_ros.runtime.build import EngineSpec, build_engine
 from sam6d_ros.runtime.engine import ROLES
 from sam6d_ros.runtime.memory import free_memory, resident_bytes
+from sam6d_ros.runtime.objects import ObjectChange, apply_change
 
 OBJECTS = 20
 SCALE_STEP = 1.15  # between the copies of one shape, so that no two objects are alike
@@ -50,8 +51,7 @@ def main() -> None:
             engine = build_engine(EngineSpec(PipelineConfig(backend="geometric"), folder, role))
             free_memory()
             before = resident_bytes()
-            for model in onboarded:
-                engine.add_object(model)
+            apply_change(engine, ObjectChange.only(onboarded))
             free_memory()
             after = resident_bytes()
     print(

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from sam6d_ros.apps.ros import pipeline, pose_node, segmentation_node, spin
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.config import PipelineConfig
 from sam6d_ros.geometry import se3
 from sam6d_ros.pipeline import PoseEstimation, Segmentation
+from sam6d_ros.runtime.build import EngineSpec
 from sam6d_ros.runtime.engine import Engine
+from sam6d_ros.runtime.objects import ObjectChange, apply_change
 from sam6d_ros.runtime.warmup import box_model
 from sam6d_ros.types import (
     Candidates,
@@ -71,16 +71,16 @@ class IdleStages:
         return candidates.best(scene.frame)
 
 
-def build(config: PipelineConfig, objects_file: Path, cache_dir: Path, role: str) -> Engine:
-    """An engine with one box, whatever the objects file says."""
+def build(spec: EngineSpec) -> Engine:
+    """Return an engine with one box, whatever the objects file names."""
     stages = IdleStages()
     engine = Engine(
-        config,
-        role=role,
+        spec.config,
+        role=spec.role,
         segmentation=Segmentation(stages, stages),
         pose_estimation=PoseEstimation(stages, stages),
     )
-    engine.add_object(box_model())
+    apply_change(engine, ObjectChange.add(box_model()))
     return engine
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contexts import context
+from contexts import add, context
 
 torch = pytest.importorskip("torch", reason="the networks need torch: make setup-sam6d")
 
@@ -74,7 +74,7 @@ def test_the_whole_way_gives_poses_or_the_reason(
         segmentation=Segmentation(SamProposer(networks), DescriptorScorer(networks, context())),
         pose_estimation=PoseEstimation(PemEstimator(networks, context()), KeepPoses()),
     )
-    engine.add_object(MODEL)
+    add(engine, MODEL)
     poses = engine.run(frame)
     if strict:
         assert len(poses) == 0

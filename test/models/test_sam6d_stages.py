@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contexts import context
+from contexts import add, context
 
 torch = pytest.importorskip("torch", reason="the networks need torch: make setup-sam6d")
 
@@ -49,7 +49,7 @@ def test_whole_pipeline(tiny: Any, scene: tuple[Frame, Detections], tmp_path: Pa
         segmentation=Segmentation(SamProposer(tiny), scorer),
         pose_estimation=PoseEstimation(estimator, KeepPoses()),
     )
-    engine.add_object(MODEL)
+    add(engine, MODEL)
     poses = engine.run(scene[0])
     assert poses.reason or len(poses)
     for pose in poses.items:

@@ -19,6 +19,7 @@ from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import back_project
 from sam6d_ros.pipeline import PoseEstimation, Segmentation
 from sam6d_ros.runtime.engine import Engine
+from sam6d_ros.runtime.objects import ObjectChange, apply_change
 from sam6d_ros.runtime.warmup import box_model
 from sam6d_ros.types import Candidates, Detection, Detections, InstanceCandidates, Proposals
 
@@ -84,11 +85,9 @@ def build(spec):
         segmentation=Segmentation(OneProposal(), ColourScorer()),
         pose_estimation=PoseEstimation(stage, stage),
     )
-    if spec.objects_file.name == "unused":
-        for model in models():
-            engine.add_object(model)
-    else:
-        engine.replace_objects(read_objects_file(spec.objects_file, spec.resolve_package))
+    unused = spec.objects_file.name == "unused"
+    objects = models() if unused else read_objects_file(spec.objects_file, spec.resolve_package)
+    apply_change(engine, ObjectChange.only(objects))
     return engine
 
 

@@ -15,6 +15,7 @@ from engine_double import models  # beside this file, which runs as a program
 
 from sam6d_ros.geometry.camera import back_project
 from sam6d_ros.runtime.engine import Engine
+from sam6d_ros.runtime.objects import ObjectChange, apply_change
 from sam6d_ros.types import PoseEstimates
 
 REACH_M = 0.12  # a square of ``scene`` is 0.11 m wide: farther, and it would be its neighbour
@@ -44,8 +45,7 @@ def build(spec):
     engine = Engine(
         spec.config, spec.cache_dir, spec.role, backend="geometric", tracker=NearbyColour()
     )
-    for model in models():
-        engine.add_object(model)
+    apply_change(engine, ObjectChange.only(models()))
     return engine
 
 

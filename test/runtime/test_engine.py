@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import yaml
+from contexts import add
 from meshes import l_shape
 
 from sam6d_ros.cad.object_entry import ObjectEntry, with_settings
@@ -17,11 +17,12 @@ from sam6d_ros.errors import (
     InvalidConfig,
     InvalidInput,
     InvalidMesh,
-    InvalidObjects,
     InvariantError,
+    UnknownName,
 )
 from sam6d_ros.pipeline import PoseEstimation
-from sam6d_ros.runtime.engine import Engine, State
+from sam6d_ros.runtime.engine import Engine
+from sam6d_ros.runtime.objects import ObjectChange, apply_change
 from sam6d_ros.runtime.warmup import box_model, warm_up_input
 from sam6d_ros.types import Detection, Detections, Frame, PoseEstimate
 
@@ -34,8 +35,8 @@ def named(name: str):
 
 def test_objects_are_prepared_when_added_and_searched_by_name(make_engine, stages):
     engine = make_engine()
-    engine.add_object(named("cup"))
-    engine.add_object(named("can"))
+    add(engine, named("cup"))
+    add(engine, named("can"))
     assert set(stages.prepared) == {"cup", "can"}
     assert list(engine.objects) == ["cup", "can"]
     assert [p.class_id for p in engine.run(FRAME).items] == ["cup", "can"]
@@ -44,52 +45,53 @@ def test_objects_are_prepared_when_added_and_searched_by_name(make_engine, stage
 
 def test_removed_objects_are_not_searched(make_engine):
     engine = make_engine()
-    engine.add_object(named("cup"))
-    engine.remove_object("cup")
+    add(engine, named("cup"))
+    apply_change(engine, ObjectChange.drop("cup"))
     result = engine.run(FRAME)
     assert len(result) == 0
     assert "no object" in result.reason
-    with pytest.raises(InvalidObjects, match="cup"):
-        engine.remove_object("cup")
-    with pytest.raises(InvalidObjects, match="cup"):
+    with pytest.raises(UnknownName, match="cup"):
+        apply_change(engine, ObjectChange.drop("cup"))
+    with pytest.raises(UnknownName, match="cup"):
         engine.run(FRAME, ["cup"])
 
 
 def test_settings_change_without_preparing_the_object_again(make_engine, stages):
     engine = make_engine()
-    engine.add_object(named("cup"), ObjectSettings(min_score=0.95))
+    add(engine, named("cup"), ObjectSettings(min_score=0.95))
     assert "min_score of 'cup' is 0.95" in engine.run(FRAME).reason
     prepared = list(stages.prepared)
-    engine.change_settings("cup", ObjectSettings(min_score=0.9))
+    apply_change(engine, ObjectChange(settings={"cup": ObjectSettings(min_score=0.9)}))
     assert [p.class_id for p in engine.run(FRAME).items] == ["cup"]
     assert engine.settings == {"cup": ObjectSettings(min_score=0.9)}
     assert stages.prepared == prepared
-    with pytest.raises(InvalidObjects, match="can"):
-        engine.change_settings("can", ObjectSettings())
+    with pytest.raises(UnknownName, match="can"):
+        apply_change(engine, ObjectChange(settings={"can": ObjectSettings()}))
 
 
 def test_an_entry_that_differs_in_its_settings_is_not_prepared_again(make_engine, stages, tmp_path):
     l_shape().export(tmp_path / "cup.ply")
     entry = ObjectEntry("cup", tmp_path / "cup.ply", "m", settings=ObjectSettings(min_score=0.95))
     engine = make_engine()
-    model, prepared = engine.add_entry(entry), list(stages.prepared)
+    model = apply_change(engine, ObjectChange.add(entry)).models["cup"]
+    prepared = list(stages.prepared)
     other = with_settings(entry, ObjectSettings(max_instances=1))
-    assert engine.add_entry(other) is model
-    engine.replace_objects([other])
+    assert apply_change(engine, ObjectChange.add(other)).models["cup"] is model
+    apply_change(engine, ObjectChange.only([other]))
     assert stages.prepared == prepared
     assert engine.objects == {"cup": model}
     assert engine.acceptance.by_object == {"cup": ObjectSettings(max_instances=1)}
-    engine.change_settings("cup", entry.settings)
+    apply_change(engine, ObjectChange(settings={"cup": entry.settings}))
     assert engine.entries == {"cup": entry}
     assert yaml.safe_load(engine.entries["cup"].options) == {"min_score": 0.95}
-    engine.remove_object("cup")
+    apply_change(engine, ObjectChange.drop("cup"))
     assert not engine.settings
 
 
 def test_the_scorer_is_told_how_many_instances_are_wanted(make_engine, stages):
     engine = make_engine()
-    engine.add_object(named("cup"), ObjectSettings(max_instances=10))
-    engine.add_object(named("can"))
+    add(engine, named("cup"), ObjectSettings(max_instances=10))
+    add(engine, named("can"))
     engine.segment(FRAME)
     assert stages.limits[-1] == {"cup": 10, "can": PipelineConfig.max_instances}
     engine.run(FRAME, acceptance=replace(engine.acceptance, max_instances=5))
@@ -98,7 +100,7 @@ def test_the_scorer_is_told_how_many_instances_are_wanted(make_engine, stages):
 
 def test_limits_of_a_call_replace_those_of_the_engine(make_engine):
     engine = make_engine()
-    engine.add_object(named("cup"))
+    add(engine, named("cup"))
     strict = replace(engine.acceptance, min_score=0.95)
     assert not engine.run(FRAME, acceptance=strict).items
     detections = engine.segment(FRAME)
@@ -108,7 +110,7 @@ def test_limits_of_a_call_replace_those_of_the_engine(make_engine):
 
 def test_detections_of_another_image_are_refused(make_engine):
     engine = make_engine()
-    engine.add_object(named("cup"))
+    add(engine, named("cup"))
     mask = np.ones((2 * FRAME.depth.shape[0], 2 * FRAME.depth.shape[1]), bool)
     with pytest.raises(InvalidInput, match="give detections of this frame"):
         engine.estimate(FRAME, Detections((Detection("cup", 0.5, mask),)))
@@ -123,12 +125,10 @@ def test_the_backends_threshold_applies_where_none_is_stated(stages):
     assert [limits(None), limits(0.0), limits(0.7)] == [0.2, 0.0, 0.7]
 
 
-def test_warm_up_takes_a_frame_through_the_stages_and_makes_ready(make_engine, stages):
+def test_warm_up_takes_a_frame_through_the_stages(make_engine, stages):
     engine = make_engine()
-    assert engine.state is State.LOADING
     engine.warm_up()
     assert stages.frames == [FRAME.depth.shape]
-    assert engine.state is State.READY
     assert not engine.objects, "the made-up object must not stay"
 
 
@@ -151,7 +151,7 @@ def test_the_warm_up_frame_shows_the_object_on_a_table():
 )
 def test_a_half_does_its_half_only(make_engine, role, can, cannot):
     engine = make_engine(role)
-    engine.add_object(named("cup"))
+    add(engine, named("cup"))
     engine.warm_up()
     detections = Detections(tuple(replace(d, class_id="cup") for d in warm_up_input(None)[2].items))
     arguments = {"segment": (FRAME,), "estimate": (FRAME, detections)}
@@ -167,7 +167,7 @@ def test_unknown_role(make_engine):
 
 def test_timings_name_every_stage(make_engine):
     engine = make_engine()
-    engine.add_object(named("cup"))
+    add(engine, named("cup"))
     timings = engine.run(FRAME).timings_s
     assert set(timings) == {"propose", "score", "estimate", "refine", "total"}
     assert timings["total"] >= sum(v for k, v in timings.items() if k != "total")
@@ -175,7 +175,7 @@ def test_timings_name_every_stage(make_engine):
 
 def test_an_empty_result_keeps_stamp_reason_and_time(make_engine):
     engine = make_engine()
-    engine.add_object(named("cup"))
+    add(engine, named("cup"))
     blind = Frame(FRAME.rgb, np.zeros_like(FRAME.depth), FRAME.camera, 42, "eye")
     result = engine.run(blind)
     assert (len(result), result.stamp_ns, result.frame_id) == (0, 42, "eye")
@@ -183,25 +183,10 @@ def test_an_empty_result_keeps_stamp_reason_and_time(make_engine):
     assert result.timings_s["total"] > 0
 
 
-def test_a_broken_stage_is_remembered_until_a_run_succeeds(make_engine, stages):
-    engine = make_engine()
-    engine.add_object(named("cup"))
-    engine.warm_up()
-    stages.failure = RuntimeError("out of luck")
-    with pytest.raises(RuntimeError):
-        engine.run(FRAME)
-    assert engine.state is State.FAILED
-    assert "out of luck" in engine.failure
-    stages.failure = None
-    engine.run(FRAME)
-    assert engine.state is State.READY
-    assert engine.failure == ""
-
-
 @pytest.mark.parametrize("stage", ["propose", "score", "estimate", "refine"])
 def test_an_invalid_result_of_a_stage_is_a_defect_and_not_bad_input(make_engine, stages, stage):
     engine = make_engine()
-    engine.add_object(named("cup"))
+    add(engine, named("cup"))
 
     def broken(*_):
         return PoseEstimate("cup", float("nan"), np.eye(4))
@@ -210,44 +195,11 @@ def test_an_invalid_result_of_a_stage_is_a_defect_and_not_bad_input(make_engine,
     with pytest.raises(InvariantError, match=f"stage {stage} .*score nan") as caught:
         engine.run(FRAME)
     assert not isinstance(caught.value, InvalidInput)
-    assert engine.state is State.FAILED
 
 
 def test_a_mesh_that_a_stage_cannot_use_is_the_callers_matter(make_engine, stages):
     engine = make_engine()
-    engine.add_object(named("cup"))
+    add(engine, named("cup"))
     stages.failure = InvalidMesh("too flat to render")
     with pytest.raises(InvalidMesh):
         engine.run(FRAME)
-
-
-def test_bad_input_does_not_make_the_engine_fail(make_engine):
-    engine = make_engine()
-    engine.warm_up()
-    with pytest.raises(InvalidObjects):
-        engine.run(FRAME, ["ghost"])
-    assert engine.state is State.READY
-
-
-def test_calls_from_several_threads_take_turns(make_engine, stages):
-    engine = make_engine()
-    engine.add_object(named("cup"))
-    both_inside, overlaps = threading.Barrier(2), []
-    original = stages.score
-
-    def score(*args):
-        try:
-            both_inside.wait(timeout=0.1)
-            overlaps.append(1)
-        except threading.BrokenBarrierError:  # nobody came: as it should be
-            both_inside.reset()
-        return original(*args)
-
-    stages.score = score
-    threads = [threading.Thread(target=engine.run, args=(FRAME,)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(stages.frames) == 4
-    assert not overlaps

@@ -1,6 +1,7 @@
 """Context of one engine run: times, intermediate results, checkpoints."""
 
 import pytest
+from contexts import add
 from oracles import OracleStages
 
 from sam6d_ros.config import PipelineConfig
@@ -20,7 +21,7 @@ def engine():
         segmentation=Segmentation(stages, stages),
         pose_estimation=PoseEstimation(stages, stages),
     )
-    engine.add_object(MODEL)
+    add(engine, MODEL)
     return engine
 
 

@@ -10,11 +10,10 @@ from runtime.tracked_world import BOX, PLACES, RATE
 
 from sam6d_ros.cad.model import Symmetries
 from sam6d_ros.config import TrackingConfig
-from sam6d_ros.errors import InvalidConfig, InvalidObjects
+from sam6d_ros.errors import InvalidConfig, UnknownName
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import CameraIntrinsics
 from sam6d_ros.runtime.build import EngineSpec, build_engine
-from sam6d_ros.runtime.engine import State
 from sam6d_ros.runtime.frame_buffer import FrameBuffer, reduced
 from sam6d_ros.runtime.objects import ObjectSet
 from sam6d_ros.runtime.track_association import distance
@@ -101,7 +100,6 @@ def test_an_engine_that_tracks_does_that_only():
     objects = ObjectSet({model.name: model})
     engine = build_engine(EngineSpec(role="tracking", objects=objects))
     assert engine.backend == "geometric"
-    assert engine.state is State.READY
     poses = warm_up_poses(frame, detections)
     found = engine.track(frame, poses)
     assert [pose.instance_id for pose in found.items] == ["warm_up_box_1"]
@@ -110,7 +108,7 @@ def test_an_engine_that_tracks_does_that_only():
     with pytest.raises(InvalidConfig, match="tracking"):
         engine.segment(frame)
     ghost = replace(poses, items=(replace(poses.items[0], class_id="ghost"),))
-    with pytest.raises(InvalidObjects, match="ghost"):
+    with pytest.raises(UnknownName, match="ghost"):
         engine.track(frame, ghost)
 
 
