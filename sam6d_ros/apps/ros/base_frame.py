@@ -56,7 +56,7 @@ class BaseFrame:
     def from_camera(self, header: Header) -> NDArray[np.float64] | None:
         """(4, 4) ``base_from_cam`` at an image's stamp; None, with a warning, when it is unknown.
 
-        Blocks up to ``tf_timeout_s``: for the worker thread, while the executor listens.
+        Blocks up to ``tf_timeout_s``: for the compute thread, while the executor listens.
         """
         if not self.name:
             return None

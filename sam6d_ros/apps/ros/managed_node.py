@@ -1,4 +1,4 @@
-"""Lifecycle node around a host: one short method per transition, a worker that never blocks it."""
+"""Lifecycle node around a host: one short method per transition."""
 
 from __future__ import annotations
 

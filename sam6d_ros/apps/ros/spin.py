@@ -24,7 +24,7 @@ def run(factories: Sequence[Callable[[], Node]], args: Sequence[str] | None = No
     rclpy.init(args=None if args is None else list(args))
     log_bridge.install()
     nodes: list[Node] = []
-    # One thread suffices: slow work has threads of its own (slow_calls.py, worker.py).
+    # One thread suffices: slow work has threads of its own (slow_calls.py, the hosts).
     executor = SingleThreadedExecutor()
     try:
         for factory in factories:
