@@ -18,8 +18,9 @@ from detectors.tiny import CELL, needs_torchvision
 
 from sam6d_ros.apps.cli.main import build_parser, main
 from sam6d_ros.detectors.draw import draw_boxes
-from sam6d_ros.detectors.images import Video, VideoFile, read_rgb, write_rgb
+from sam6d_ros.detectors.images import Video, VideoFile, write_rgb
 from sam6d_ros.errors import InvalidInput
+from sam6d_ros.frames import read_rgb
 from sam6d_ros.types import Boxes
 
 pytestmark = [pytest.mark.sam6d, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
