@@ -148,7 +148,7 @@ def check_rigid(matrix: ArrayLike, name: str = "transform", tolerance: float = 1
         raise InvalidInput(f"{name} has no proper rotation (R·Rᵀ is off by {error:.2g})")
     if not np.allclose(out[3], [0, 0, 0, 1], rtol=0, atol=tolerance):
         raise InvalidInput(
-            f"{name} has the last row {out[3].tolist()}; expected 0 0 0 1. Is it written by "
-            "columns, with the translation in the last row? Transpose it"
+            f"{name} has the last row {out[3].tolist()}; expected [0, 0, 0, 1]. Transpose a matrix "
+            "that is written by columns, with its translation in the last row"
         )
     return out

@@ -77,7 +77,7 @@ def test_a_pose_may_be_written_in_three_ways(tmp_path):
         ({"rpy": None, "xyz": None, "matrix": [1] * 12}, r"\.matrix.*16 finite"),
         (
             {"rpy": None, "xyz": None, "matrix": [*np.eye(4).ravel().tolist()[:15], 2]},
-            r"\.matrix.*ends with.*expected \[0, 0, 0, 1\]",
+            r"\.matrix.*last row.*expected \[0, 0, 0, 1\]",
         ),
         ({"with": 0.2}, r"\.with.*unknown.*'width'"),
     ],
