@@ -41,7 +41,7 @@ test: setup-test ## Lint, then every test
 		$(BIN)/python -m pytest $(PYTEST_ARGS) && exit $$lint
 
 test-fast: setup ## Tests without node processes, networks and long runs, for the inner loop
-	@$(BIN)/python -m pytest -m "not graph and not sam6d and not slow" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m "not graph and not sam6d and not detectors and not slow" $(PYTEST_ARGS)
 
 bench: setup-run ## Accuracy and time beside other libraries (in .venv-bench)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)

@@ -24,6 +24,12 @@ from sam6d_ros.errors import BackendUnavailable
 BATCHED = ServingOptions(max_batch=8, preferred_batch=(4, 8), queue_delay_us=20000)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.detectors)
+
+
 def free_address() -> Address:
     """Three ports that nobody holds; all open at once, so that they differ."""
     with ExitStack() as stack:

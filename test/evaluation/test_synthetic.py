@@ -15,6 +15,8 @@ from sam6d_ros.evaluation.synthetic.objects import CLUTTER, TARGETS
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import CameraIntrinsics
 
+pytestmark = pytest.mark.slow
+
 SMALL = CameraIntrinsics(286.0, 286.0, 159.5, 119.5, 320, 240)
 NAMES = ("tea_box", "mug", "bracket")
 

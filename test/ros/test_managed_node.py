@@ -172,6 +172,7 @@ def test_what_breaks_while_a_file_is_checked_is_the_reason_of_the_refusal(
     assert list(parrot.objects) == ["red_box", "green_box"]
 
 
+@pytest.mark.slow
 def test_a_file_whose_objects_cannot_be_taken_is_set_back_and_reported(
     parrot, box_file, monkeypatch
 ):

@@ -29,6 +29,8 @@ from sam6d_ros.runtime.warmup import box_model
 from sam6d_ros.stages.geometric import DEFAULT_MIN_SCORE
 from sam6d_ros.types import Frame, Scene
 
+pytestmark = pytest.mark.slow
+
 CARTON, BRACKET = carton(), bracket()
 BARE = replace(bracket(colored=False), name="bare")
 BOTH = (CARTON.name, BRACKET.name)

@@ -10,6 +10,8 @@ import pytest
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 
+pytestmark = pytest.mark.slow
+
 PUBLISHER = Path(__file__).with_name("image_publisher.py")
 SENT = 45
 
