@@ -116,6 +116,7 @@ class Segmentation:
             return Detections.empty("no object is loaded")
         with ctx.stage("propose"):
             proposals = self.proposer.propose(scene)
+            proposals.check_size(scene.frame)
             if region is not None:
                 proposals = proposals_in_region(proposals, region)
         if ctx.record:
@@ -125,6 +126,7 @@ class Segmentation:
         with ctx.stage("score"):
             limits = {model.name: acceptance.max_instances_of(model.name) for model in objects}
             detections = self.scorer.score(scene, proposals, objects, limits)
+            detections.check_size(scene.frame)
             if region is not None:
                 detections = detections_in_region(detections, region)
         if ctx.record:

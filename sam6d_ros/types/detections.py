@@ -46,6 +46,18 @@ class Proposals:
         """No region, with the reason."""
         return cls(np.zeros((0, *frame.depth.shape), bool), np.zeros(0, np.float32), reason)
 
+    def check_size(self, frame: Frame) -> None:
+        """Refuse regions of another image.
+
+        Raises:
+            InvalidInput: the masks have not the frame's size.
+        """
+        if len(self) and self.masks.shape[1:] != frame.depth.shape:
+            raise InvalidInput(
+                f"masks are {self.masks.shape[1:]}, the frame {frame.depth.shape} (height, width); "
+                "give regions of this frame"
+            )
+
     def __len__(self) -> int:
         return len(self.masks)
 

@@ -24,7 +24,7 @@ from sam6d_ros.pipeline import PoseEstimation
 from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.objects import ObjectChange, apply_change
 from sam6d_ros.runtime.warmup import box_model, warm_up_input
-from sam6d_ros.types import Detection, Detections, Frame, PoseEstimate
+from sam6d_ros.types import Detection, Detections, Frame, PoseEstimate, Proposals
 
 FRAME = warm_up_input(None)[1]
 
@@ -195,6 +195,20 @@ def test_an_invalid_result_of_a_stage_is_a_defect_and_not_bad_input(make_engine,
     with pytest.raises(InvariantError, match=f"stage {stage} .*score nan") as caught:
         engine.run(FRAME)
     assert not isinstance(caught.value, InvalidInput)
+
+
+@pytest.mark.parametrize("stage", ["propose", "score"])
+def test_masks_of_another_size_from_a_stage_are_a_defect(make_engine, stages, stage):
+    engine = make_engine()
+    add(engine, named("cup"))
+    small = np.ones((4, 5), bool)
+    result = {
+        "propose": Proposals(small[None], np.ones(1, np.float32)),
+        "score": Detections((Detection("cup", 0.5, small),)),
+    }
+    setattr(stages, stage, lambda *_: result[stage])
+    with pytest.raises(InvariantError, match=rf"stage {stage} .*\(4, 5\), the frame"):
+        engine.segment(FRAME)
 
 
 def test_a_mesh_that_a_stage_cannot_use_is_the_callers_matter(make_engine, stages):
