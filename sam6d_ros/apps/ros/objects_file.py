@@ -31,6 +31,7 @@ class ObjectsFile:
     def __init__(self, node: Node, host: EngineHost[Any], loaded: Callable[[], bool]) -> None:
         self._node, self._host, self._loaded = node, host, loaded
         self._first = ""
+        self._restored: str | None = None  # value that is being set back: its objects are there
 
     @property
     def in_force(self) -> str:
@@ -50,7 +51,7 @@ class ObjectsFile:
             InvalidObjects, InvalidMesh: the file, or one of its meshes, is unusable.
         """
         for change in changes:
-            if change.name == _NAME and self._loaded():
+            if self._is_new(change) and self._loaded():
                 for entry in read_objects_file(objects_file_from(change.value), share_folder):
                     load_entry(entry, cache_dir_of(self._node))
 
@@ -59,7 +60,7 @@ class ObjectsFile:
 
         It waits for the host, and so must not be called in the executor's thread.
         """
-        if any(change.name == _NAME for change in changes):
+        if any(map(self._is_new, changes)):
             while self._loaded() and not self._followed():
                 continue  # the node was deactivated meanwhile
 
@@ -76,8 +77,19 @@ class ObjectsFile:
             self._host.status.log(
                 logging.ERROR, f"objects_file is set back to {self.in_force}", key=_NAME
             )
-            self._node.set_parameters([RosParameter(_NAME, value=self.in_force)])
+            self._set_back()
         return True
+
+    def _set_back(self) -> None:
+        """Store the value in force again; its objects are registered, so that nothing follows."""
+        self._restored = self.in_force
+        try:
+            self._node.set_parameters([RosParameter(_NAME, value=self._restored)])
+        finally:
+            self._restored = None
+
+    def _is_new(self, change: RosParameter) -> bool:
+        return bool(change.name == _NAME and change.value != self._restored)
 
     def _value(self) -> str:
         value: str = self._node.get_parameter(_NAME).value
