@@ -70,12 +70,8 @@ class DeadlineThread:
 
     def _run(self) -> None:
         while (calls := self._due()) is not None:
-            try:
-                for call in tuple(calls):
-                    call()
-            except Exception:  # a defect of one call must not keep the others from theirs
-                _LOG.exception("a call at a deadline failed")
-            del calls
+            _make(calls)
+            del calls  # with what they hold
 
     def _due(self) -> list[Callable[[], None]] | None:
         """Wait for the next time; None when the thread shall end."""
@@ -88,3 +84,11 @@ class DeadlineThread:
                     return heapq.heappop(self._heap)[2]
                 self._changed.wait(None if left is None else min(left, threading.TIMEOUT_MAX))
             return None
+
+
+def _make(calls: list[Callable[[], None]]) -> None:
+    try:
+        for call in tuple(calls):
+            call()
+    except Exception:  # a defect of one call must not keep the others from theirs
+        _LOG.exception("a call at a deadline failed")

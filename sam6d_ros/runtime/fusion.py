@@ -91,7 +91,11 @@ def accepted_fusion(
     """
     fused = fuse(frames, models)
     agreed = tuple(pose for pose in fused.items if pose.presence >= MIN_PRESENCE)
-    return accept(replace(fused, items=agreed), acceptance), len(fused) - len(agreed)
+    reason = fused.reason
+    if fused.items:
+        reason = f"no instance is in {MIN_PRESENCE:.0%} of the {len(frames)} frames"
+    kept = accept(replace(fused, items=agreed, reason=reason), acceptance)
+    return kept, len(fused) - len(agreed)
 
 
 def _models_seen(

@@ -70,7 +70,7 @@ class Host(Generic[Item]):
     ) -> None:
         self.name, self.status = name, status or HostStatus(name)
         self._build, self._process = build, process
-        self._on_objects = on_objects or _nothing
+        self._on_objects = on_objects or (lambda _: None)
         self._turn = turn or nullcontext()
         self._engine: Engine | None = None
         self._objects = ObjectSet()
@@ -128,11 +128,9 @@ class Host(Generic[Item]):
 
     def deactivate(self, reason: str = "deactivated") -> None:
         """Serve no longer; what waits or runs fails with ``NotReady`` and this reason."""
-        inactive = Phase.INACTIVE if self._engine is not None else Phase.UNLOADED
-        loading = self._phase is Phase.LOADING  # it goes on, and ends in INACTIVE
-        self._enter(Phase.LOADING if loading else inactive)
+        entered = self._enter(None)
         self._worker.interrupt(reason)
-        if not loading and inactive is Phase.INACTIVE:
+        if entered is Phase.INACTIVE:
             self.status.deactivated()
 
     def unload(self, reason: str = "unloaded") -> Future[None]:
@@ -263,18 +261,25 @@ class Host(Generic[Item]):
 
     # --- phases
 
-    def _enter(self, phase: Phase, keep_serving: bool = False) -> None:
+    def _enter(self, phase: Phase | None, keep_serving: bool = False) -> Phase:
         """Stop serving for another phase; from ``CLOSED`` there is no way back.
 
         Args:
+            phase: the phase; None is the one without service. A load goes on, and ends in it.
             keep_serving: serve again after the phase if the host served, or was to serve again.
         """
         with self._lock:
             if self._phase is not Phase.CLOSED:
                 self._resume = keep_serving and (self._resume or self._phase is Phase.ACTIVE)
-                self._phase = phase
+                self._phase = phase or self._idle_phase()
             self._queue.admission.refuse(self._phase.value)
             self._worker.close()
+            return self._phase
+
+    def _idle_phase(self) -> Phase:
+        if self._phase is Phase.LOADING:
+            return Phase.LOADING
+        return Phase.UNLOADED if self._engine is None else Phase.INACTIVE
 
     def _settle(self, phase: Phase, refusal: str) -> None:
         """Enter the phase that a load or unload ends in; serve if a reload is to do so."""
@@ -292,7 +297,3 @@ class Host(Generic[Item]):
         self._phase = Phase.ACTIVE
         self._queue.admission.open()
         self._worker.open()
-
-
-def _nothing(_: object = None) -> None:
-    """Do nothing."""

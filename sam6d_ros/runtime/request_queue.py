@@ -28,7 +28,8 @@ class RequestQueue:
         self, worker: Worker[Any], admission: Admission, deadlines: Deadlines | None = None
     ) -> None:
         self._worker, self.admission = worker, admission
-        self._deadlines = deadlines or DeadlineThread("request deadlines")
+        self._shared = deadlines is not None
+        self._deadlines: Deadlines = deadlines or DeadlineThread("request deadlines")
 
     def submit(
         self,
@@ -59,8 +60,9 @@ class RequestQueue:
         return future
 
     def stop(self) -> None:
-        """Let no deadline pass any more."""
-        self._deadlines.stop()
+        """End the timer, unless it is another's."""
+        if not self._shared:
+            self._deadlines.stop()
 
     def _watch(
         self,

@@ -174,9 +174,11 @@ def _ranked() -> list[Backend]:
 def _obstacle(backend: Backend, config: PipelineConfig) -> str:
     try:
         backend.parse_options(config.backend_options)
+        return backend.obstacle(config)
     except InvalidConfig as error:
         return str(error)
-    return backend.obstacle(config)
+    except Exception as error:  # of foreign code: it must not keep "auto" from the others
+        return f"{type(error).__name__}: {error}"
 
 
 def _installed() -> dict[str, list[EntryPoint]]:

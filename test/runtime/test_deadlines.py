@@ -6,9 +6,10 @@ import time
 import weakref
 
 import pytest
-from runtime.host_double import PATIENCE_S
+from runtime.host_double import PATIENCE_S, Numbered
 
 from sam6d_ros.runtime.deadlines import MIN_FORGOTTEN, DeadlineThread
+from sam6d_ros.runtime.host import Host
 
 
 @pytest.fixture
@@ -71,3 +72,34 @@ def test_no_thread_is_made_before_the_first_call_or_after_stop():
     deadlines.stop()
     thread.join(PATIENCE_S)
     assert not thread.is_alive()
+
+
+def test_a_call_that_was_made_is_forgotten(deadlines):
+    class Held:
+        pass
+
+    held, done = Held(), threading.Event()
+    alive = weakref.ref(held)
+    deadlines.call_at(time.monotonic(), lambda held=held: None)
+    deadlines.call_at(time.monotonic() + 3600, lambda: None)
+    deadlines.call_at(time.monotonic() + 0.01, done.set)
+    del held
+    assert done.wait(PATIENCE_S)
+    gc.collect()
+    assert alive() is None
+
+
+def test_a_timer_that_hosts_share_outlives_each_of_them():
+    class Timer:
+        stopped = False
+
+        def call_at(self, when, callback):
+            return lambda: None
+
+        def stop(self):
+            self.stopped = True
+
+    timer = Timer()
+    host = Host(Numbered(), name="host", deadlines=timer)
+    assert host.close(PATIENCE_S)
+    assert not timer.stopped

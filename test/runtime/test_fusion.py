@@ -275,3 +275,11 @@ def test_thresholds_mean_the_same_after_fusion():
     assert "scores 0.80; min_score is 0.90" in none.reason
     own = Acceptance(0.9, {"box": ObjectSettings(min_score=0.3)})
     assert len(accepted_fusion(frames, {"box": model()}, own)[0]) == 2
+
+
+def test_a_reason_is_given_when_too_few_frames_agree():
+    here, there = se3.exp([0, 0, 1, 0, 0, 0]), se3.exp([0.3, 0, 1, 0, 0, 0])
+    frames = frames_of([estimate(here)], [], [estimate(there)])
+    none, left_out = accepted_fusion(frames, {"box": model()}, Acceptance(0.1))
+    assert (len(none), left_out) == (0, 2)
+    assert none.reason == "no instance is in 50% of the 3 frames"

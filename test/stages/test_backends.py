@@ -42,7 +42,15 @@ class Odd(Ranked):
     name = "another"
 
 
+class Raising(Ranked):
+    name = "raising"
+
+    def obstacle(self, config):
+        raise RuntimeError("no driver")
+
+
 RANKED, ODD, CLASS, NO_BACKEND_AT_ALL = Ranked(), Odd(), Ranked, object()
+RAISING = Raising()
 
 
 @pytest.fixture
@@ -195,3 +203,10 @@ def test_the_table_imports_no_backend_before_one_is_asked_for():
         " 'sam6d_ros.stages.sam6d', 'torch', 'numba'))]; assert not found, found"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_backend_that_breaks_when_it_is_asked_keeps_auto_from_no_other(installed, caplog):
+    installed(raising="RAISING")
+    with caplog.at_level("INFO"):
+        assert choose_backend(PipelineConfig()).name == "geometric"
+    assert "raising cannot run: RuntimeError: no driver" in caplog.text
