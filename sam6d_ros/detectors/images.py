@@ -14,16 +14,6 @@ from sam6d_ros.errors import InvalidInput
 DEFAULT_FPS = 25.0  # where a source states none
 
 
-def write_rgb(path: Path, image_rgb: NDArray[np.uint8]) -> None:
-    """Write an image (H, W, 3) uint8, RGB.
-
-    Raises:
-        InvalidInput: the file cannot be written.
-    """
-    if not cv2.imwrite(str(path), image_rgb[..., ::-1]):
-        raise InvalidInput(f"cannot write '{path}'")
-
-
 class Video:
     """Frames of a camera, a video file or a stream.
 

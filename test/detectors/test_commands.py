@@ -17,8 +17,9 @@ from detectors.conftest import free_address
 from detectors.tiny import CELL, needs_torchvision
 
 from sam6d_ros.apps.cli.main import build_parser, main
+from sam6d_ros.apps.cli.output import write_png
 from sam6d_ros.detectors.draw import draw_boxes
-from sam6d_ros.detectors.images import Video, VideoFile, write_rgb
+from sam6d_ros.detectors.images import Video, VideoFile
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.frames import read_rgb
 from sam6d_ros.types import Boxes
@@ -38,7 +39,7 @@ def photos(tmp_path) -> list[Path]:
     paths = [tmp_path / "a/photo.png", tmp_path / "b/photo.png"]
     for column, path in enumerate(paths, 2):
         path.parent.mkdir()
-        write_rgb(path, bright(1, column))
+        write_png(path, bright(1, column))
     return paths
 
 
@@ -69,7 +70,7 @@ def test_detect_tells_found_from_nothing_and_names_what_is_wrong(
     photos, repository, tmp_path, capsys
 ):
     base = ["detect", "--detector", str(repository / "tiny_onnx"), "--out", str(tmp_path / "out")]
-    write_rgb(tmp_path / "black.png", np.zeros((*SIZE_HW, 3), np.uint8))
+    write_png(tmp_path / "black.png", np.zeros((*SIZE_HW, 3), np.uint8))
     assert main([*base, str(tmp_path / "black.png")]) == 3
     assert "no box" in capsys.readouterr().out
     assert main([*base, str(tmp_path / "none.png")]) == 2
@@ -162,7 +163,7 @@ def small_fasterrcnn(monkeypatch):
 
 @pytest.mark.slow
 def test_detector_export_writes_a_repository(small_fasterrcnn, tmp_path, capsys):
-    write_rgb(tmp_path / "photo.png", bright(1, 1)[:32, :48])
+    write_png(tmp_path / "photo.png", bright(1, 1)[:32, :48])
     words = ["--weights", "random", "--photo", str(tmp_path / "photo.png"), "--max-batch", "2"]
     words += ["--formats", "torchscript"]
     assert main(["detector", "export", "fasterrcnn", "--out", str(tmp_path / "repo"), *words]) == 0

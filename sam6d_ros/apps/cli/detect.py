@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam6d_ros.apps.cli.options import add_command
+from sam6d_ros.apps.cli.output import write_png
 from sam6d_ros.detectors.draw import draw_boxes
-from sam6d_ros.detectors.images import Video, VideoFile, write_rgb
+from sam6d_ros.detectors.images import Video, VideoFile
 from sam6d_ros.detectors.model import DEFAULT_THRESHOLD
 from sam6d_ros.detectors.protocol import Detector
 from sam6d_ros.detectors.table import open_detector
@@ -102,7 +103,7 @@ def detect_images(args: argparse.Namespace, detector: Detector) -> Iterator[dict
     for path, name in zip(args.images, picture_names(args.images), strict=True):
         image = read_rgb(path)
         (boxes,) = detector.detect([image])
-        write_rgb(args.out / name, draw_boxes(image, boxes))
+        write_png(args.out / name, draw_boxes(image, boxes))
         yield {"image": str(path), **as_dict(boxes, image)}
 
 
