@@ -25,8 +25,8 @@ setup-sam6d: ## The same, and the networks' libraries (torch)
 	@$(SETUP) ros-wheels bags dev sam6d
 
 # torchvision's own requirement of torch would change the version that is there.
-setup-test: ## All that the tests need: the networks, the detectors and a Triton server
-	@$(SETUP) ros-wheels bags dev sam6d detectors
+setup-test: ## All that the tests need: networks, detectors, HTTP services, a Triton server
+	@$(SETUP) ros-wheels bags dev sam6d detectors http streams http-test
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'torchvision==0.28.*'
 	@$(BIN)/sam6d triton setup
 
@@ -41,7 +41,7 @@ test: setup-test ## Lint, then every test
 		$(BIN)/python -m pytest $(PYTEST_ARGS) && exit $$lint
 
 test-fast: setup ## Tests without node processes, networks and long runs, for the inner loop
-	@$(BIN)/python -m pytest -m "not graph and not sam6d and not detectors and not slow" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -m "not graph and not sam6d and not detectors and not http and not slow" $(PYTEST_ARGS)
 
 bench: setup-run ## Accuracy and time beside other libraries (in .venv-bench)
 	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
