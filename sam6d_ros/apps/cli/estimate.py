@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from sam6d_ros import frames, visualize
+from sam6d_ros import exchange, frames, visualize
 from sam6d_ros.apps.cli import explain, output
 from sam6d_ros.apps.cli.objects import add_object_options, load_models, read_settings
 from sam6d_ros.apps.cli.options import (
@@ -137,8 +137,8 @@ def write_results(
     by_name = {model.name: model for model in models}
     args.out.mkdir(parents=True, exist_ok=True)
     inputs = {"rgb": str(args.rgb), "depth": str(args.depth), "camera": str(args.camera)}
-    values = output.poses_as_json(frame, poses, by_name, inputs)
-    (args.out / "poses.json").write_text(output.json_text(values))
+    values = exchange.poses_as_json(frame, poses, by_name, inputs)
+    (args.out / "poses.json").write_text(exchange.json_text(values))
     overlay = visualize.draw_poses(frame.rgb, frame.camera, poses.items, by_name)
     output.write_png(args.out / "overlay.png", overlay)
 

@@ -18,13 +18,13 @@ from sam6d_ros.apps.cli.options import (
     load_engine,
     result_console,
 )
-from sam6d_ros.apps.cli.output import json_text
 from sam6d_ros.cad.bop_models import load_bop_models
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.evaluation import report, runner
 from sam6d_ros.evaluation.bop import BopDataset, ImageTargets
 from sam6d_ros.evaluation.results_csv import ImageResult, read_csv, write_csv
+from sam6d_ros.exchange import json_text
 
 REJECT_BELOW = 0.5  # default threshold of the geometric backend
 

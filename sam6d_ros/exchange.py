@@ -1,0 +1,76 @@
+"""Results as plain values for JSON, the same for the command line and HTTP; masks as COCO RLE."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.geometry import rle, se3
+from sam6d_ros.types import Detection, Frame, PoseEstimate, PoseEstimates
+
+NUMBER_ROWS = re.compile(r"\[[-+\d.eE,\s]+\]")
+
+
+def poses_as_json(
+    frame: Frame,
+    poses: PoseEstimates,
+    models: Mapping[str, ObjectModel],
+    inputs: Mapping[str, str],
+) -> dict[str, Any]:
+    """The content of poses.json: units and conventions are said in it."""
+    camera = frame.camera
+    return {
+        "convention": "cam_from_obj: p_cam = R p_obj + t; metres; camera optical frame "
+        "(x right, y down, z forward); p_obj in metres in the CAD frame",
+        "inputs": dict(inputs),
+        "stamp_ns": poses.stamp_ns,
+        "frame_id": poses.frame_id,
+        "camera": {
+            "K": camera.matrix.ravel().tolist(),
+            "width": camera.width,
+            "height": camera.height,
+        },
+        "poses": [pose_as_json(pose, models[pose.class_id]) for pose in poses.items],
+        "reason": poses.reason,
+        "timings_s": {stage: round(value, 4) for stage, value in poses.timings_s.items()},
+    }
+
+
+def json_text(values: Any) -> str:
+    """JSON for people too: indented, but with rows of plain numbers on one line."""
+    text = json.dumps(values, indent=1)
+    return NUMBER_ROWS.sub(lambda row: re.sub(r"\s+", " ", row[0]), text) + "\n"
+
+
+def pose_as_json(pose: PoseEstimate, model: ObjectModel) -> dict[str, Any]:
+    """One instance."""
+    cam_from_box = pose.cam_from_obj @ model.obj_from_box
+    return {
+        "name": pose.class_id,
+        "instance_id": pose.instance_id,
+        "score": round(pose.score, 4),
+        "score_parts": {name: round(float(v), 4) for name, v in pose.agreement.items()},
+        "R": pose.cam_from_obj[:3, :3].tolist(),
+        "t": pose.cam_from_obj[:3, 3].tolist(),
+        "quat_xyzw": se3.quat_xyzw(pose.cam_from_obj).tolist(),
+        "box": {
+            "center": cam_from_box[:3, 3].tolist(),
+            "quat_xyzw": se3.quat_xyzw(cam_from_box).tolist(),
+            "size": np.asarray(model.box_size, float).tolist(),
+        },
+        "covariance": None if pose.covariance is None else np.asarray(pose.covariance).tolist(),
+        **mask_as_json(pose),
+    }
+
+
+def mask_as_json(pose: PoseEstimate) -> dict[str, Any]:
+    """Image box (x, y, width, height) and mask as COCO RLE; None when the mask is unknown."""
+    if pose.mask is None:
+        return {"bbox_xywh": None, "mask": None}
+    box = Detection(pose.class_id, pose.score, pose.mask).bbox_xywh
+    return {"bbox_xywh": list(box), "mask": rle.encode(pose.mask)}
