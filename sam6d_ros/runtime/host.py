@@ -5,43 +5,22 @@ One compute thread owns the engine; every method of a host may be called from an
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Generic, TypeVar
 
-from sam6d_ros.errors import NotReady
-from sam6d_ros.pipeline import RunContext
-from sam6d_ros.runtime.admission import DEFAULT_CAPACITY, Admission
+from sam6d_ros.runtime.admission import DEFAULT_CAPACITY
 from sam6d_ros.runtime.deadlines import Deadlines
 from sam6d_ros.runtime.engine import Engine
-from sam6d_ros.runtime.engine_host import HostCounts
-from sam6d_ros.runtime.memory import free_memory
 from sam6d_ros.runtime.objects import ObjectChange, ObjectSet, apply_change
-from sam6d_ros.runtime.request import Request
-from sam6d_ros.runtime.request_queue import RequestQueue
-from sam6d_ros.runtime.states import WORKING, Phase
+from sam6d_ros.runtime.resource_host import Item, Process, ResourceHost
 from sam6d_ros.runtime.status import HostStatus
-from sam6d_ros.runtime.worker import Worker
-
-Item = TypeVar("Item")
-T = TypeVar("T")
-
-TOTAL = "total"  # key of the timings
 
 
-# (engine, item, context) → why the result is empty, or nothing
-Process = Callable[[Engine, Item, RunContext], str]
-
-
-class Host(Generic[Item]):
-    """``EngineHost`` with the engine in one thread of this process.
-
-    A host is loaded (``load``), then serves (``activate``) until ``deactivate``, ``drain``,
-    ``unload`` or ``close``. An error of one request or item leaves it serving.
+class Host(ResourceHost[Engine, Item]):
+    """``EngineHost`` with the engine in one thread of this process; see ``ResourceHost``.
 
     Args:
         build: makes the engine, in the compute thread; raises if that is impossible.
@@ -58,7 +37,7 @@ class Host(Generic[Item]):
     def __init__(
         self,
         build: Callable[[], Engine],
-        process: Process[Item] | None = None,
+        process: Process[Engine, Item] | None = None,
         status: HostStatus | None = None,
         *,
         capacity: int = DEFAULT_CAPACITY,
@@ -68,117 +47,23 @@ class Host(Generic[Item]):
         turn: AbstractContextManager[object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.name, self.status = name, status or HostStatus(name)
-        self._build, self._process = build, process
         self._on_objects = on_objects or (lambda _: None)
-        self._turn = turn or nullcontext()
-        self._engine: Engine | None = None
         self._objects = ObjectSet()
-        self._lock = threading.Lock()
-        self._phase, self._resume = Phase.UNLOADED, False
-        self._worker: Worker[Item] = Worker(name, self._work)
-        self._queue = RequestQueue(self._worker, Admission(name, capacity, clock), deadlines)
-        self._queue.admission.refuse(Phase.UNLOADED.value)
-
-    # --- state
+        super().__init__(
+            build,
+            process,
+            status,
+            capacity=capacity,
+            name=name,
+            deadlines=deadlines,
+            turn=turn,
+            clock=clock,
+        )
 
     @property
     def objects(self) -> ObjectSet:
         """The objects that the engine looks for, as of the last load or change."""
         return self._objects
-
-    @property
-    def loaded(self) -> bool:
-        """Whether there is an engine."""
-        return self._engine is not None
-
-    @property
-    def active(self) -> bool:
-        """Whether requests and items are served."""
-        return self._phase is Phase.ACTIVE
-
-    @property
-    def counts(self) -> HostCounts:
-        """Requests and items that wait, were dropped or refused."""
-        admission, worker = self._queue.admission, self._worker
-        return HostCounts(admission.waiting, admission.rejected, worker.dropped, worker.refused)
-
-    # --- life of the engine
-
-    def load(self) -> Future[None]:
-        """Load an engine, in place of the present one once the requests that wait are done."""
-        self._enter(Phase.LOADING)
-        return self._worker.call(self._load)
-
-    def reload(self) -> Future[None]:
-        """Load as ``load`` does, and serve again afterwards if the host served."""
-        self._enter(Phase.LOADING, keep_serving=True)
-        return self._worker.call(self._load)
-
-    def activate(self) -> None:
-        """Serve requests and items from now on.
-
-        Raises:
-            NotReady: no engine is loaded.
-        """
-        with self._lock:
-            if self._engine is None or self._phase in (Phase.LOADING, Phase.CLOSED):
-                raise NotReady(f"{self.name} {self._phase.value}")
-            self._serve()
-
-    def deactivate(self, reason: str = "deactivated") -> None:
-        """Serve no longer; what waits or runs fails with ``NotReady`` and this reason."""
-        entered = self._enter(None)
-        self._worker.interrupt(reason)
-        if entered is Phase.INACTIVE:
-            self.status.deactivated()
-
-    def unload(self, reason: str = "unloaded") -> Future[None]:
-        """Free the engine after the work in progress; the rest as ``deactivate``."""
-        self._enter(Phase.UNLOADED)
-        self._worker.interrupt(reason)
-        return self._worker.call(self._unload)
-
-    def drain(self, timeout_s: float) -> bool:
-        """Refuse new requests; wait for those that wait or run, then fail the rest.
-
-        Returns:
-            Whether all of them were finished within the timeout.
-        """
-        if self.active:
-            self.status.draining()
-        self._enter(Phase.DRAINING)
-        finished = self._queue.admission.wait_until_empty(timeout_s)
-        if not finished:
-            self._worker.interrupt(f"{self.name} was drained before the request was finished")
-        return finished
-
-    def close(self, timeout_s: float = 0.0) -> bool:
-        """End the threads after the work in progress; what waits or runs fails with ``NotReady``.
-
-        Args:
-            timeout_s: time to wait for the compute thread.
-
-        Returns:
-            Whether the compute thread has ended.
-        """
-        self._enter(Phase.CLOSED)
-        self._worker.stop(f"{self.name} {Phase.CLOSED.value}")
-        self._queue.stop()
-        return self._worker.join(timeout_s)
-
-    # --- work
-
-    def submit(self, request: Request[T]) -> Future[T]:
-        """Queue a request; it runs after those that came before it.
-
-        See ``RequestQueue.submit`` for the future.
-        """
-        return self._queue.submit(request, lambda: self._run(request), self.status.failed)
-
-    def offer(self, item: Item) -> bool:
-        """Leave the newest item; False and counted as refused if the host does not serve."""
-        return self._worker.offer(item)
 
     def change(self, change: ObjectChange) -> Future[ObjectSet]:
         """Change the objects of a loaded engine, as a whole or not at all."""
@@ -186,114 +71,20 @@ class Host(Generic[Item]):
 
     # --- in the compute thread
 
-    def _load(self) -> None:
-        self._enter(Phase.LOADING, keep_serving=True)
-        self._free()
-        self.status.loading()
-        try:
-            engine = self._build()
-            self._take(engine, ObjectSet.of(engine))
-        except BaseException as error:
-            self._free()
-            self.status.load_failed(error)
-            self._settle(Phase.UNLOADED, f"{Phase.UNLOADED.value}: {error}")
-            raise
-        self.status.loaded(engine.backend, engine.device)
-        self._settle(Phase.INACTIVE, Phase.INACTIVE.value)
+    def _taken(self, resource: Engine) -> None:
+        self._report(ObjectSet.of(resource))
 
-    def _unload(self) -> None:
-        self._free()
-        self.status.released()
-        self._settle(Phase.UNLOADED, Phase.UNLOADED.value)
-
-    def _free(self) -> None:
-        if self._engine is not None:
-            self._take(None, ObjectSet())
-        free_memory()
-
-    def _take(self, engine: Engine | None, objects: ObjectSet) -> None:
-        self._engine, self._objects = engine, objects
-        self._on_objects(objects)
+    def _given_up(self, resource: Engine) -> None:
+        self._report(ObjectSet())
 
     def _change(self, change: ObjectChange) -> ObjectSet:
         engine = self._required()
         with self._turn:
             objects = apply_change(engine, change)
         source = change.source if change.replace_all else self._objects.source
-        self._take(engine, replace(objects, source=source))
+        self._report(replace(objects, source=source))
         return self._objects
 
-    def _required(self) -> Engine:
-        if self._engine is None:
-            raise NotReady(f"{self.name} {Phase.UNLOADED.value}")
-        return self._engine
-
-    def _run(self, request: Request[T]) -> T:
-        if self._phase not in WORKING:
-            raise NotReady(f"{self.name} {self._phase.value}")
-        reason_of = request.reason_of if request.is_frame else None
-        return self._measured(request.work, request.context(), reason_of)
-
-    def _work(self, item: Item) -> None:
-        """Process one item; ``_measured`` has recorded its error."""
-        process = self._process
-        if process is not None:
-            with suppress(BaseException):
-                self._measured(lambda engine, ctx: process(engine, item, ctx), RunContext(), str)
-
-    def _measured(
-        self,
-        work: Callable[[Engine, RunContext], T],
-        ctx: RunContext,
-        reason_of: Callable[[T], str] | None,
-    ) -> T:
-        """Run work with the engine, timed; record a frame (``reason_of``) while the host serves."""
-        try:
-            with self._turn, self.status.working(), ctx.timings.measure(TOTAL):
-                result = work(self._required(), ctx)
-        except BaseException as error:
-            if self._phase in WORKING:
-                self.status.failed(error)
-            raise
-        if reason_of is not None and self._phase in WORKING:
-            self.status.processed(ctx.timings.seconds, reason_of(result))
-        return result
-
-    # --- phases
-
-    def _enter(self, phase: Phase | None, keep_serving: bool = False) -> Phase:
-        """Stop serving for another phase; from ``CLOSED`` there is no way back.
-
-        Args:
-            phase: the phase; None is the one without service. A load goes on, and ends in it.
-            keep_serving: serve again after the phase if the host served, or was to serve again.
-        """
-        with self._lock:
-            if self._phase is not Phase.CLOSED:
-                self._resume = keep_serving and (self._resume or self._phase is Phase.ACTIVE)
-                self._phase = phase or self._idle_phase()
-            self._queue.admission.refuse(self._phase.value)
-            self._worker.close()
-            return self._phase
-
-    def _idle_phase(self) -> Phase:
-        if self._phase is Phase.LOADING:
-            return Phase.LOADING
-        return Phase.UNLOADED if self._engine is None else Phase.INACTIVE
-
-    def _settle(self, phase: Phase, refusal: str) -> None:
-        """Enter the phase that a load or unload ends in; serve if a reload is to do so."""
-        with self._lock:
-            if self._phase is Phase.CLOSED:
-                return
-            self._phase = phase
-            self._queue.admission.refuse(refusal)
-            self._worker.close()
-            if self._resume and phase is Phase.INACTIVE:
-                self._serve()
-
-    def _serve(self) -> None:
-        self.status.activated()
-        self._phase = Phase.ACTIVE
-        self._queue.admission.open()
-        self._worker.open()
+    def _report(self, objects: ObjectSet) -> None:
+        self._objects = objects
+        self._on_objects(objects)
