@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sam6d_ros.detectors.model import batches
+from sam6d_ros.detectors.model import run_in_batches
 from sam6d_ros.errors import BackendUnavailable, CheckpointError, InvalidInput
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -56,19 +56,18 @@ class OnnxRunner:
             raise CheckpointError(f"{path} has {len(inputs)} inputs; expected one image tensor")
         self._input = inputs[0].name
         fixed = inputs[0].shape[0]
-        self._max_batch = min(fixed, max_batch) if isinstance(fixed, int) else max_batch
+        self.max_batch = min(fixed, max_batch) if isinstance(fixed, int) else max_batch
 
     def run(self, tensors: Sequence[NDArray[np.float32]]) -> list[tuple[NDArray, ...]]:
         """Return the outputs of each tensor; see `protocol.Runner.run`."""
-        results: dict[int, tuple[NDArray, ...]] = {}
-        for places, batch in batches(tensors, self._max_batch):
-            try:
-                arrays = self._session.run(None, {self._input: batch})
-            except Exception as error:  # its errors have no common base
-                raise InvalidInput(f"the model refuses {batch.shape}: {error}") from error
-            for row, place in enumerate(places):
-                results[place] = tuple(array[row] for array in arrays)
-        return [results[place] for place in range(len(tensors))]
+        return run_in_batches(self, tensors)
+
+    def infer(self, batch: NDArray[np.float32]) -> Sequence[NDArray]:
+        """Return the outputs of a batch; see `protocol.BatchRunner.infer`."""
+        try:
+            return self._session.run(None, {self._input: batch})
+        except Exception as error:  # its errors have no common base
+            raise InvalidInput(f"the model refuses {batch.shape}: {error}") from error
 
     def close(self) -> None:
         """Free the session."""

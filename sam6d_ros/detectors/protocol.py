@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,3 +51,17 @@ class Runner(Protocol):
 
     def close(self) -> None:
         """Free what the runner holds; a second call has no effect."""
+
+
+@runtime_checkable
+class BatchRunner(Runner, Protocol):
+    """Runner that takes whole batches without a copy of its own.
+
+    Attributes:
+        max_batch: largest number of images in one call of `infer`.
+    """
+
+    max_batch: int
+
+    def infer(self, batch: NDArray[np.float32]) -> Sequence[NDArray]:
+        """Return the model's outputs, with the batch axis, for a batch (B, 3, H, W) of float32."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from sam6d_ros.detectors.buffers import Buffers
 from sam6d_ros.detectors.export import FILES
 from sam6d_ros.detectors.manifest import FILE_NAME, Manifest, read_manifest
 from sam6d_ros.detectors.model import DEFAULT_THRESHOLD, ModelDetector
@@ -23,16 +24,20 @@ PROTOCOLS = ("http", "grpc")
 
 
 def open_detector(
-    source: str, threshold: float = DEFAULT_THRESHOLD, device: str = "cpu"
+    source: str,
+    threshold: float = DEFAULT_THRESHOLD,
+    device: str = "cpu",
+    buffers: Buffers | None = None,
 ) -> Detector:
     """Open a detector.
 
     Args:
-        source: a model file (`.pt`, `.onnx`, `.engine`), the folder of a model in a repository,
-            `http://HOST:PORT/MODEL` or `grpc://HOST:PORT/MODEL` for a Triton server, or
-            `NAME:TEXT` for a detector of another package.
+        source: a model file (`.pt`, `.onnx`, `.engine`, `.trt`), the folder of a model in a
+            repository, `http://HOST:PORT/MODEL` or `grpc://HOST:PORT/MODEL` for a Triton server,
+            or `NAME:TEXT` for a detector of another package.
         threshold: lowest score of a returned box.
         device: of a model file, as its library names it; an engine runs on CUDA in any case.
+        buffers: memory of the input tensors (default: new for each call).
 
     Raises:
         InvalidConfig: no such file, or a file without manifest.
@@ -43,12 +48,13 @@ def open_detector(
     """
     scheme, separator, rest = source.partition(":")
     if scheme in PROTOCOLS and separator:
-        return connect(_served(scheme, rest), threshold=threshold)
+        return connect(_served(scheme, rest), threshold=threshold, buffers=buffers)
     path = Path(source)
     if path.exists():
         file = _file_of(path)
         manifest = _manifest_of(file)
-        return ModelDetector(manifest, _runner(file, manifest, device), threshold)
+        runner = _runner(file, manifest, device, buffers)
+        return ModelDetector(manifest, runner, threshold, buffers)
     if separator:
         return _of_package(scheme, rest, threshold)
     raise InvalidConfig(
@@ -81,35 +87,37 @@ def _manifest_of(file: Path) -> Manifest:
     return read_manifest(up if not beside and (up / FILE_NAME).is_file() else file.parent)
 
 
-def _runner(file: Path, manifest: Manifest, device: str) -> Runner:
+def _runner(file: Path, manifest: Manifest, device: str, buffers: Buffers | None) -> Runner:
     build = _RUNNERS.get(file.suffix)
     if build is None:
         raise InvalidConfig(f"'{file}': expected a file {', '.join(_RUNNERS)}")
-    return build(file, manifest, device)
+    return build(file, manifest, device, buffers)
 
 
-def _torchscript(file: Path, manifest: Manifest, device: str) -> Runner:
+def _torchscript(file: Path, manifest: Manifest, device: str, buffers: Buffers | None) -> Runner:
     from sam6d_ros.detectors.torchscript import TorchScriptRunner
 
-    return TorchScriptRunner(file, manifest.max_batch, device)
+    return TorchScriptRunner(file, manifest.max_batch, device, buffers)
 
 
-def _onnx(file: Path, manifest: Manifest, device: str) -> Runner:
+def _onnx(file: Path, manifest: Manifest, device: str, _: Buffers | None) -> Runner:
     from sam6d_ros.detectors.onnx import OnnxRunner
 
     return OnnxRunner(file, manifest.max_batch, device)
 
 
-def _tensorrt(file: Path, manifest: Manifest, device: str) -> Runner:
+def _tensorrt(file: Path, manifest: Manifest, device: str, buffers: Buffers | None) -> Runner:
     from sam6d_ros.detectors.tensorrt import TensorRtRunner
 
-    return TensorRtRunner(file, manifest.max_batch, "cuda" if device == "cpu" else device)
+    device = "cuda" if device == "cpu" else device
+    return TensorRtRunner(file, manifest.max_batch, device, buffers)
 
 
-_RUNNERS: dict[str, Callable[[Path, Manifest, str], Runner]] = {
+_RUNNERS: dict[str, Callable[[Path, Manifest, str, Buffers | None], Runner]] = {
     ".pt": _torchscript,
     ".onnx": _onnx,
     ".engine": _tensorrt,
+    ".trt": _tensorrt,
 }
 
 

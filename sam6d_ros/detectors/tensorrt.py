@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sam6d_ros.detectors.model import batches
+from sam6d_ros.detectors.buffers import Buffers, FreshBuffers
+from sam6d_ros.detectors.model import run_in_batches
+from sam6d_ros.detectors.torchscript import to_device
 from sam6d_ros.errors import BackendUnavailable, CheckpointError, InvalidInput
 
 
@@ -26,13 +28,20 @@ class TensorRtRunner:
         path: the engine, as `trtexec --saveEngine` writes it for this GPU and this TensorRT.
         max_batch: images in one call.
         device: as torch names it.
+        buffers: memory for the input on the device (default: new for each call).
 
     Raises:
         BackendUnavailable: tensorrt or torch is not installed, or there is no GPU.
         CheckpointError: the file is missing, of another GPU or TensorRT, or has several inputs.
     """
 
-    def __init__(self, path: Path, max_batch: int = 1, device: str = "cuda") -> None:
+    def __init__(
+        self,
+        path: Path,
+        max_batch: int = 1,
+        device: str = "cuda",
+        buffers: Buffers | None = None,
+    ) -> None:
         try:
             import tensorrt
             import torch
@@ -43,8 +52,9 @@ class TensorRtRunner:
         if not torch.cuda.is_available():
             raise BackendUnavailable("TensorRT engines need a GPU; torch finds none")
         self._torch = torch
-        self._device = device
-        self._max_batch = max_batch
+        self._device, self._buffers = device, buffers or FreshBuffers()
+        self._taken: dict[str, Any] = {}  # output tensors of the last call, by name
+        self.max_batch = max_batch
         self._engine = _engine(tensorrt, path)
         names = [self._engine.get_tensor_name(k) for k in range(self._engine.num_io_tensors)]
         is_input = {
@@ -63,30 +73,35 @@ class TensorRtRunner:
 
     def run(self, tensors: Sequence[NDArray[np.float32]]) -> list[tuple[NDArray, ...]]:
         """Return the outputs of each tensor; see `protocol.Runner.run`."""
-        results: dict[int, tuple[NDArray, ...]] = {}
-        for places, batch in batches(tensors, self._max_batch):
-            arrays = self._infer(batch.astype(self._types[self._input], copy=False))
-            for row, place in enumerate(places):
-                results[place] = tuple(array[row] for array in arrays)
-        return [results[place] for place in range(len(tensors))]
+        return run_in_batches(self, tensors)
+
+    def infer(self, batch: NDArray[np.float32]) -> Sequence[NDArray]:
+        """Return the outputs of a batch; see `protocol.BatchRunner.infer`."""
+        kind = self._types[self._input]
+        if kind != np.float32:
+            return self._infer(batch.astype(kind), None)
+        with self._buffers.device(batch.shape) as lent:
+            return self._infer(batch, lent)
 
     def close(self) -> None:
         """Free the engine."""
         self._context = None
         self._engine = None
+        self._taken.clear()
 
-    def _infer(self, batch: NDArray) -> list[NDArray]:
+    def _infer(self, batch: NDArray, lent: Any | None) -> list[NDArray]:
         torch = self._torch
         if not self._context.set_input_shape(self._input, batch.shape):
             raise InvalidInput(f"the model refuses {batch.shape}: outside the engine's profile")
-        given = torch.from_numpy(batch).to(self._device)
+        given = to_device(torch, batch, self._device, lent)
         self._context.set_tensor_address(self._input, given.data_ptr())
         taken = [self._output(name) for name in self._outputs]
         stream = torch.cuda.current_stream(self._device)
         if not self._context.execute_async_v3(stream.cuda_stream):
             raise InvalidInput(f"the engine failed for {batch.shape}; its log has the reason")
         stream.synchronize()
-        return [tensor.cpu().numpy() for tensor in taken]
+        # copies: the tensors are used again
+        return [tensor.cpu().numpy().copy() for tensor in taken]
 
     def _output(self, name: str) -> Any:
         shape = tuple(self._context.get_tensor_shape(name))
@@ -94,8 +109,11 @@ class TensorRtRunner:
             raise InvalidInput(
                 f"output '{name}' is {shape}: its length depends on the image; expected a fixed one"
             )
-        kind = self._torch.from_numpy(np.zeros(0, self._types[name])).dtype
-        tensor = self._torch.empty(shape, dtype=kind, device=self._device)
+        tensor = self._taken.get(name)
+        if tensor is None or tuple(tensor.shape) != shape:
+            kind = self._torch.from_numpy(np.zeros(0, self._types[name])).dtype
+            tensor = self._torch.empty(shape, dtype=kind, device=self._device)
+            self._taken[name] = tensor
         self._context.set_tensor_address(name, tensor.data_ptr())
         return tensor
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sam6d_ros.detectors.model import batches
+from sam6d_ros.detectors.buffers import Buffers, FreshBuffers
+from sam6d_ros.detectors.model import run_in_batches
 from sam6d_ros.errors import BackendUnavailable, CheckpointError, InvalidInput
 
 
@@ -19,13 +21,20 @@ class TorchScriptRunner:
         path: the file, as `torch.jit.save` writes it.
         max_batch: images in one call.
         device: as torch names it.
+        buffers: memory for the input on the device (default: new for each call).
 
     Raises:
         BackendUnavailable: torch is not installed, or the device is missing.
         CheckpointError: the file is missing, damaged, or needs operators that are missing.
     """
 
-    def __init__(self, path: Path, max_batch: int = 1, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        path: Path,
+        max_batch: int = 1,
+        device: str = "cpu",
+        buffers: Buffers | None = None,
+    ) -> None:
         try:
             import torch
         except ImportError as error:
@@ -36,8 +45,8 @@ class TorchScriptRunner:
 
         provide_operators()
         self._torch = torch
-        self._max_batch = max_batch
-        self._device = device
+        self.max_batch = max_batch
+        self._device, self._buffers = device, buffers or FreshBuffers()
         try:
             self._model = torch.jit.load(str(path), map_location=device).eval()
         except (RuntimeError, ValueError, OSError) as error:
@@ -45,25 +54,32 @@ class TorchScriptRunner:
 
     def run(self, tensors: Sequence[NDArray[np.float32]]) -> list[tuple[NDArray, ...]]:
         """Return the outputs of each tensor; see `protocol.Runner.run`."""
-        results: dict[int, tuple[NDArray, ...]] = {}
-        for places, batch in batches(tensors, self._max_batch):
-            with self._torch.inference_mode():
-                try:
-                    outputs = self._model(self._torch.from_numpy(batch).to(self._device))
-                except RuntimeError as error:
-                    raise InvalidInput(
-                        f"the model refuses {batch.shape}: {_last_line(error)}"
-                    ) from error
+        return run_in_batches(self, tensors)
+
+    def infer(self, batch: NDArray[np.float32]) -> Sequence[NDArray]:
+        """Return the outputs of a batch; see `protocol.BatchRunner.infer`."""
+        with self._torch.inference_mode(), self._buffers.device(batch.shape) as lent:
+            given = to_device(self._torch, batch, self._device, lent)
+            try:
+                outputs = self._model(given)
+            except RuntimeError as error:
+                raise InvalidInput(
+                    f"the model refuses {batch.shape}: {_last_line(error)}"
+                ) from error
             if isinstance(outputs, self._torch.Tensor):
                 outputs = (outputs,)
-            arrays = [output.cpu().numpy() for output in outputs]
-            for row, place in enumerate(places):
-                results[place] = tuple(array[row] for array in arrays)
-        return [results[place] for place in range(len(tensors))]
+            return [output.cpu().numpy() for output in outputs]
 
     def close(self) -> None:
         """Free the model."""
         self._model = None
+
+
+def to_device(torch: Any, batch: NDArray[np.float32], device: str, lent: Any | None) -> Any:
+    """Return a batch as a tensor of the device, in the lent tensor if there is one."""
+    tensor = torch.from_numpy(batch)
+    # not blocking: from pinned memory the copy is on the stream of the model
+    return tensor.to(device) if lent is None else lent.copy_(tensor, non_blocking=True)
 
 
 def _first_line(error: Exception) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sam6d_ros.detectors.buffers import Buffers
 from sam6d_ros.detectors.manifest import Manifest
 from sam6d_ros.detectors.model import DEFAULT_THRESHOLD, ModelDetector, batches
 from sam6d_ros.detectors.triton_channel import CHANNELS, Answer, Channel
@@ -46,7 +47,10 @@ class ServedModel:
 
 
 def connect(
-    served: ServedModel, manifest: Manifest | None = None, threshold: float = DEFAULT_THRESHOLD
+    served: ServedModel,
+    manifest: Manifest | None = None,
+    threshold: float = DEFAULT_THRESHOLD,
+    buffers: Buffers | None = None,
 ) -> ModelDetector:
     """Return the detector of a model on a server.
 
@@ -55,6 +59,7 @@ def connect(
         manifest: of the model; by default the one in its configuration, else that of COCO's 91
             labels and images of any size.
         threshold: lowest score of a returned box.
+        buffers: memory of the input tensors (default: new for each call).
 
     Raises:
         BackendUnavailable: no server answers, or the client is not installed.
@@ -63,7 +68,8 @@ def connect(
     """
     runner = TritonRunner(served)
     try:
-        return ModelDetector(manifest or manifest_of(runner.config, served.name), runner, threshold)
+        found = manifest or manifest_of(runner.config, served.name)
+        return ModelDetector(found, runner, threshold, buffers)
     except BaseException:
         runner.close()
         raise

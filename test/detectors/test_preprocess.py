@@ -1,5 +1,6 @@
 """The input tensor: what is where, with which values; boxes find the way back."""
 
+from dataclasses import replace
 from itertools import product
 
 import hypothesis.strategies as st
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from sam6d_ros.detectors.manifest import FITS, InputSpec
-from sam6d_ros.detectors.preprocess import prepare
+from sam6d_ros.detectors.preprocess import prepare, tensor_shape
 from sam6d_ros.errors import InvalidInput
 
 SIZES = st.integers(1, 90)
@@ -58,6 +59,26 @@ def test_values_are_scaled_shifted_and_ordered():
     assert turned[:, 1, 1].tolist() == [40, 20, 10]
     assert turned.dtype == np.float32
     assert turned.flags.c_contiguous
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+def test_a_given_tensor_gets_the_values_of_the_plain_formula(fit, order):
+    random = np.random.default_rng(3)
+    image = random.integers(0, 256, (37, 50, 3), dtype=np.uint8)
+    scale, mean, std = 1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    spec = spec_of(fit, scale=scale, mean=mean, std=std, order=order, pad=114)
+    shape = tensor_shape(image, spec)
+    plain, _ = prepare(image, replace(spec, scale=1.0, mean=(0, 0, 0), std=(1, 1, 1)))
+    wanted = (plain.transpose(1, 2, 0) * np.float32(scale) - np.float32(mean)) / np.float32(std)
+    out = np.full((2, *shape), np.nan, np.float32)[1]
+    tensor, placement = prepare(image, spec, out)
+    assert tensor is out
+    assert tensor.shape == shape
+    assert np.array_equal(tensor, wanted.transpose(2, 0, 1))
+    fresh, same = prepare(image, spec)
+    assert np.array_equal(fresh, tensor)
+    assert same == placement
 
 
 def test_a_kept_size_is_padded_to_the_multiple():

@@ -70,7 +70,7 @@ def test_what_is_no_detector_is_named(tmp_path, monkeypatch):
         open_detector(str(tmp_path))
     (tmp_path / "model.tflite").touch()
     (tmp_path / "detector.json").write_text('{"name": "m"}')
-    with pytest.raises(InvalidConfig, match=r"expected a file \.pt, \.onnx, \.engine"):
+    with pytest.raises(InvalidConfig, match=r"expected a file \.pt, \.onnx, \.engine, \.trt"):
         open_detector(str(tmp_path / "model.tflite"))
     shutil.move(tmp_path / "detector.json", tmp_path / "other.json")
     with pytest.raises(InvalidConfig, match=r"detector\.json"):
