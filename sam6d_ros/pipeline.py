@@ -12,7 +12,7 @@ from sam6d_ros.errors import own_results
 from sam6d_ros.geometry.region import Region
 from sam6d_ros.stages.accept import Acceptance, accept
 from sam6d_ros.stages.protocols import Estimator, Proposer, Refiner, Scorer
-from sam6d_ros.stages.region import detections_in_region, proposals_in_region
+from sam6d_ros.stages.regions import detections_in_region, proposals_in_region
 from sam6d_ros.types import Candidates, Detections, PoseEstimates, Proposals, Scene
 
 

@@ -12,7 +12,7 @@ from sam6d_ros.geometry.region import Region
 from sam6d_ros.pipeline import Record, RunContext
 from sam6d_ros.runtime.build import EngineSpec, build_engine
 from sam6d_ros.runtime.objects import ObjectSet
-from sam6d_ros.stages.region import detections_in_region, proposals_in_region
+from sam6d_ros.stages.regions import detections_in_region, proposals_in_region
 from sam6d_ros.types import Detection, Detections, Proposals
 
 CARTON = carton()
