@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,9 +12,17 @@ from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.errors import own_results
 from sam6d_ros.geometry.region import Region
 from sam6d_ros.stages.accept import Acceptance, accept
+from sam6d_ros.stages.areas import SearchAreas
 from sam6d_ros.stages.protocols import Estimator, Proposer, Refiner, Scorer
-from sam6d_ros.stages.regions import detections_in_region, proposals_in_region
+from sam6d_ros.stages.regions import (
+    detections_in_areas,
+    detections_in_region,
+    proposals_in_areas,
+    proposals_in_region,
+)
 from sam6d_ros.types import Candidates, Detections, PoseEstimates, Proposals, Scene
+
+_LOG = logging.getLogger(__name__)
 
 
 class Timings:
@@ -49,6 +58,10 @@ def _no_feedback(stage: str) -> None:
     """Report no stage."""
 
 
+def _log_warning(text: str) -> None:
+    _LOG.warning("%s", text)
+
+
 @dataclass(frozen=True)
 class RunContext:
     """Per-request context of one run through the stages.
@@ -59,12 +72,14 @@ class RunContext:
         checkpoint: called before each stage; raises ``Cancelled`` or ``DeadlineExceeded`` to end
             the run there.
         on_stage: called with the name of each stage that begins.
+        on_warning: called with what was left out of the input, and why; logged by default.
     """
 
     timings: Timings = field(default_factory=Timings)
     record: Record | None = None
     checkpoint: Callable[[], None] = _no_checkpoint
     on_stage: Callable[[str], None] = _no_feedback
+    on_warning: Callable[[str], None] = _log_warning
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -97,12 +112,14 @@ class Segmentation:
         acceptance: Acceptance,
         region: Region | None = None,
         ctx: RunContext | None = None,
+        areas: SearchAreas | None = None,
     ) -> Detections:
         """Find the visible instances of the objects; empty with a reason when there is none.
 
         Args:
             acceptance: its limits of instances bound the number of detections.
             region: look only here: instances that lie in it for the most part.
+            areas: search each object only where a detector allows it.
 
         Raises:
             InvalidInput: the region reaches beyond the image.
@@ -114,11 +131,10 @@ class Segmentation:
             return Detections.empty("the depth image has no valid pixel")
         if not objects:
             return Detections.empty("no object is loaded")
+        if areas is not None:
+            areas = areas.of_objects([model.name for model in objects])
         with ctx.stage("propose"):
-            proposals = self.proposer.propose(scene)
-            proposals.check_size(scene.frame)
-            if region is not None:
-                proposals = proposals_in_region(proposals, region)
+            proposals = self._propose(scene, region, areas)
         if ctx.record:
             ctx.record.proposals = proposals
         if not len(proposals):
@@ -127,11 +143,24 @@ class Segmentation:
             limits = {model.name: acceptance.max_instances_of(model.name) for model in objects}
             detections = self.scorer.score(scene, proposals, objects, limits)
             detections.check_size(scene.frame)
+            if areas is not None:
+                detections = detections_in_areas(detections, areas)
             if region is not None:
                 detections = detections_in_region(detections, region)
         if ctx.record:
             ctx.record.detections = detections
         return detections
+
+    def _propose(self, scene: Scene, region: Region | None, areas: SearchAreas | None) -> Proposals:
+        """Return the regions of the frame that are searched."""
+        if areas is None or areas.need_proposals:
+            proposals = self.proposer.propose(scene)
+            proposals.check_size(scene.frame)
+        else:
+            proposals = Proposals.empty(scene.frame, "")
+        if areas is not None:
+            proposals = proposals_in_areas(proposals, areas, scene.frame)
+        return proposals if region is None else proposals_in_region(proposals, region)
 
 
 class PoseEstimation:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sam6d_ros.detectors.labels import usable
 from sam6d_ros.detectors.manifest import Manifest
 from sam6d_ros.detectors.preprocess import Placement
 from sam6d_ros.errors import InvalidInput
@@ -54,8 +55,8 @@ def to_boxes(
         InvalidInput: the outputs have other shapes than the layout's, or a class has no label.
     """
     raw = _DECODERS[manifest.layout](outputs, manifest)
-    usable = np.isfinite(raw.xyxy).all(axis=1) & (raw.scores >= threshold) & (raw.scores > 0)
-    raw = raw.at(usable)
+    chosen = np.isfinite(raw.xyxy).all(axis=1) & (raw.scores >= threshold) & (raw.scores > 0)
+    raw = raw.at(chosen)
     raw = raw.at(np.argsort(-raw.scores, kind="stable")[:MAX_CANDIDATES])
     if manifest.nms_iou is not None:
         raw = raw.at(suppress(raw.xyxy, raw.scores, raw.classes, manifest.nms_iou))
@@ -63,7 +64,8 @@ def to_boxes(
     xyxy = placement.to_image(raw.xyxy).clip(0, [width, height, width, height])
     raw, xyxy = _not_empty(raw, xyxy)
     scores = np.clip(raw.scores, 0, 1).astype(np.float32)
-    return Boxes(xyxy.astype(np.float32), _names(raw.classes, manifest), scores)
+    names, known = _names(raw.classes, manifest), usable(manifest.labels)
+    return Boxes(xyxy.astype(np.float32), names, scores, classes=known)
 
 
 def suppress(xyxy: NDArray, scores: NDArray, classes: NDArray, iou: float) -> NDArray[np.intp]:

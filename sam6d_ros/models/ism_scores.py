@@ -37,13 +37,23 @@ class SemanticMatch:
 
 
 def semantic_match(
-    query: Tensor, reference: Tensor, threshold: float = SEMANTIC_THRESHOLD
+    query: Tensor,
+    reference: Tensor,
+    threshold: float = SEMANTIC_THRESHOLD,
+    allowed: Tensor | None = None,
 ) -> SemanticMatch:
-    """Compare class descriptors (P, C) of proposals with (O, V, C) of templates."""
+    """Compare class descriptors (P, C) of proposals with (O, V, C) of templates.
+
+    Args:
+        allowed: (P, O) bool, which objects a proposal may show; any of them by default.
+    """
     query, reference = F.normalize(query, dim=-1), F.normalize(reference, dim=-1)
     similarity = torch.einsum("pc,ovc->pov", query, reference).clamp(0.0, 1.0)
     views = min(BEST_VIEWS, similarity.shape[-1])
-    score, best = similarity.topk(views, dim=-1).values.mean(-1).max(-1)
+    scores = similarity.topk(views, dim=-1).values.mean(-1)
+    if allowed is not None:
+        scores = scores.masked_fill(~allowed, 0.0)
+    score, best = scores.max(-1)
     selected = torch.nonzero(score > threshold)[:, 0]
     chosen = best[selected]
     template = similarity[selected, chosen].argmax(-1)

@@ -19,9 +19,10 @@ from sam6d_ros.geometry.region import Region
 from sam6d_ros.pipeline import PoseEstimation, RunContext, Segmentation
 from sam6d_ros.runtime.warmup import warm_up_input, warm_up_poses
 from sam6d_ros.stages.accept import Acceptance
+from sam6d_ros.stages.areas import SearchAreas, areas_of
 from sam6d_ros.stages.backends import NO_BACKEND
 from sam6d_ros.stages.protocols import Tracker
-from sam6d_ros.types import Detections, Frame, PoseEstimates, Scene
+from sam6d_ros.types import Boxes, Detections, Frame, PoseEstimates, Scene
 
 ROLES = ("full", "segmentation", "pose", "tracking", "objects")
 
@@ -125,6 +126,7 @@ class Engine:
         region: Region | None = None,
         acceptance: Acceptance | None = None,
         ctx: RunContext | None = None,
+        boxes: Boxes | None = None,
     ) -> Detections:
         """Find the visible instances of the named objects (default: all loaded ones).
 
@@ -132,6 +134,8 @@ class Engine:
             frame: the frame, or its scene when several calls share it.
             region: look only here (default: everywhere).
             acceptance: limits of this call (default: ``Engine.acceptance``).
+            boxes: of a 2D detector for this frame; each object is searched in the boxes of its
+                classes, see ``stages.areas``. Unusable boxes are reported to ``ctx.on_warning``.
 
         Raises:
             UnknownName: a name is not loaded.
@@ -140,9 +144,10 @@ class Engine:
         """
         if self._segmentation is None:
             raise InvalidConfig(f"an engine with role {self.role!r} cannot segment")
-        limits = acceptance or self.acceptance
-        objects = self._select(names)
-        return self._segmentation.run(Scene.of(frame), objects, limits, region, ctx)
+        limits, ctx = acceptance or self.acceptance, ctx or RunContext()
+        objects, scene = self._select(names), Scene.of(frame)
+        areas = None if boxes is None else self._areas(boxes, scene.frame, ctx)
+        return self._segmentation.run(scene, objects, limits, region, ctx, areas)
 
     def estimate(
         self,
@@ -172,15 +177,17 @@ class Engine:
         names: Sequence[str] | None = None,
         acceptance: Acceptance | None = None,
         ctx: RunContext | None = None,
+        boxes: Boxes | None = None,
     ) -> PoseEstimates:
         """Both halves: all instances of the named objects, best first, with timings.
 
-        ``timings_s`` has one entry per stage and "total"; ``acceptance`` as in ``estimate``.
+        ``timings_s`` has one entry per stage and "total"; ``acceptance`` as in ``estimate``,
+        ``boxes`` as in ``segment``.
         """
         ctx = ctx or RunContext()
         with ctx.timings.measure("total"):
             scene = Scene(frame)
-            found = self.segment(scene, names, acceptance=acceptance, ctx=ctx)
+            found = self.segment(scene, names, None, acceptance, ctx, boxes)
             poses = self.estimate(scene, found, acceptance, ctx)
         return poses.with_timings(ctx.timings.seconds)
 
@@ -198,6 +205,14 @@ class Engine:
         objects = self._select(list(dict.fromkeys(pose.class_id for pose in poses.items)))
         with (ctx or RunContext()).stage("track"):
             return self._tracker.track(Scene(frame), poses, objects)
+
+    def _areas(self, boxes: Boxes, frame: Frame, ctx: RunContext) -> SearchAreas:
+        """Return where the boxes allow which object; report the unusable ones."""
+        settings = {name: self._settings.get(name, ObjectSettings()) for name in self._objects}
+        areas = areas_of(boxes, frame, settings)
+        for text in areas.left_out:
+            ctx.on_warning(text)
+        return areas
 
     def _look_for(
         self,

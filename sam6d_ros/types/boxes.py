@@ -21,6 +21,7 @@ class Boxes:
         scores: (N,) float32 in [0, 1].
         masks: (N, H, W) bool, the pixels of each instance, or None.
         stamp_ns: time of capture of the image in nanoseconds.
+        classes: class names that the detector can report, or None where they are unknown.
 
     Raises:
         InvalidInput: lengths, shapes or types disagree, or a value is out of its range.
@@ -31,6 +32,7 @@ class Boxes:
     scores: NDArray[np.float32]
     masks: NDArray[np.bool_] | None = None
     stamp_ns: int = 0
+    classes: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.labels)

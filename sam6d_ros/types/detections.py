@@ -14,12 +14,15 @@ from sam6d_ros.types.ids import named
 
 @dataclass(frozen=True)
 class Proposals:
-    """Class-agnostic regions of one frame that may be one object each.
+    """Regions of one frame that may show an object each.
 
     Attributes:
         masks: (N, H, W) bool.
         scores: (N,) float32 in [0, 1], how well-bounded the region is.
         reason: why there is none, when there is none.
+        class_ids: for each region the names of the objects that it may show, None for any object;
+            any object in every region where nothing is stated.
+        merged: whether a region may hold several objects, so that part of it is a region too.
 
     Raises:
         InvalidInput: lengths, shapes or types disagree, or a score is out of its range.
@@ -28,9 +31,13 @@ class Proposals:
     masks: NDArray[np.bool_]
     scores: NDArray[np.float32]
     reason: str = ""
+    class_ids: tuple[frozenset[str] | None, ...] = ()
+    merged: bool = False
 
     def __post_init__(self) -> None:
         masks, scores = self.masks, self.scores
+        if not self.class_ids:
+            object.__setattr__(self, "class_ids", (None,) * len(masks))
         if masks.ndim != 3 or masks.dtype != bool:
             raise InvalidInput(f"masks are {masks.shape} {masks.dtype}; expected (N, H, W) bool")
         if scores.shape != (len(masks),) or scores.dtype != np.float32:
@@ -40,6 +47,16 @@ class Proposals:
             )
         if not ((scores >= 0) & (scores <= 1)).all():
             raise InvalidInput(f"scores {scores.tolist()} are not all in [0, 1]")
+        if len(self.class_ids) != len(masks):
+            raise InvalidInput(
+                f"class_ids has {len(self.class_ids)} entries for {len(masks)} masks; expected one "
+                "for each"
+            )
+
+    def allows(self, index: int, name: str) -> bool:
+        """Whether a region may show the object of this name."""
+        allowed = self.class_ids[index]
+        return allowed is None or name in allowed
 
     @classmethod
     def empty(cls, frame: Frame, reason: str) -> Proposals:

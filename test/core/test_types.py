@@ -110,6 +110,16 @@ def test_proposals_that_contradict_themselves_are_refused(shape, kind, scores, s
         Proposals(np.ones(shape, kind), np.array(scores, np.float32))
 
 
+def test_the_allowed_objects_of_proposals_are_one_entry_for_each() -> None:
+    masks, scores = np.ones((2, 6, 8), bool), np.ones(2, np.float32)
+    anything = Proposals(masks, scores)
+    assert all(anything.allows(i, "mug") for i in range(2))
+    chosen = Proposals(masks, scores, class_ids=(frozenset({"mug"}), None))
+    assert [chosen.allows(i, "can") for i in range(2)] == [False, True]
+    with pytest.raises(InvalidInput, match="class_ids has 1 entries for 2 masks"):
+        Proposals(masks, scores, class_ids=(None,))
+
+
 def test_masks_of_another_size_are_refused_by_name() -> None:
     found = Detections((Detection("mug", 0.5, np.ones((12, 16), bool), "left"),))
     with pytest.raises(InvalidInput, match=r"'left' is \(12, 16\), the frame \(6, 8\)"):

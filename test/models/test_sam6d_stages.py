@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch", reason="the networks need torch: make setup
 from sam6d_ros.config import PipelineConfig  # noqa: E402
 from sam6d_ros.errors import InvalidConfig  # noqa: E402
 from sam6d_ros.geometry.camera import back_project  # noqa: E402
-from sam6d_ros.pipeline import PoseEstimation, Segmentation  # noqa: E402
+from sam6d_ros.pipeline import PoseEstimation, Record, RunContext, Segmentation  # noqa: E402
 from sam6d_ros.runtime.engine import Engine  # noqa: E402
 from sam6d_ros.runtime.warmup import box_model, warm_up_input  # noqa: E402
 from sam6d_ros.stages.accept import Acceptance  # noqa: E402
@@ -30,7 +30,7 @@ from sam6d_ros.stages.sam6d.estimate import PemEstimator  # noqa: E402
 from sam6d_ros.stages.sam6d.propose import SamProposer  # noqa: E402
 from sam6d_ros.stages.sam6d.score import DescriptorScorer  # noqa: E402
 from sam6d_ros.stages.sam6d.settings import Sam6dConfig  # noqa: E402
-from sam6d_ros.types import Detection, Detections, Frame, Proposals, Scene  # noqa: E402
+from sam6d_ros.types import Boxes, Detection, Detections, Frame, Proposals, Scene  # noqa: E402
 
 MODEL = box_model()
 
@@ -123,6 +123,43 @@ def test_any_number_of_proposals(
         assert all(0 <= d.score <= 1 for d in found.items)
     else:
         assert "semantic score" in found.reason
+
+
+def test_a_proposal_shows_only_an_object_that_is_allowed_there(
+    tiny: Any, scene: tuple[Frame, Detections]
+) -> None:
+    frame, detections = scene
+    twin = replace(MODEL, name="twin", content_hash=f"{MODEL.content_hash}-twin")
+    objects, limits = [MODEL, twin], {MODEL.name: 3, "twin": 3}
+    scorer, masks = DescriptorScorer(tiny, context()), detections.items[0].mask[None]
+    for names in ({MODEL.name}, {"twin"}, {"other"}):
+        given = Proposals(masks, np.ones(1, np.float32), class_ids=(frozenset(names),))
+        found = scorer.score(Scene(frame), given, objects, limits)
+        assert {d.class_id for d in found.items} == names & set(limits)
+
+
+def test_boxes_restrict_the_search(tiny: Any, scene: tuple[Frame, Detections]) -> None:
+    """The frame shows one box, which the tiny networks take for any object."""
+    frame, detections = scene
+    engine = Engine(
+        PipelineConfig(),
+        segmentation=Segmentation(SamProposer(tiny), DescriptorScorer(tiny, context())),
+    )
+    add(engine, MODEL)
+    x, y, width, height = detections.items[0].bbox_xywh
+    xyxy = np.array([[x, y, x + width, y + height]], np.float32)
+    boxes = Boxes(xyxy, (MODEL.name,), np.ones(1, np.float32), stamp_ns=frame.stamp_ns)
+    ctx = RunContext(record=Record())
+    (found,) = engine.segment(frame, ctx=ctx, boxes=boxes).items
+    assert (found.mask & detections.items[0].mask).sum() > 0.5 * found.mask.sum()
+    masked = replace(boxes, masks=detections.items[0].mask[None])
+    (same,) = engine.segment(frame, boxes=masked).items
+    assert (same.mask == detections.items[0].mask).all()
+    elsewhere = replace(boxes, xyxy=np.array([[0, 0, 3, 3]], np.float32))
+    engine.segment(frame, ctx=ctx, boxes=elsewhere)
+    assert ctx.record is not None
+    assert ctx.record.proposals is not None
+    assert ctx.record.proposals.masks.sum() <= 9
 
 
 def test_empty_masks_do_no_harm(tiny: Any, scene: tuple[Frame, Detections]) -> None:

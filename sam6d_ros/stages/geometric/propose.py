@@ -38,7 +38,8 @@ class SegmentProposer:
         size = frame.depth.shape[::-1]
         masks = [resized(labels == i, size) for i in chosen]
         fill = [mask.sum() / _box_area(mask) for mask in masks]
-        return Proposals(np.stack(masks), np.array(fill, np.float32))
+        # Things that touch are one region.
+        return Proposals(np.stack(masks), np.array(fill, np.float32), merged=True)
 
 
 def _box_area(mask: NDArray[np.bool_]) -> int:

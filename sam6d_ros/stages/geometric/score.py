@@ -47,13 +47,16 @@ class TemplateScorer:
     ) -> Detections:
         """Detections of all objects, best first; several may claim the same pixels."""
         maps = scene.derived(scene_maps)
-        labels = _label_image(proposals, maps)
         size = (scene.frame.camera.width, scene.frame.camera.height)
-        found = [
-            detection
-            for model in objects
-            for detection in self._detect(maps, labels, model, size, limits[model.name])
-        ]
+        images: dict[tuple[int, ...], NDArray[np.int32]] = {}
+        found: list[Detection] = []
+        for model in objects:
+            allowed = tuple(i for i in range(len(proposals)) if proposals.allows(i, model.name))
+            if not allowed:
+                continue
+            if allowed not in images:
+                images[allowed] = _label_image(proposals, allowed, maps)
+            found += self._detect(maps, images[allowed], model, size, limits[model.name])
         if not found:
             return Detections.empty("no region resembles any of the objects")
         return Detections(tuple(sorted(found, key=lambda d: -d.score)))
@@ -80,11 +83,16 @@ class TemplateScorer:
         ]
 
 
-def _label_image(proposals: Proposals, scene: SceneMaps) -> NDArray[np.int32]:
-    """(H, W) region number from 1 at the working size; smaller regions lie on top."""
+def _label_image(
+    proposals: Proposals, chosen: Sequence[int], scene: SceneMaps
+) -> NDArray[np.int32]:
+    """Return the number of the chosen region at each pixel of the working size, 0 = none.
+
+    Smaller regions lie on top.
+    """
     size = (scene.camera.width, scene.camera.height)
     labels = np.zeros(size[::-1], np.int32)
-    for index in np.argsort([-mask.sum() for mask in proposals.masks]):
+    for index in np.asarray(chosen)[np.argsort([-proposals.masks[i].sum() for i in chosen])]:
         labels[at_working_size(proposals.masks[index], scene)] = index + 1
     return labels
 

@@ -119,7 +119,8 @@ class DescriptorScorer:
         if not len(proposals) or not objects:
             return Detections.empty(proposals.reason or "no object is loaded")
         known = [self._templates(model) for model in objects]
-        scored = self._score(scene.frame, proposals, known)
+        names = [model.name for model in objects]
+        scored = self._score(scene.frame, proposals, names, known)
         if not len(scored.scores):
             limit = ism_scores.SEMANTIC_THRESHOLD
             return Detections.empty(f"no proposal has a semantic score above {limit}")
@@ -127,19 +128,23 @@ class DescriptorScorer:
 
     @torch.inference_mode()
     def _score(
-        self, frame: Frame, proposals: Proposals, known: Sequence[ObjectTemplates]
+        self,
+        frame: Frame,
+        proposals: Proposals,
+        names: Sequence[str],
+        known: Sequence[ObjectTemplates],
     ) -> Scored:
         device = self.networks.device
         masks = torch.from_numpy(proposals.masks).to(device)
-        boxes = mask_boxes(masks)
+        boxes, allowed = mask_boxes(masks), _allowed(proposals, names).to(device)
         if not self.config.legacy:
             large = ism_scores.large_enough(boxes, masks)
-            masks, boxes = masks[large], boxes[large]
+            masks, boxes, allowed = masks[large], boxes[large], allowed[large]
         if not len(masks):
             return Scored(masks, boxes, boxes[:, 0], masks.new_zeros(0, dtype=torch.float32))
         query = self.describer.proposals(frame.rgb, masks, boxes)
         references = _padded([k.descriptors.classes for k in known])
-        match = ism_scores.semantic_match(query.classes, references)
+        match = ism_scores.semantic_match(query.classes, references, allowed=allowed)
         masks, boxes = masks[match.selected], boxes[match.selected]
         if not len(masks):
             return Scored(masks, boxes, match.object_index, match.score)
@@ -204,6 +209,12 @@ class DescriptorScorer:
                 score = float(scored.scores[i].clamp(0, 1))
                 found.append(Detection(model.name, score, scored.masks[i].cpu().numpy()))
         return found
+
+
+def _allowed(proposals: Proposals, names: Sequence[str]) -> Tensor:
+    """Return (P, O) bool, which objects each proposal may show."""
+    rows = [[proposals.allows(i, name) for name in names] for i in range(len(proposals))]
+    return torch.tensor(rows, dtype=torch.bool)
 
 
 def _padded(classes: Sequence[Tensor]) -> Tensor:
