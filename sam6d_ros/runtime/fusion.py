@@ -31,7 +31,6 @@ AGREE_DIAMETERS = 0.1  # as far as a pose may be off and still be called right (
 AGREE_FLOOR_M = 0.005  # depth noise, for tiny objects
 # Added to a covariance before it is inverted: nothing is surer than 1 µm and 1 µrad.
 LEAST_VARIANCE = 1e-12
-MIN_PRESENCE = 0.5  # of the frames: instances that fewer agree on are left out
 
 
 @dataclass(frozen=True)
@@ -82,20 +81,16 @@ def fuse(frames: Sequence[PoseEstimates], models: Mapping[str, ObjectModel]) -> 
 def accepted_fusion(
     frames: Sequence[PoseEstimates], models: Mapping[str, ObjectModel], acceptance: Acceptance
 ) -> tuple[PoseEstimates, int]:
-    """Return the fused poses that pass the limits, and how many too few frames agree on.
+    """Return the accepted fused poses, and the number of those that too few frames agree on.
 
-    ``min_score`` means the same as for one frame: no pose of a lower score is returned.
+    The limits mean the same as for one frame: no pose of a lower score is returned.
 
     Raises:
         InvalidInput, InvalidObjects: as ``fuse``.
     """
     fused = fuse(frames, models)
-    agreed = tuple(pose for pose in fused.items if pose.presence >= MIN_PRESENCE)
-    reason = fused.reason
-    if fused.items:
-        reason = f"no instance is in {MIN_PRESENCE:.0%} of the {len(frames)} frames"
-    kept = accept(replace(fused, items=agreed, reason=reason), acceptance)
-    return kept, len(fused) - len(agreed)
+    absent = sum(not acceptance.is_present(pose) for pose in fused.items)
+    return accept(fused, acceptance), absent
 
 
 def _models_seen(

@@ -6,7 +6,7 @@ The only place that decides which estimates are returned. Every backend's poses 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -27,6 +27,8 @@ class Acceptance:
         min_score: estimates that score lower are not returned, in [0, 1].
         by_object: settings of single objects by name; what they state goes before the rest.
         max_instances: largest number of instances of one object, 1 or more.
+        min_presence: of several fused frames, an instance with an agreeing pose in a smaller share
+            is not returned, in [0, 1]. The presence of an instance of a single frame is 1.
 
     Raises:
         InvalidInput: a value is out of its range.
@@ -35,10 +37,12 @@ class Acceptance:
     min_score: float
     by_object: Mapping[str, ObjectSettings] = field(default_factory=dict)
     max_instances: int = 3
+    min_presence: float = 0.5  # the majority of the frames
 
     def __post_init__(self) -> None:
-        if not 0 <= self.min_score <= 1:
-            raise InvalidInput(f"min_score is {self.min_score}; expected a number in [0, 1]")
+        for name in ("min_score", "min_presence"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InvalidInput(f"{name} is {getattr(self, name)}; expected a number in [0, 1]")
         if self.max_instances < 1:
             raise InvalidInput(f"max_instances is {self.max_instances}; expected 1 or more")
 
@@ -51,6 +55,10 @@ class Acceptance:
         """Return the largest number of instances of an object."""
         own = self._settings(name).max_instances
         return self.max_instances if own is None else own
+
+    def is_present(self, pose: PoseEstimate) -> bool:
+        """Return whether enough of the fused frames agree on an instance."""
+        return pose.presence >= self.min_presence
 
     def _settings(self, name: str) -> ObjectSettings:
         return self.by_object.get(name, ObjectSettings())
@@ -72,10 +80,11 @@ def accept(
         threshold that rejected it.
     """
     ranked = sorted(estimates.items, key=lambda pose: -pose.score)
+    present = [pose for pose in ranked if acceptance.is_present(pose)]
     accepted: list[PoseEstimate] = []
     count: Counter[str] = Counter()
     owned: NDArray[np.bool_] | None = None
-    for pose in ranked:
+    for pose in present:
         name = pose.class_id
         if pose.score < acceptance.min_score_of(name):
             continue
@@ -90,12 +99,15 @@ def accept(
         accepted.append(pose)
     reason = estimates.reason if not ranked else ""
     if ranked and not accepted:
-        reason = _rejection(ranked[0], acceptance)
+        reason = _rejection(present, acceptance)
     return replace(estimates, items=tuple(accepted), reason=reason)
 
 
-def _rejection(best: PoseEstimate, acceptance: Acceptance) -> str:
+def _rejection(present: Sequence[PoseEstimate], acceptance: Acceptance) -> str:
     """Reason of an empty result: the best pose and its threshold."""
+    if not present:
+        return f"no instance is in {acceptance.min_presence:.0%} of the frames"
+    best = present[0]
     own = acceptance.by_object.get(best.class_id, ObjectSettings()).min_score is not None
     whose = f"min_score of {best.class_id!r}" if own else "min_score"
     return (

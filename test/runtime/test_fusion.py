@@ -282,4 +282,4 @@ def test_a_reason_is_given_when_too_few_frames_agree():
     frames = frames_of([estimate(here)], [], [estimate(there)])
     none, left_out = accepted_fusion(frames, {"box": model()}, Acceptance(0.1))
     assert (len(none), left_out) == (0, 2)
-    assert none.reason == "no instance is in 50% of the 3 frames"
+    assert none.reason == "no instance is in 50% of the frames"

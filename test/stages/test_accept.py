@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -87,6 +89,21 @@ def test_a_rejected_pose_owns_nothing():
     assert names(accepted(*limit, max_instances=1)) == ["a", "b"]
 
 
+def seen(name: str, score: float, presence: float) -> PoseEstimate:
+    """A fused pose with the share of the frames that agree on it."""
+    return replace(pose(name, score, slice(0, 10)), presence=presence)
+
+
+def test_what_too_few_frames_agree_on_is_not_returned_and_owns_nothing():
+    poses = (seen("a", 0.9, 0.49), seen("b", 0.8, 0.5))
+    assert names(accepted(*poses)) == ["b"]
+    assert names(accepted(*poses, min_presence=0.4)) == ["a"]
+    none = accepted(*poses, min_presence=0.6)
+    assert none.reason == "no instance is in 60% of the frames"
+    low = accepted(*poses, min_score=0.85)
+    assert low.reason == "best pose ('b') scores 0.80; min_score is 0.85"
+
+
 def test_pixels_are_shared_where_the_backend_says_so():
     poses = (pose("a", 0.9, slice(0, 10)), pose("b", 0.8, slice(0, 10)))
     assert names(accepted(*poses, exclusive=False)) == ["a", "b"]
@@ -105,3 +122,5 @@ def test_limits_out_of_range_are_refused(bad):
         Acceptance(**bad)
     with pytest.raises(InvalidInput, match="max_instances"):
         Acceptance(0.5, max_instances=0)
+    with pytest.raises(InvalidInput, match=r"min_presence is -0\.1"):
+        Acceptance(0.5, min_presence=-0.1)
