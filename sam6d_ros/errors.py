@@ -10,6 +10,8 @@ Sam6dError
 │   ├── InvalidConfig       a parameter out of its range
 │   ├── InvalidDataset      a BOP folder
 │   ├── InvalidBag          a ROS 2 bag
+│   ├── TooLarge            more bytes, pixels, faces or items than the stated limit
+│   ├── NotAllowed          a path outside the allowed folders, or an address that is not allowed
 │   └── UnknownName         a name that is not registered: object, model, stream
 ├── NotReady                loading, draining or stopped: the same request may succeed later
 ├── Overloaded              the queue is full: retry after the stated time
@@ -63,6 +65,14 @@ class InvalidDataset(InvalidInput):
 
 class InvalidBag(InvalidInput):
     """A ROS 2 bag is unusable."""
+
+
+class TooLarge(InvalidInput):
+    """Something has more bytes, pixels, faces or items than a stated limit."""
+
+
+class NotAllowed(InvalidInput):
+    """A path or an address is not among those that clients may use."""
 
 
 class UnknownName(InvalidInput):

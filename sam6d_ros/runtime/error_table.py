@@ -13,10 +13,12 @@ from sam6d_ros.errors import (
     DeadlineExceeded,
     InvalidInput,
     InvariantError,
+    NotAllowed,
     NotReady,
     Overloaded,
     ResourceExhausted,
     Sam6dError,
+    TooLarge,
     UnknownName,
 )
 from sam6d_ros.runtime.states import State
@@ -73,6 +75,8 @@ _DEFECT = Handling(Kind.DEFECT, State.FAILED, logging.ERROR, 1, 500, Retry.ONCE,
 # The first row that matches counts.
 ERROR_TABLE: tuple[tuple[type[BaseException], Handling], ...] = (
     (UnknownName, Handling(*_BAD_INPUT, 2, 404, Retry.NEVER)),
+    (TooLarge, Handling(*_BAD_INPUT, 2, 413, Retry.NEVER)),
+    (NotAllowed, Handling(*_BAD_INPUT, 2, 403, Retry.NEVER)),
     (InvalidInput, Handling(*_BAD_INPUT, 2, 422, Retry.NEVER)),
     (NotReady, Handling(*_LATER, 4, 503, Retry.AGAIN)),
     (Overloaded, Handling(*_LATER, 4, 429, Retry.AGAIN)),

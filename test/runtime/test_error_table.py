@@ -30,6 +30,8 @@ def an(kind):
     [
         (errors.InvalidFrame, (Kind.CALLER, State.BAD_INPUT, "WARNING", 2, 422, Retry.NEVER)),
         (errors.UnknownName, (Kind.CALLER, State.BAD_INPUT, "WARNING", 2, 404, Retry.NEVER)),
+        (errors.TooLarge, (Kind.CALLER, State.BAD_INPUT, "WARNING", 2, 413, Retry.NEVER)),
+        (errors.NotAllowed, (Kind.CALLER, State.BAD_INPUT, "WARNING", 2, 403, Retry.NEVER)),
         (errors.NotReady, (Kind.LATER, None, "INFO", 4, 503, Retry.AGAIN)),
         (errors.Overloaded, (Kind.LATER, None, "INFO", 4, 429, Retry.AGAIN)),
         (errors.DeadlineExceeded, (Kind.GIVEN_UP, None, "INFO", 130, 504, Retry.NEVER)),
