@@ -79,6 +79,10 @@ class Backend(ABC):
         """Return the device that the stages use, such as "cpu" or "cuda:0"."""
         return "cpu"
 
+    def views(self, config: PipelineConfig) -> int:
+        """Return the number of rendered views of each object, for status pages; 0 without any."""
+        return 0
+
     @abstractmethod
     def segmentation(self, context: BuildContext) -> tuple[Proposer, Scorer]:
         """Build the stages of the first half: load what they need, once.

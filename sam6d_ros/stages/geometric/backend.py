@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from sam6d_ros.config import PipelineConfig
 from sam6d_ros.stages.backends import Backend, PoseStages
 from sam6d_ros.stages.geometric.estimate import TemplateEstimator
 from sam6d_ros.stages.geometric.propose import SegmentProposer
 from sam6d_ros.stages.geometric.refine import DEFAULT_MIN_SCORE, RenderRefiner
 from sam6d_ros.stages.geometric.score import TemplateScorer
+from sam6d_ros.stages.geometric.templates import VIEWS
 from sam6d_ros.stages.library import BuildContext
 from sam6d_ros.stages.protocols import Proposer, Scorer
 
@@ -16,6 +18,10 @@ class GeometricBackend(Backend):
 
     name = "geometric"
     auto_rank = 100
+
+    def views(self, config: PipelineConfig) -> int:
+        """Return the number of rendered views of each object."""
+        return VIEWS
 
     def segmentation(self, context: BuildContext) -> tuple[Proposer, Scorer]:
         """Build the proposer and the scorer."""

@@ -52,6 +52,10 @@ class Sam6dBackend(Backend):
 
         return str(resolve_device(config.device))
 
+    def views(self, config: PipelineConfig) -> int:
+        """Return the number of rendered views of each object."""
+        return self.parse_options(config.backend_options).views
+
     def segmentation(self, context: BuildContext) -> tuple[Proposer, Scorer]:
         """Load SAM and DINOv2.
 
