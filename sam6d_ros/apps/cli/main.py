@@ -19,6 +19,7 @@ from sam6d_ros.apps.cli import (
     onboard,
     record,
     replay,
+    serve,
     triton,
     weights,
 )
@@ -41,6 +42,7 @@ DESCRIPTION = """\
   sam6d detect     boxes of a 2D detector in images, videos and camera streams
   sam6d detector   export 2D detectors for a Triton server
   sam6d triton     run a Triton server, load and unload its models
+  sam6d serve      HTTP services: segmentation, poses, the whole pipeline
 
 Poses are camera_from_object: they take a point of the CAD model (metres, its own origin) into
 the camera optical frame (x right, y down, z forward, metres)."""
@@ -89,7 +91,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("-v", "--verbose", action="store_true", help="say what is being done")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     poses = (estimate, evaluate, onboard, weights, demo, offline, replay, record)
-    for module in (*poses, detect, detector, triton):
+    for module in (*poses, detect, detector, triton, serve):
         module.add_parser(commands)
     return parser
 

@@ -1,0 +1,1 @@
+"""HTTP services over the core: convert, hand over to ``runtime``, convert back."""

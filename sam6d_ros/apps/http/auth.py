@@ -1,0 +1,97 @@
+"""Admission of clients: bearer token, and checks of the Host and Origin headers."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import stat
+from collections.abc import Mapping
+from http.cookies import CookieError, SimpleCookie
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sam6d_ros.errors import InvalidConfig
+
+COOKIE = "sam6d_token"
+MIN_TOKEN = 16  # characters: shorter ones can be tried out
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+_LOCAL_NAMES = ("localhost",)
+
+
+def read_token(path: Path) -> str:
+    """Return the token in a file.
+
+    Raises:
+        InvalidConfig: it cannot be read, is too short, or others may read it.
+    """
+    try:
+        token = path.read_text(encoding="utf-8").strip()
+        mode = path.stat().st_mode
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidConfig(f"the token file {path} cannot be read: {error}") from error
+    if len(token) < MIN_TOKEN or not token.isascii() or any(c.isspace() for c in token):
+        raise InvalidConfig(
+            f"the token in {path} has {len(token)} characters; expected at least {MIN_TOKEN} "
+            f"printable ASCII ones without spaces (openssl rand -hex 32 > {path})"
+        )
+    if mode & (stat.S_IRGRP | stat.S_IROTH):
+        raise InvalidConfig(f"the token file {path} may be read by others; run: chmod 600 {path}")
+    return token
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or host name reaches this machine only."""
+    if host in _LOCAL_NAMES:
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+class Gatekeeper:
+    """Decision on a request by its headers alone.
+
+    Args:
+        token: that clients must send; empty for none.
+        host: address that the service listens on.
+    """
+
+    def __init__(self, token: str, host: str) -> None:
+        self._token, self._local = token, is_loopback(host)
+
+    @property
+    def needs_token(self) -> bool:
+        """Whether clients must send a token."""
+        return bool(self._token)
+
+    def is_token(self, given: str) -> bool:
+        """Whether a text is the token; takes the same time for every text of its length."""
+        return hmac.compare_digest(given.encode(), self._token.encode())
+
+    def knows(self, headers: Mapping[str, str]) -> bool:
+        """Whether the token is in the Authorization header, or in the cookie of a page."""
+        if not self._token:
+            return True
+        kind, _, value = headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer":
+            return self.is_token(value.strip())
+        try:
+            morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        except CookieError:
+            return False
+        return morsel is not None and self.is_token(morsel.value)
+
+    def refusal(self, method: str, headers: Mapping[str, str]) -> str:
+        """Return why a request may come from another site in the user's browser; or nothing.
+
+        A page elsewhere can name this server (its Origin is foreign then), and a foreign host
+        name can be made to lead here (DNS rebinding; its Host is foreign then).
+        """
+        host = headers.get("host", "")
+        if self._local and not is_loopback(urlsplit(f"//{host}").hostname or ""):
+            return f"the Host header is {host!r:.100}; this service serves this machine only"
+        origin = headers.get("origin", "")
+        if method not in SAFE_METHODS and origin and urlsplit(origin).netloc != host:
+            return f"the request comes from a page of {origin!r:.100}; expected one of this server"
+        return ""

@@ -1,0 +1,157 @@
+"""Objects that requests name: registered ones, and CAD files, prepared once and kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sam6d_ros.apps.http.limits import Roots, check_count
+from sam6d_ros.apps.http.object_store import check_mesh, load_confined
+from sam6d_ros.apps.http.schemas.common import FrameBody
+from sam6d_ros.apps.http.settings import ServerSettings
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.cad.object_entry import ObjectEntry
+from sam6d_ros.errors import InvalidObjects, UnknownName
+from sam6d_ros.runtime.host import Host
+from sam6d_ros.runtime.objects import ObjectChange
+
+Key = tuple[str, int, int, str]
+
+
+@dataclass
+class _File:
+    """CAD file that is prepared: name in the engine, and requests that use it now."""
+
+    name: str
+    users: int = 0
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Objects of one request.
+
+    Attributes:
+        names: in the engine, in the order of the request.
+        cad_path: the file that was used, or None.
+        template_dir: the folder that was named, or None.
+    """
+
+    names: tuple[str, ...]
+    cad_path: str | None
+    template_dir: str | None
+
+
+class Catalogue:
+    """Objects of requests; its methods run on the event loop.
+
+    Args:
+        host: of the engine.
+        settings: of the server.
+        roots: folders of clients.
+        convert: runs a function outside the event loop.
+    """
+
+    def __init__(
+        self,
+        host: Host[Any],
+        settings: ServerSettings,
+        roots: Roots,
+        convert: Callable[..., Any],
+    ) -> None:
+        self._host, self._settings, self._roots = host, settings, roots
+        self._convert = convert
+        self._files: OrderedDict[Key, _File] = OrderedDict()
+        self._adding = asyncio.Lock()
+
+    @property
+    def file_names(self) -> set[str]:
+        """Names of the objects that came from CAD files of requests."""
+        return {file.name for file in self._files.values()}
+
+    @asynccontextmanager
+    async def chosen(self, body: FrameBody) -> AsyncIterator[Chosen]:
+        """Prepare the objects of a request and keep them while it runs.
+
+        Raises:
+            UnknownName: an object is not registered.
+            InvalidObjects: the request names none and the server has none.
+            InvalidMesh, NotAllowed, TooLarge: the CAD file is unusable.
+        """
+        template_dir = self._template_dir(body)
+        cad_path = body.cad_path or (self._settings.cad_path if body.object is None else "")
+        if not cad_path:
+            yield Chosen(self._registered(body), None, template_dir)
+            return
+        path = self._roots.readable(cad_path, "cad_path")
+        file = await self._prepared(path, body.cad_unit)
+        file.users += 1
+        try:
+            yield Chosen((file.name,), str(path), template_dir)
+        finally:
+            file.users -= 1
+
+    def _template_dir(self, body: FrameBody) -> str | None:
+        given = body.template_dir or self._settings.template_dir
+        return str(self._roots.readable(given, "template_dir")) if given else None
+
+    def _registered(self, body: FrameBody) -> tuple[str, ...]:
+        here = self._host.objects.models
+        listed = [name for name in here if name not in self.file_names]
+        wanted = [body.object] if isinstance(body.object, str) else body.object or listed
+        check_count("object", len(wanted), self._settings.limits.names)
+        if unknown := [name for name in wanted if name not in here]:
+            raise UnknownName(f"no object is named {unknown[0]!r:.100}; there are {listed}")
+        if not wanted:
+            raise InvalidObjects(
+                "the request names no object and the server has none; give cad_path or object, or "
+                "start the server with --objects"
+            )
+        return tuple(dict.fromkeys(wanted))
+
+    async def _prepared(self, path: Path, unit: str) -> _File:
+        """Return the prepared file; onboard it at the first use, and again when it changed."""
+        status = path.stat()
+        key = (str(path), status.st_mtime_ns, status.st_size, unit)
+        async with self._adding:
+            file = self._files.get(key)
+            if file is None or file.name not in self._host.objects.models:
+                file = self._files[key] = _File(await self._add(path, unit))
+            self._files.move_to_end(key)
+            await self._drop_oldest()
+            return file
+
+    async def _add(self, path: Path, unit: str) -> str:
+        check_mesh(path, self._settings.limits)
+        entry = ObjectEntry(path.stem, path, unit)
+        cache_dir, limits = self._settings.cache_dir, self._settings.limits
+        model = await self._convert(load_confined, entry, cache_dir, limits)
+        model = self._free_name(model)
+        if model.name not in self._host.objects.models:
+            await asyncio.wrap_future(self._host.change(ObjectChange.add(model)))
+        return str(model.name)
+
+    def _free_name(self, model: ObjectModel) -> ObjectModel:
+        """Return the model under a name that no other content has."""
+        here = self._host.objects.models.get(model.name)
+        if here is None or here.content_hash == model.content_hash:
+            return model
+        return replace(model, name=f"{model.name}-{model.content_hash[:8]}")
+
+    async def _drop_oldest(self) -> None:
+        """Drop the files that were used longest ago, beyond the limit, unless in use."""
+        newest = next(reversed(self._files))
+        for key, file in [*self._files.items()]:
+            if len(self._files) <= self._settings.limits.objects:
+                return
+            if not file.users and key != newest:
+                del self._files[key]
+                await self._forget(file.name)
+
+    async def _forget(self, name: str) -> None:
+        if name not in self.file_names and name in self._host.objects.models:
+            await asyncio.wrap_future(self._host.change(ObjectChange.drop(name)))

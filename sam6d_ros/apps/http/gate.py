@@ -1,0 +1,124 @@
+"""First and last step of every request: id, headers, body limit, defects, metrics."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable
+
+from fastapi import HTTPException
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sam6d_ros.apps.http.auth import Gatekeeper
+from sam6d_ros.apps.http.errors import DEFECT_TEXT, error_response
+
+log = logging.getLogger(__name__)
+
+REQUEST_ID = "X-Request-ID"
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+# Without a token: probes, and what a browser needs to ask for it.
+OPEN_PATHS = ("/", "/health", "/login", "/favicon.ico")
+OPEN_PREFIX = "/ui/"
+
+# Called with method, route, status and seconds of each request.
+Report = Callable[[str, str, int, float], None]
+
+
+class Gate:
+    """ASGI middleware around all routes.
+
+    Args:
+        app: the routes.
+        keeper: decides by the headers.
+        body_bytes: largest body.
+        report: called after each request.
+    """
+
+    def __init__(self, app: ASGIApp, keeper: Gatekeeper, body_bytes: int, report: Report) -> None:
+        self._app, self._keeper, self._report = app, keeper, report
+        self._body_bytes = body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; other protocols (lifespan) pass through."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get(REQUEST_ID, "")
+        request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        start, answer = time.perf_counter(), _Answer(send, request_id)
+        try:
+            refusal = self._refusal(scope, headers)
+            if refusal is None:
+                bounded = _Bounded(receive, self._body_bytes)
+                await self._app(scope, bounded, answer)
+            else:
+                status, text = refusal
+                response = error_response(status, text, request_id, _challenge(status))
+                await response(scope, receive, answer)
+        except Exception:  # the last resort: what no handler of the routes took
+            log.exception("request %s failed", request_id)
+            if not answer.status:
+                response = error_response(500, DEFECT_TEXT, request_id)
+                await response(scope, receive, answer)
+        finally:
+            seconds = time.perf_counter() - start
+            route = getattr(scope.get("route"), "path", "other")
+            self._report(scope["method"], route, answer.status, seconds)
+
+    def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
+        """Return status and reason if a request is refused by its headers."""
+        if reason := self._keeper.refusal(scope["method"], headers):
+            return 403, reason
+        path = scope["path"]
+        is_open = path in OPEN_PATHS or path.startswith(OPEN_PREFIX)
+        if not is_open and not self._keeper.knows(headers):
+            return 401, "the token is missing or wrong; send Authorization: Bearer TOKEN"
+        length = headers.get("content-length", "")
+        if length.isdecimal() and int(length) > self._body_bytes:
+            return 413, too_large(self._body_bytes)
+        return None
+
+
+def _challenge(status: int) -> dict[str, str]:
+    return {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+
+
+def too_large(most: int) -> str:
+    """Return the message about a body that is too large."""
+    return f"the body is larger than {most / 2**20:.0f} MiB; send smaller images, masks as RLE"
+
+
+class _Answer:
+    """``send`` that notes the status and adds the request id."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send, self._id = send, request_id
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers[REQUEST_ID] = self._id
+            headers["X-Content-Type-Options"] = "nosniff"
+        await self._send(message)
+
+
+class _Bounded:
+    """``receive`` that ends a body which is larger than allowed, whatever its headers say."""
+
+    def __init__(self, receive: Receive, most: int) -> None:
+        self._receive, self._most, self._seen = receive, most, 0
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._seen += len(message.get("body", b""))
+            if self._seen > self._most:
+                raise HTTPException(413, too_large(self._most), {"Connection": "close"})
+        return message

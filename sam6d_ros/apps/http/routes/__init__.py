@@ -1,0 +1,1 @@
+"""Routes of the HTTP services, one module per subject."""

@@ -1,0 +1,181 @@
+"""State of one server process: engine host, objects, threads, metrics; shared by its services."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
+
+from fastapi import Request as HttpRequest
+
+from sam6d_ros.apps.http.catalogue import Catalogue
+from sam6d_ros.apps.http.grasps import Grasps
+from sam6d_ros.apps.http.limits import Roots
+from sam6d_ros.apps.http.metrics import Metrics
+from sam6d_ros.apps.http.object_store import ObjectStore
+from sam6d_ros.apps.http.sample import Sample
+from sam6d_ros.apps.http.settings import ENGINE_ROLES, ServerSettings
+from sam6d_ros.errors import Cancelled, NotReady
+from sam6d_ros.pipeline import RunContext
+from sam6d_ros.runtime.build import EngineSpec, build_engine
+from sam6d_ros.runtime.engine import Engine
+from sam6d_ros.runtime.host import Host
+from sam6d_ros.runtime.request import Request
+from sam6d_ros.runtime.states import State
+from sam6d_ros.stages.backends import find_backend
+
+T = TypeVar("T")
+CONVERTERS = 2  # threads that decode and encode
+DRAIN_S = 10.0
+CLOSE_S = 5.0
+
+
+class Services:
+    """What the routes of a server share.
+
+    Args:
+        settings: of the server.
+        build: makes the engine (default: from the settings); raises if that is impossible.
+    """
+
+    def __init__(self, settings: ServerSettings, build: Callable[[], Engine] | None = None) -> None:
+        self.settings, self.started = settings, time.monotonic()
+        self.store = ObjectStore(settings.data_dir, settings.limits, settings.cache_dir)
+        self.sample = Sample(settings.cache_dir)
+        self.roots = Roots.of(settings.roots, (*settings.read_roots, self.sample.folder))
+        self.host: Host[Any] = Host(
+            build or self._build, capacity=settings.limits.queue, name="the engine"
+        )
+        self.metrics = Metrics(lambda: self.host.counts, lambda: not self.obstacle())
+        self._threads = ThreadPoolExecutor(CONVERTERS, "convert")
+        self.catalogue = Catalogue(self.host, settings, self.roots, self.convert)
+        self.grasps = Grasps(settings.cache_dir)
+        self.changing = asyncio.Lock()  # of the uploaded objects
+        self.running: dict[str, Request[Any]] = {}
+        self._users = 0
+
+    # --- life
+
+    async def open(self) -> None:
+        """Begin to load the engine; a failure leaves the server up, with the reason."""
+        self._users += 1
+        if self._users == 1:
+            self.host.load().add_done_callback(self._loaded)
+
+    async def close(self) -> None:
+        """Finish what waits, then end the threads, once all services are closed."""
+        self._users -= 1
+        if self._users:
+            return
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, partial(self.host.drain, DRAIN_S))
+        await loop.run_in_executor(None, partial(self.host.close, CLOSE_S))
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def obstacle(self) -> str:
+        """Return why requests are not served now; empty if they are."""
+        if self.host.active:
+            return ""
+        snapshot = self.host.status.snapshot()
+        error = f": {snapshot.last_error}" if snapshot.last_error else ""
+        return f"the engine is not ready ({snapshot.state.value}{error})"
+
+    @property
+    def num_templates(self) -> int:
+        """Number of prepared objects times the views of each."""
+        name = self.host.status.snapshot().backend
+        if not name:
+            return 0
+        return len(self.host.objects.models) * find_backend(name).views(self.settings.config)
+
+    # --- work
+
+    async def convert(self, function: Callable[..., T], *args: Any) -> T:
+        """Run a conversion in a thread of its own kind."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+
+    async def run(
+        self,
+        http: HttpRequest,
+        work: Callable[[Engine, RunContext], T],
+        timeout_s: float | None = None,
+        reason_of: Callable[[T], str] | None = None,
+    ) -> T:
+        """Run work with the engine after the requests before it.
+
+        Args:
+            http: the request that it is for; if its client leaves, the work is cancelled.
+            timeout_s: seconds until the result, bounded by the settings.
+            reason_of: reads from a result why it is empty.
+
+        Raises:
+            Overloaded, NotReady, DeadlineExceeded, Cancelled: there is no result.
+        """
+        self.check_ready()
+        most = self.settings.limits.deadline_s
+        deadline = time.monotonic() + min(timeout_s or most, most)
+        request_id = http.state.request_id
+        job = Request(work, deadline, reason_of=reason_of, request_id=request_id)
+        self.running[request_id] = job
+        gone: asyncio.Future[Any] = asyncio.ensure_future(_gone(http))
+        future = asyncio.wrap_future(self.host.submit(job))
+        both: set[asyncio.Future[Any]] = {future, gone}
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if not future.done():
+                job.cancel()
+                with suppress(Cancelled):
+                    await future
+                raise Cancelled("the client closed the connection")
+            return future.result()
+        finally:
+            gone.cancel()
+            self.running.pop(request_id, None)
+
+    def check_ready(self) -> None:
+        """Refuse work while the engine does not serve.
+
+        Raises:
+            NotReady: with the reason.
+        """
+        if obstacle := self.obstacle():
+            raise NotReady(obstacle)
+
+    # --- in the compute thread
+
+    def _build(self) -> Engine:
+        settings = self.settings
+        spec = EngineSpec(
+            settings.config,
+            settings.cache_dir,
+            ENGINE_ROLES[settings.role],
+            self.store.restore(),
+            settings.objects_file,
+        )
+        return build_engine(spec)
+
+    def _loaded(self, loading: Future[None]) -> None:
+        if not loading.cancelled() and loading.exception() is None:
+            with suppress(NotReady):  # closed meanwhile
+                self.host.activate()
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server ends."""
+        return self.host.status.snapshot().state is State.DRAINING
+
+
+async def _gone(http: HttpRequest) -> None:
+    """Wait until the client closes the connection."""
+    while (await http.receive())["type"] != "http.disconnect":
+        pass
+
+
+def services_of(http: HttpRequest) -> Services:
+    """Return the services of the application that serves a request."""
+    services: Services = http.app.state.services
+    return services

@@ -1,0 +1,135 @@
+"""Work of requests in the compute thread: segmentation, poses, or both."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from sam6d_ros.apps.http.schemas.common import FrameBody
+from sam6d_ros.errors import InvalidMesh
+from sam6d_ros.pipeline import Record, RunContext
+from sam6d_ros.runtime.engine import Engine
+from sam6d_ros.runtime.plausibility import size_doubt
+from sam6d_ros.stages.accept import Acceptance
+from sam6d_ros.types import Detections, PoseEstimates, Scene
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """Result of the first half: detections, doubts about the input, seconds, and of each stage."""
+
+    found: Detections
+    notes: tuple[str, ...]
+    seconds: float
+    timings_s: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """Result of the second half.
+
+    Attributes:
+        poses: the accepted poses.
+        failures: reason by instance id, for every detection without a pose.
+        notes: doubts about the input.
+        seconds, timings_s: in all, and of each stage.
+    """
+
+    poses: PoseEstimates
+    failures: Mapping[str, str]
+    notes: tuple[str, ...]
+    seconds: float
+    timings_s: Mapping[str, float]
+
+
+def segment(
+    engine: Engine, ctx: RunContext, scene: Scene, names: Sequence[str], body: FrameBody
+) -> Segmented:
+    """Find the instances of the objects.
+
+    Raises:
+        InvalidMesh: no object can be in this scene, by its size.
+    """
+    start, notes = time.perf_counter(), check_sizes(engine, scene, names)
+    found = engine.segment(scene, names, acceptance=acceptance(engine, body), ctx=ctx)
+    return Segmented(found, notes, time.perf_counter() - start, dict(ctx.timings.seconds))
+
+
+def estimate(
+    engine: Engine,
+    ctx: RunContext,
+    scene: Scene,
+    detections: Detections,
+    body: FrameBody,
+    most: int | None = None,
+) -> Estimated:
+    """Estimate the poses of detections.
+
+    Args:
+        most: largest number of instances, if the request states none.
+
+    Raises:
+        InvalidMesh: no object can be in this scene, by its size.
+    """
+    start = time.perf_counter()
+    names = list(dict.fromkeys(item.class_id for item in detections.items))
+    notes = check_sizes(engine, scene, names)
+    before, record = dict(ctx.timings.seconds), Record()
+    limits = acceptance(engine, body, most)
+    poses = engine.estimate(scene, detections, limits, replace(ctx, record=record))
+    seconds = {k: v for k, v in ctx.timings.seconds.items() if k not in before}
+    return Estimated(
+        poses,
+        failures(detections, poses, record),
+        notes,
+        time.perf_counter() - start,
+        seconds,
+    )
+
+
+def acceptance(engine: Engine, body: FrameBody, most: int | None = None) -> Acceptance:
+    """Return the limits of a request: what it states goes before settings of objects."""
+    default = engine.acceptance
+    score, count = body.min_score, most if body.max_instances is None else body.max_instances
+    by_object = {
+        name: replace(
+            settings,
+            min_score=settings.min_score if score is None else score,
+            max_instances=settings.max_instances if count is None else count,
+        )
+        for name, settings in default.by_object.items()
+    }
+    return replace(
+        default,
+        min_score=default.min_score if score is None else score,
+        max_instances=default.max_instances if count is None else count,
+        by_object=by_object,
+    )
+
+
+def check_sizes(engine: Engine, scene: Scene, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the doubts about the sizes of the objects.
+
+    Raises:
+        InvalidMesh: the size of every object is doubtful.
+    """
+    models = [engine.objects[name] for name in names if name in engine.objects]
+    doubts = tuple(doubt for model in models if (doubt := size_doubt(model, scene)))
+    if doubts and len(doubts) == len(models):
+        raise InvalidMesh(doubts[0])
+    return doubts
+
+
+def failures(detections: Detections, poses: PoseEstimates, record: Record) -> dict[str, str]:
+    """Return why detections have no pose, by instance id."""
+    posed = {pose.instance_id for pose in poses.items}
+    tried = {item.instance_id for item in record.candidates.items} if record.candidates else set()
+    reason = record.candidates.reason if record.candidates else ""
+    none = reason or poses.reason or "no hypothesis fits the depth inside the mask"
+    other = poses.reason or "the pose was rejected: score, limit of instances, or claimed pixels"
+    return {
+        item.instance_id: other if item.instance_id in tried else none
+        for item in detections.items
+        if item.instance_id not in posed
+    }

@@ -1,0 +1,41 @@
+"""Real servers in threads of the test process, and the sample request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+for _module, _extra in (("fastapi", "http"), ("httpx", "http")):
+    pytest.importorskip(_module, reason=f"missing: pip install 'sam6d_ros[{_extra}]'")
+
+from http_server import Served, serving, settings_for  # noqa: E402
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.http)
+
+
+@pytest.fixture(scope="session")
+def http_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Cache folder of all servers of one run."""
+    return tmp_path_factory.mktemp("http_cache")
+
+
+@pytest.fixture(scope="session")
+def served(http_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Both services on one engine with the geometric backend; clients may use `served.root`."""
+    root = tmp_path_factory.mktemp("root")
+    with serving(settings_for(http_cache, roots=(root,)), root) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sample(served: Served) -> dict[str, Any]:
+    """The sample request; do not change it."""
+    body: dict[str, Any] = served.pem.get("/test/sample").raise_for_status().json()
+    return body
