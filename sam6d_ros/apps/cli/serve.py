@@ -8,8 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from sam6d_ros.apps.cli.options import add_backend_options, add_command, add_rejection_options
-from sam6d_ros.apps.http import settings as http_settings
-from sam6d_ros.apps.http.settings import ALL, DEFAULT_PORTS, LOOPBACK, ROLES, SERVICES
+from sam6d_ros.apps.http import environment
+from sam6d_ros.apps.http.settings import (
+    ALL,
+    DEFAULT_PORTS,
+    LOOPBACK,
+    ROLES,
+    SERVICES,
+    Limits,
+    ServerSettings,
+)
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import BackendUnavailable, InvalidConfig
 
@@ -85,14 +93,14 @@ def _add_data_options(parser: argparse.ArgumentParser, role: str) -> None:
     group.add_argument(
         "--deadline",
         type=float,
-        default=http_settings.Limits.deadline_s,
+        default=Limits.deadline_s,
         metavar="S",
         help="seconds from a request to its answer (default: %(default)s)",
     )
     group.add_argument(
         "--queue",
         type=int,
-        default=http_settings.Limits.queue,
+        default=Limits.queue,
         metavar="N",
         help="requests that wait; further ones get status 429 (default: %(default)s)",
     )
@@ -100,7 +108,7 @@ def _add_data_options(parser: argparse.ArgumentParser, role: str) -> None:
 
 def environment_text(role: str) -> str:
     """Return the table of the variables that a role reads."""
-    rows = http_settings.variables_of(role)
+    rows = environment.variables_of(role)
     width = max(len(row.name) for row in rows)
     lines = [f"  {row.name:{width}}  {row.text}" for row in rows]
     return "environment (an option goes before its variable):\n" + "\n".join(lines)
@@ -119,13 +127,13 @@ def run(args: argparse.Namespace) -> int:
     return serve(settings)
 
 
-def settings_of(args: argparse.Namespace, environ: dict[str, str]) -> http_settings.ServerSettings:
+def settings_of(args: argparse.Namespace, environ: dict[str, str]) -> ServerSettings:
     """Return the settings of the arguments and the environment.
 
     Raises:
         InvalidConfig: a value is unusable.
     """
-    found = http_settings.read_environment(args.role, environ)
+    found = environment.read_environment(args.role, environ)
     options: dict[str, Any] = vars(args)
     config = PipelineConfig(
         backend=args.backend,
@@ -138,4 +146,4 @@ def settings_of(args: argparse.Namespace, environ: dict[str, str]) -> http_setti
     for name, least in (("deadline", 0.001), ("queue", 1)):
         if options[name] < least:
             raise InvalidConfig(f"--{name} is {options[name]}; expected at least {least}")
-    return http_settings.assemble(args.role, options, found, config)
+    return environment.assemble(args.role, options, found, config)
