@@ -174,7 +174,12 @@ def test_empty_masks_do_no_harm(tiny: Any, scene: tuple[Frame, Detections]) -> N
 
 @pytest.mark.parametrize(
     ("score", "pixels", "reason"),
-    [(0.1, 500, "unsure"), (0.9, 10, "enough depth"), (0.9, 0, "enough depth")],
+    [
+        (0.1, 500, "score 0.20 (min_detection_score) or lower"),
+        (0.2, 500, "1 of 1 detections"),
+        (0.9, 10, "enough depth"),
+        (0.9, 0, "enough depth"),
+    ],
 )
 def test_unusable_detections(
     tiny: Any, scene: tuple[Frame, Detections], score: float, pixels: int, reason: str

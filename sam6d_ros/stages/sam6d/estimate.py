@@ -105,9 +105,13 @@ class PemEstimator:
         reasons: list[str] = []
         for model in objects:
             mine = [d for d in detections.items if d.class_id == model.name]
-            sure = [d for d in mine if d.score > self.config.min_detection_score]
-            if len(sure) < len(mine):
-                reasons.append(f"{len(mine) - len(sure)} detections of {model.name} are unsure")
+            limit = self.config.min_detection_score
+            sure = [d for d in mine if d.score > limit]
+            if low := len(mine) - len(sure):
+                reasons.append(
+                    f"{low} of {len(mine)} detections of {model.name!r} score {limit:.2f} "
+                    "(min_detection_score) or lower"
+                )
             found += self._estimate_object(frame, points, sure, self._prepared(model))
         found.sort(key=lambda item: -item.score[0])
         if not found:

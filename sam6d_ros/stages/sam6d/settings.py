@@ -36,7 +36,8 @@ class Sam6dConfig:
         box_nms_iou: proposals that overlap more are duplicates.
         segment_width: images are resized to this width for SAM, 0 = as they are.
         views: template views of the 42.
-        min_detection_score: detections below it get no pose.
+        min_detection_score: detections that score so much or lower get no pose; a limit on
+            detections, no second ``min_score`` (docs/conventions.md).
         final_icp: run the geometric backend's refinement and verification as a last step.
         compile: torch.compile the image encoders (slow first call).
         seed: of the random draws.
@@ -54,7 +55,7 @@ class Sam6dConfig:
     box_nms_iou: float = 0.7
     segment_width: int = 640
     views: int = MAX_VIEWS
-    min_detection_score: float = 0.2
+    min_detection_score: float = 0.2  # --det_score_thresh of run_inference_custom.py
     final_icp: bool = False
     compile: bool = False
     seed: int = 1
