@@ -106,6 +106,11 @@ def score_target(
     return TargetScores(count, count_hits(table), best)
 
 
+def missed(count: int) -> TargetScores:
+    """Return the scores of an object without any estimate in one image."""
+    return TargetScores(count, count_hits([]), ())
+
+
 def count_hits(table: Sequence[Sequence[PoseErrors]]) -> dict[str, NDArray[np.float64]]:
     """Number of recalled targets per error and threshold; ``table`` is estimates × targets."""
 

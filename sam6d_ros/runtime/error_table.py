@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -25,7 +26,7 @@ from sam6d_ros.runtime.states import State
 
 
 class Kind(Enum):
-    """Cause of an error."""
+    """Cause of an error, the gravest last."""
 
     CALLER = "caller"  # the request or its data are wrong
     LATER = "later"  # the same request may succeed later
@@ -94,6 +95,12 @@ ERROR_TABLE: tuple[tuple[type[BaseException], Handling], ...] = (
 def handling_of(error: BaseException) -> Handling:
     """Return the first row of the table that matches the error."""
     return next(row for kind, row in ERROR_TABLE if isinstance(error, kind))
+
+
+def gravest(handlings: Iterable[Handling]) -> Handling | None:
+    """Return the handling of the gravest cause, None if there is none."""
+    order = list(Kind)
+    return max(handlings, key=lambda handling: order.index(handling.kind), default=None)
 
 
 def message_of(error: BaseException) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -12,7 +13,9 @@ import pytest
 from bop_folder import BopFolder
 
 from sam6d_ros.apps.cli.main import build_parser, main
-from sam6d_ros.evaluation.results_csv import read_csv
+from sam6d_ros.errors import ResourceExhausted
+from sam6d_ros.runtime import build
+from sam6d_ros.stages.geometric.backend import GeometricBackend
 
 
 def rows(path):
@@ -33,12 +36,54 @@ def test_eval_writes_bop_rows_and_full_recall_for_right_poses(sam6d, folder, sta
     assert (summary["all"]["ar"], summary["all"]["add"], summary["all"]["targets"]) == (1, 1, 4)
 
 
-def test_eval_rejects_nothing_whatever_the_threshold(sam6d, folder, stages, tmp_path):
-    """BOP counts every estimate: the threshold serves the column "rejected" alone."""
-    root = folder.write()
-    assert sam6d("eval", root, "--csv", tmp_path / "out.csv", "--min-score", 0.95)[0] == 0
-    assert [config.min_score for config in stages.backend.configs] == [0.0]
-    assert len(rows(tmp_path / "out.csv")) == 4, "the oracle's scores are 0.9"
+def summary_of(path):
+    return json.loads(path.read_text())["summary"]["all"]
+
+
+class StrictGeometry(GeometricBackend):
+    """The geometric stages with a default threshold between the scores of the two boxes."""
+
+    def pose(self, context):
+        return replace(super().pose(context), default_min_score=0.75)
+
+
+@pytest.fixture
+def strict(monkeypatch):
+    """Real stages, whose scores of the boxes are 0.79 and 0.71."""
+    monkeypatch.setattr(build, "choose_backend", lambda config: StrictGeometry())
+
+
+def test_eval_keeps_low_scores_and_counts_those_below_the_backends_threshold(
+    sam6d, folder, strict, tmp_path
+):
+    """Low scores were dropped; later, the column had the geometric threshold for all backends."""
+    csv, scores = tmp_path / "out.csv", tmp_path / "out.json"
+    assert sam6d("eval", folder.write(), "--csv", csv, "--json", scores)[0] == 0
+    assert sorted(float(row[3]) < 0.75 for row in rows(csv)) == [False, False, True, True]
+    assert (summary_of(scores)["rejected"], summary_of(scores)["add_s"]) == (2, 1)
+
+
+def test_a_threshold_given_to_eval_rejects(sam6d, folder, strict, tmp_path):
+    """As everywhere (docs/conventions.md), also when the results come from a file."""
+    root, csv, scores = folder.write(), tmp_path / "out.csv", tmp_path / "out.json"
+    assert sam6d("eval", root, "--csv", csv, "--json", scores, "--min-score", 0.78)[0] == 0
+    assert [row[2] for row in rows(csv)] == ["1", "1"]
+    assert (summary_of(scores)["rejected"], summary_of(scores)["add_s"]) == (0, 0.5)
+    again = ["--from-csv", csv, "--json", scores]
+    assert sam6d("eval", root, *again, "--min-score", 0.95)[0] == 0
+    assert summary_of(scores)["add_s"] == 0
+    assert sam6d("eval", root, *again)[0] == 0
+    assert (summary_of(scores)["rejected"], summary_of(scores)["add_s"]) == (0, 0.5)
+
+
+@pytest.mark.parametrize("source", ["engine", "file"])
+def test_a_threshold_out_of_range_is_refused_by_eval(sam6d, folder, tmp_path, source):
+    (tmp_path / "no.csv").write_text("1,2,3,0.5,1 0 0 0 1 0 0 0 1,0 0 500,1\n")
+    more = ["--from-csv", tmp_path / "no.csv"] if source == "file" else []
+    code, _, err = sam6d("eval", folder.write(), "--min-score", 1.4, *more)
+    assert code == 2
+    assert "min_score" in err
+    assert "1.4" in err
 
 
 def test_no_instances_at_all_are_refused_by_eval(sam6d, folder):
@@ -85,26 +130,40 @@ def test_eval_scores_somebody_elses_results(sam6d, folder, stages, tmp_path):
 def test_a_failing_image_does_not_lose_the_others(sam6d, folder, stages, tmp_path):
     root = folder.write()
     (root / "test/000003/rgb/000007.png").write_bytes(b"no image")
-    code, _, err = sam6d("eval", root, "--csv", tmp_path / "out.csv", "--object-ids", 1)
-    assert code != 0
+    csv, scores = tmp_path / "out.csv", tmp_path / "out.json"
+    code, _, err = sam6d("eval", root, "--csv", csv, "--json", scores, "--object-ids", 1)
+    assert code == 2
     assert "image 7 failed" in err
+    assert "Traceback" not in err
+    assert [row[1] for row in rows(csv)] == ["12"]
+    assert summary_of(scores)["ar"] == 0.5
 
 
-def test_a_defect_in_a_stage_is_shown_and_counted(sam6d, folder, stages, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "code", "traceback"),
+    [
+        (ZeroDivisionError("a defect"), 1, True),
+        (ResourceExhausted("no memory for 4 views"), 4, False),
+    ],
+)
+def test_a_failing_stage_is_shown_and_counted_by_the_error_table(
+    sam6d, folder, stages, tmp_path, monkeypatch, error, code, traceback
+):
     root = folder.write()
+    (root / "test/000003/rgb/000012.png").write_bytes(b"no image")
     original, calls = stages.score, []
 
     def score(scene, proposals, objects, limits):
         calls.append(len(objects))
         if len(calls) == 2:  # 1 is the warm-up
-            raise ZeroDivisionError("a defect")
+            raise error
         return original(scene, proposals, objects, limits)
 
     monkeypatch.setattr(stages, "score", score)
-    code, _, err = sam6d("eval", root, "--csv", tmp_path / "out.csv")
-    assert code == 1
-    assert "ZeroDivisionError" in err
-    assert [result.im_id for result in read_csv(tmp_path / "out.csv")] == [12]
+    given, _, err = sam6d("eval", root, "--csv", tmp_path / "out.csv")
+    assert given == code, "graver than the unreadable image"
+    assert ("Traceback" in err) is traceback
+    assert str(error) in err
 
 
 def test_objects_of_one_name_keep_their_ids(sam6d, folder, tmp_path):

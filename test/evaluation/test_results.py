@@ -117,7 +117,7 @@ def test_a_damaged_line_is_refused_by_its_number(tmp_path, line, says):
 def test_the_report_counts_hits_rejections_and_times(dataset, results):
     timed = [ImageResult(r.scene_id, r.im_id, r.estimates, 3.0) for r in results]
     targets = dataset.targets()
-    scored = list(runner.score_results(dataset, targets, timed, models(), min_score=0.3))
+    scored = list(runner.score_results(dataset, targets, timed, models(), reject_below=0.3))
     summary = report.summarize_by_object(scored, NAMES)
     assert list(summary) == ["obj_000001", "obj_000005", "all"]
     assert summary["obj_000001"]["ar"] == 1

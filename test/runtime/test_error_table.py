@@ -9,6 +9,7 @@ from sam6d_ros.runtime.error_table import (
     ERROR_TABLE,
     Kind,
     Retry,
+    gravest,
     handling_of,
     message_of,
 )
@@ -63,3 +64,11 @@ def test_no_row_hides_a_later_one_and_each_error_has_one(kind):
 def test_a_client_reads_the_type_of_a_defect_only():
     assert message_of(errors.NotReady("the engine is loading")) == "the engine is loading"
     assert message_of(ZeroDivisionError("by zero")) == "ZeroDivisionError: by zero"
+
+
+def test_the_gravest_of_several_is_a_defect_before_the_machine_before_the_caller():
+    raised = [errors.InvalidInput("a"), ZeroDivisionError("b"), errors.ResourceExhausted("c")]
+    rows = [handling_of(error) for error in raised]
+    assert gravest(rows) is rows[1]
+    assert gravest([rows[0], rows[2]]) is rows[2]
+    assert gravest([]) is None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from rich.progress import track
@@ -20,22 +20,21 @@ from sam6d_ros.apps.cli.options import (
 )
 from sam6d_ros.cad.bop_models import load_bop_models
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.errors import InvalidInput
 from sam6d_ros.evaluation import report, runner
 from sam6d_ros.evaluation.bop import BopDataset, ImageTargets
 from sam6d_ros.evaluation.results_csv import ImageResult, read_csv, write_csv
 from sam6d_ros.exchange import json_text
-
-REJECT_BELOW = 0.5  # default threshold of the geometric backend
+from sam6d_ros.runtime.error_table import Handling, gravest, handling_of, message_of
 
 DESCRIPTION = """\
 Find the target objects in every image of a dataset in BOP format and, where there is ground
 truth, measure: recall by ADD-S and ADD (error < 10 % of the diameter; ADD takes the smallest
 error over the object's symmetries) and BOP's average recall (VSD, MSSD, MSPD).
 
-All target objects of an image are searched together. Estimates below the reject threshold
-(--min-score) are kept in the CSV and in the recalls, as is usual for BOP; the column "rejected"
-counts them. The time of an image is that of the method alone, with the frame in memory.
+All target objects of an image are searched together. Every estimate is in the CSV and in the
+recalls, as is usual for BOP; the column "rejected" counts those that score below the backend's
+default threshold. With --min-score, estimates that score lower are neither in the CSV nor in the
+recalls. The time of an image is that of the method alone, with the frame in memory.
 
   DATASET/models/obj_000001.ply ...        DATASET/test/000001/{rgb,depth}/000001.png
   DATASET/models/models_info.json          DATASET/test/000001/scene_camera.json
@@ -45,7 +44,10 @@ examples:
   sam6d eval ycbv
   sam6d eval ycbv --scenes 48 49 --object-ids 1 2 --json scores.json
   sam6d eval ycbv --csv geometric_ycbv-test.csv       a results file for the BOP server
-  sam6d eval ycbv --from-csv theirs_ycbv-test.csv     score somebody else's results"""
+  sam6d eval ycbv --from-csv theirs_ycbv-test.csv     score somebody else's results
+
+exit codes: as `sam6d`; images that fail are shown and the others evaluated, the code is that of
+            the gravest failure"""
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -74,8 +76,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     group.add_argument(
         "--min-score",
         type=float,
-        default=REJECT_BELOW,
-        help='threshold for the column "rejected" (default: %(default)s)',
+        help="reject estimates with a lower score, 0 to 1 (default: keep all, count those below "
+        "the backend's threshold)",
     )
     parser.set_defaults(run=run)
 
@@ -87,16 +89,14 @@ def run(args: argparse.Namespace) -> int:
     obj_ids = sorted({obj_id for target in targets for obj_id in target.counts})
     with CONSOLE.status(f"onboarding {len(obj_ids)} objects of {dataset.models_dir}"):
         models = load_models(dataset, obj_ids, args.cache_dir)
-    if args.from_csv:
-        results, failures = read_csv(args.from_csv), 0
-    else:
-        results, failures = run_method(args, dataset, targets, models)
+    done = read_method(args) if args.from_csv else run_method(args, dataset, targets, models)
     if args.csv:
-        write_csv(args.csv, results)
+        write_csv(args.csv, done.results)
     progress = track(targets, "scoring", console=CONSOLE, transient=True)
-    scored = list(runner.score_results(dataset, progress, results, models, args.min_score))
-    tell(args, scored, results, models)
-    return 1 if failures else 0
+    scored = list(runner.score_results(dataset, progress, done.results, models, done.reject_below))
+    tell(args, scored, done.results, models)
+    worst = gravest(done.failures)
+    return 0 if worst is None else worst.exit_code
 
 
 def load_models(
@@ -110,13 +110,40 @@ def load_models(
     return models
 
 
+@dataclass(frozen=True)
+class MethodRun:
+    """Results of one method over the images.
+
+    Attributes:
+        results: one per image.
+        failures: handling of the error of each image that failed.
+        reject_below: score below which the method rejects an estimate.
+    """
+
+    results: list[ImageResult]
+    failures: list[Handling]
+    reject_below: float
+
+
+def read_method(args: argparse.Namespace) -> MethodRun:
+    """Read the results of a file; the threshold applies if one is given.
+
+    Raises:
+        InvalidDataset: the file is missing or damaged.
+        InvalidInput: the threshold is out of its range.
+    """
+    min_score = 0.0 if args.min_score is None else args.min_score
+    results = [runner.accepted(result, min_score) for result in read_csv(args.from_csv)]
+    return MethodRun(results, [], min_score)
+
+
 def run_method(
     args: argparse.Namespace,
     dataset: BopDataset,
     targets: Sequence[ImageTargets],
     models: Mapping[int, ObjectModel],
-) -> tuple[list[ImageResult], int]:
-    """Results of all images, and in how many of them the method or the files failed.
+) -> MethodRun:
+    """Run the engine on all images.
 
     A failure is shown and counted, and the other images still run: hours of results are worth
     more than an early stop.
@@ -124,19 +151,29 @@ def run_method(
     names = {obj_id: model.name for obj_id, model in models.items()}
     most = max(count for target in targets for count in target.counts.values())
     limit = most if args.max_instances is None else args.max_instances
-    engine = load_engine(args, list(models.values()), 0.0, limit)
-    results, failures = [], 0
+    engine = load_engine(args, list(models.values()), args.min_score, limit)
+    limits = engine.acceptance
+    kept = replace(limits, min_score=0.0) if args.min_score is None else limits
+    method = partial(engine.run, acceptance=kept)
+    done = MethodRun([], [], limits.min_score)
     for target in track(targets, "estimating", console=CONSOLE):
         try:
-            results.append(runner.run_image(dataset, target, names, engine.run))
-        except Exception as error:
-            failures += 1
-            place = f"scene {target.scene_id} image {target.im_id}"
-            CONSOLE.print(f"{place} failed: {error}", markup=False)
-            if not isinstance(error, InvalidInput):
-                traceback.print_exc(file=sys.stderr)
-            results.append(ImageResult(target.scene_id, target.im_id, (), -1.0, str(error)))
-    return results, failures
+            done.results.append(runner.run_image(dataset, target, names, method))
+        except Exception as error:  # one image: see runtime/error_table
+            text = message_of(error)
+            done.failures.append(show_failure(target, error, text))
+            done.results.append(ImageResult(target.scene_id, target.im_id, (), -1.0, text))
+    return done
+
+
+def show_failure(target: ImageTargets, error: Exception, text: str) -> Handling:
+    """Print why an image failed, a defect with its traceback; return the handling."""
+    handling = handling_of(error)
+    place = f"scene {target.scene_id} image {target.im_id}"
+    CONSOLE.print(f"{place} failed: {text}", markup=False)
+    if handling.with_traceback:
+        traceback.print_exception(error)
+    return handling
 
 
 def tell(
