@@ -207,11 +207,13 @@ class PoseEstimation:
             return PoseEstimates.empty(scene.frame, detections.reason)
         with ctx.stage("estimate"):
             candidates = self.estimator.estimate(scene, detections, objects)
+            candidates.check_size(scene.frame)
         if ctx.record:
             ctx.record.candidates = candidates
         if not len(candidates):
             return PoseEstimates.empty(scene.frame, candidates.reason)
         with ctx.stage("refine"):
             poses = self.refiner.refine(scene, candidates, objects)
+            poses.check_size(scene.frame)
             accepted = accept(poses, acceptance, self.exclusive_pixels)
         return accepted.with_timings(ctx.timings.seconds)

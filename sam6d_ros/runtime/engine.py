@@ -204,7 +204,9 @@ class Engine:
             raise InvalidConfig(f"an engine with role {self.role!r} cannot track")
         objects = self._select(list(dict.fromkeys(pose.class_id for pose in poses.items)))
         with (ctx or RunContext()).stage("track"):
-            return self._tracker.track(Scene(frame), poses, objects)
+            tracked = self._tracker.track(Scene(frame), poses, objects)
+            tracked.check_size(frame)
+        return tracked
 
     def _areas(self, boxes: Boxes, frame: Frame, ctx: RunContext) -> SearchAreas:
         """Return where the boxes allow which object; report the unusable ones."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
 from sam6d_ros.config import PipelineConfig
-from sam6d_ros.errors import BackendUnavailable, InvalidConfig
+from sam6d_ros.errors import BackendUnavailable, InvalidConfig, InvariantError
 from sam6d_ros.stages.library import BuildContext
 from sam6d_ros.stages.protocols import Estimator, Proposer, Refiner, Scorer
 
@@ -41,12 +41,22 @@ class PoseStages:
         estimator, refiner: the stages.
         default_min_score: threshold for callers that state none, in [0, 1].
         exclusive_pixels: whether a pose most of whose pixels belong to better poses is rejected.
+
+    Raises:
+        InvariantError: the threshold is out of its range, by a defect of the backend.
     """
 
     estimator: Estimator
     refiner: Refiner
     default_min_score: float = 0.0
     exclusive_pixels: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.default_min_score <= 1:
+            raise InvariantError(
+                f"default_min_score of the backend is {self.default_min_score}; "
+                "expected a number in [0, 1]"
+            )
 
 
 class Backend(ABC):

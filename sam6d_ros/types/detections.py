@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.types.frame import Frame
 from sam6d_ros.types.ids import named
+from sam6d_ros.types.masks import check_mask, check_mask_sizes
 
 
 @dataclass(frozen=True)
@@ -110,11 +111,7 @@ class Detection:
             raise InvalidInput(
                 f"detection of {self.class_id!r} has score {self.score}; expected [0, 1]"
             )
-        if self.mask.ndim != 2 or self.mask.dtype != bool:
-            raise InvalidInput(
-                f"mask of {self.class_id!r} is {self.mask.shape} {self.mask.dtype}; "
-                "expected (H, W) bool"
-            )
+        check_mask(self.mask, self.class_id)
         if self.pose_hints.shape[1:] != (4, 4):
             raise InvalidInput(
                 f"pose hints of {self.class_id!r} are {self.pose_hints.shape}; expected (K, 4, 4)"
@@ -160,13 +157,7 @@ class Detections:
         Raises:
             InvalidInput: a mask has not the frame's size.
         """
-        expected = frame.depth.shape
-        for item in self.items:
-            if item.mask.shape != expected:
-                raise InvalidInput(
-                    f"mask of {item.instance_id!r} is {item.mask.shape}, the frame {expected} "
-                    "(height, width); give detections of this frame"
-                )
+        check_mask_sizes(self.items, frame)
 
     def __len__(self) -> int:
         return len(self.items)

@@ -13,6 +13,7 @@ from sam6d_ros.errors import InvalidInput
 from sam6d_ros.geometry import se3
 from sam6d_ros.types.frame import Frame
 from sam6d_ros.types.ids import named
+from sam6d_ros.types.masks import check_mask, check_mask_sizes
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class InstanceCandidates:
         agreement: named contributions to the first score, for people.
 
     Raises:
-        InvalidInput: lengths disagree, a score is out of range or a pose is not rigid.
+        InvalidInput: lengths disagree, a score is out of range, a pose is not rigid or the mask
+            has another shape or type.
     """
 
     class_id: str
@@ -49,6 +51,7 @@ class InstanceCandidates:
             se3.check_rigid(pose, "cam_from_obj")
         if not ((scores >= 0) & (scores <= 1)).all():
             raise InvalidInput(f"scores {scores.tolist()} are not all in [0, 1]")
+        check_mask(self.mask, self.instance_id)
 
     def best(self) -> PoseEstimate:
         """Return the first hypothesis as an estimate."""
@@ -83,6 +86,14 @@ class Candidates:
         """Return the first hypothesis of each instance: the poses of a backend without refiner."""
         items = tuple(item.best() for item in self.items)
         return PoseEstimates(items, frame.stamp_ns, frame.frame_id, self.reason)
+
+    def check_size(self, frame: Frame) -> None:
+        """Refuse masks of another image.
+
+        Raises:
+            InvalidInput: a mask has not the frame's size.
+        """
+        check_mask_sizes(self.items, frame)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -121,6 +132,10 @@ class PoseEstimate:
         confirmed: whether the frame shows it; a tracked instance that is hidden is held for a
             while and is not confirmed.
         presence: share of the frames with an agreeing pose, in [0, 1]; 1 for a single frame.
+
+    Raises:
+        InvalidInput: the pose is not rigid, a share is out of its range or the mask has another
+            shape or type.
     """
 
     class_id: str
@@ -141,6 +156,8 @@ class PoseEstimate:
             value = getattr(self, name)
             if not 0.0 <= value <= 1.0:
                 raise InvalidInput(f"{name} {value} is not in [0, 1]")
+        if self.mask is not None:
+            check_mask(self.mask, self.instance_id or self.class_id)
 
 
 @dataclass(frozen=True)
@@ -170,6 +187,14 @@ class PoseEstimates:
     def empty(cls, frame: Frame, reason: str) -> PoseEstimates:
         """No pose, with the reason."""
         return cls((), frame.stamp_ns, frame.frame_id, reason)
+
+    def check_size(self, frame: Frame) -> None:
+        """Refuse masks of another image.
+
+        Raises:
+            InvalidInput: a mask has not the frame's size.
+        """
+        check_mask_sizes(self.items, frame)
 
     def with_timings(self, timings_s: Mapping[str, float]) -> PoseEstimates:
         """The same estimates with other timings."""

@@ -127,6 +127,18 @@ def test_masks_of_another_size_are_refused_by_name() -> None:
     Detections((Detection("mug", 0.5, np.ones((6, 8), bool)),)).check_size(frame())
 
 
+@pytest.mark.parametrize("mask", [np.ones((6, 8), np.uint8), np.ones((1, 6, 8), bool)])
+def test_what_is_no_mask_is_refused_wherever_it_enters(mask):
+    makers = (
+        lambda: Detection("mug", 0.5, mask),
+        lambda: InstanceCandidates("mug", "mug", np.eye(4)[None], np.ones(1), mask),
+        lambda: PoseEstimate("mug", 0.5, np.eye(4), mask=mask),
+    )
+    for make in makers:
+        with pytest.raises(InvalidInput, match=r"mask of 'mug' is .*; expected \(H, W\) bool"):
+            make()
+
+
 @pytest.mark.parametrize("score", [-0.1, 1.1, np.nan])
 def test_a_score_outside_its_range_is_refused(score):
     with pytest.raises(InvalidInput, match="score"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +25,16 @@ from sam6d_ros.pipeline import PoseEstimation
 from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.objects import ObjectChange, apply_change
 from sam6d_ros.runtime.warmup import box_model, warm_up_input
-from sam6d_ros.types import Detection, Detections, Frame, PoseEstimate, Proposals
+from sam6d_ros.types import (
+    Candidates,
+    Detection,
+    Detections,
+    Frame,
+    InstanceCandidates,
+    PoseEstimate,
+    PoseEstimates,
+    Proposals,
+)
 
 FRAME = warm_up_input(None)[1]
 
@@ -112,7 +122,7 @@ def test_detections_of_another_image_are_refused(make_engine):
     engine = make_engine()
     add(engine, named("cup"))
     mask = np.ones((2 * FRAME.depth.shape[0], 2 * FRAME.depth.shape[1]), bool)
-    with pytest.raises(InvalidInput, match="give detections of this frame"):
+    with pytest.raises(InvalidInput, match="give masks of this frame"):
         engine.estimate(FRAME, Detections((Detection("cup", 0.5, mask),)))
 
 
@@ -209,6 +219,31 @@ def test_masks_of_another_size_from_a_stage_are_a_defect(make_engine, stages, st
     setattr(stages, stage, lambda *_: result[stage])
     with pytest.raises(InvariantError, match=rf"stage {stage} .*\(4, 5\), the frame"):
         engine.segment(FRAME)
+
+
+@pytest.mark.parametrize("stage", ["estimate", "refine"])
+def test_masks_of_another_size_from_the_second_half_are_a_defect(make_engine, stages, stage):
+    """accept() combined them with masks of the frame: a broadcast error, or a wrong owner."""
+    engine = make_engine()
+    add(engine, named("cup"))
+    small = np.ones((4, 5), bool)
+    one = InstanceCandidates("cup", "cup_0", np.eye(4)[None], np.array([0.9]), small)
+    result = {
+        "estimate": Candidates((one,)),
+        "refine": PoseEstimates((one.best(),), FRAME.stamp_ns, FRAME.frame_id),
+    }
+    setattr(stages, stage, lambda *_: result[stage])
+    with pytest.raises(InvariantError, match=rf"stage {stage} .*'cup_0' is \(4, 5\), the frame"):
+        engine.run(FRAME)
+
+
+def test_masks_of_another_size_from_a_tracker_are_a_defect():
+    small = PoseEstimate("cup", 0.9, np.eye(4), mask=np.ones((4, 5), bool))
+    result = PoseEstimates((small,), FRAME.stamp_ns, FRAME.frame_id)
+    tracker = SimpleNamespace(prepare=lambda model: None, track=lambda *_: result)
+    engine = Engine(PipelineConfig(), role="tracking", tracker=tracker)
+    with pytest.raises(InvariantError, match=r"stage track .*\(4, 5\), the frame"):
+        engine.track(FRAME, PoseEstimates.empty(FRAME, ""))
 
 
 def test_a_mesh_that_a_stage_cannot_use_is_the_callers_matter(make_engine, stages):

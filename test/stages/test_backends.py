@@ -12,7 +12,7 @@ import pytest
 from backend_double import BackendDouble
 
 from sam6d_ros.config import PipelineConfig
-from sam6d_ros.errors import BackendUnavailable, InvalidConfig
+from sam6d_ros.errors import BackendUnavailable, InvalidConfig, InvariantError
 from sam6d_ros.runtime.build import EngineSpec, build_engine
 from sam6d_ros.stages import backends
 from sam6d_ros.stages.backends import (
@@ -183,6 +183,12 @@ def test_the_threshold_that_nobody_states_is_the_backends():
         patch.setattr(build.Engine, "warm_up", lambda self: None)
         engines = [build_engine(EngineSpec(PipelineConfig(min_score=s))) for s in (None, 0.1)]
     assert [engine.acceptance.min_score for engine in engines] == [0.7, 0.1]
+
+
+@pytest.mark.parametrize("threshold", [1.4, -0.1, float("nan")])
+def test_a_threshold_out_of_range_is_a_defect_of_the_backend(threshold):
+    with pytest.raises(InvariantError, match=f"default_min_score of the backend is {threshold}"):
+        backends.PoseStages(None, None, threshold)
 
 
 def test_a_backend_without_its_stages_cannot_be_made():
