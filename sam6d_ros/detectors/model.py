@@ -62,6 +62,11 @@ class ModelDetector:
         return usable(self.manifest.labels)
 
     @property
+    def backend(self) -> str:
+        """Library that the model runs on."""
+        return self._runner.backend
+
+    @property
     def max_batch(self) -> int:
         """Largest number of images that the model takes at once."""
         return self.manifest.max_batch

@@ -28,6 +28,8 @@ class OnnxRunner:
         CheckpointError: the file is missing, damaged, or has several inputs.
     """
 
+    backend = "onnxruntime"
+
     def __init__(
         self, path: Path, max_batch: int = 1, device: str = "cpu", threads: int = 0
     ) -> None:

@@ -37,7 +37,13 @@ class Detector(Protocol):
 
 
 class Runner(Protocol):
-    """Model that maps input tensors to output tensors; the only part that a backend writes."""
+    """Model that maps input tensors to output tensors; the only part that a backend writes.
+
+    Attributes:
+        backend: name of the library that it runs on.
+    """
+
+    backend: str
 
     def run(self, tensors: Sequence[NDArray[np.float32]]) -> list[tuple[NDArray, ...]]:
         """Return the output tensors of each input.

@@ -35,6 +35,8 @@ class TensorRtRunner:
         CheckpointError: the file is missing, of another GPU or TensorRT, or has several inputs.
     """
 
+    backend = "tensorrt"
+
     def __init__(
         self,
         path: Path,

@@ -28,6 +28,8 @@ class TorchScriptRunner:
         CheckpointError: the file is missing, damaged, or needs operators that are missing.
     """
 
+    backend = "torchscript"
+
     def __init__(
         self,
         path: Path,

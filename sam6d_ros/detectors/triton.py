@@ -95,6 +95,8 @@ class TritonRunner:
         InvalidInput: an unknown protocol, or a model with several inputs.
     """
 
+    backend = "triton"
+
     def __init__(self, served: ServedModel) -> None:
         if served.protocol not in CHANNELS:
             raise InvalidInput(f"protocol is '{served.protocol}'; expected {' or '.join(CHANNELS)}")

@@ -164,9 +164,7 @@ class ResourceHost(Generic[R, Item]):
         Returns:
             Whether the compute thread has ended.
         """
-        self._enter(Phase.CLOSED)
-        self._worker.stop(f"{self.name} {Phase.CLOSED.value}")
-        self._queue.stop()
+        self._end()
         return self._worker.join(timeout_s)
 
     # --- work
@@ -186,7 +184,8 @@ class ResourceHost(Generic[R, Item]):
 
     def _load(self) -> None:
         self._enter(Phase.LOADING, keep_serving=True)
-        self._free()
+        if self._resource is not None:
+            self._free()
         self.status.loading()
         try:
             self._resource = resource = self._build()
@@ -256,6 +255,12 @@ class ResourceHost(Generic[R, Item]):
         return result
 
     # --- phases
+
+    def _end(self) -> None:
+        """End the threads after the work in progress, without a wait for it."""
+        self._enter(Phase.CLOSED)
+        self._worker.stop(f"{self.name} {Phase.CLOSED.value}")
+        self._queue.stop()
 
     def _enter(self, phase: Phase | None, keep_serving: bool = False) -> Phase:
         """Stop serving for another phase; from ``CLOSED`` there is no way back.
