@@ -166,7 +166,7 @@ class HostStatus:
         if handling.kind not in (Kind.LATER, Kind.GIVEN_UP):
             self.stats.fail()
             self._work_done(handling.state, last_error=_short(error))
-        self.log(handling.severity, self._text(error), key=type(error).__name__)
+        self.log_error(error)
 
     def input_problem(self, problem: str) -> None:
         """Record missing or unusable input with its remedy; empty when it is mended."""
@@ -196,6 +196,15 @@ class HostStatus:
                 del self._logged[next(iter(self._logged))]
             self._logged[key] = now
         self._log(level, text)
+
+    def log_error(self, error: BaseException, about: str = "") -> None:
+        """Log an error by the table, at most once per ``THROTTLE_S`` for one type of error.
+
+        Args:
+            about: work that failed, for the text.
+        """
+        text = f"{about}: {self._text(error)}" if about else self._text(error)
+        self.log(handling_of(error).severity, text, key=type(error).__name__)
 
     def _text(self, error: BaseException) -> str:
         """Return the log text of an error, with the traceback of a defect."""

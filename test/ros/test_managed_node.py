@@ -1,17 +1,21 @@
 """A managed node within one process: waiting for the worker, faults, memory, a shared engine."""
 
 import gc
+import logging
+import sys
 import threading
 import weakref
 from dataclasses import replace
 
 import pytest
-import rclpy
 import trimesh
-from rclpy.executors import SingleThreadedExecutor
+from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.srv import SetParameters
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter as RosParameter
 from ros import engine_double
+from ros.spun import PATIENCE_S, arguments, asked, log_lines, spun
+from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
 from sam6d_ros.apps.ros import vision_node
@@ -23,7 +27,7 @@ from sam6d_ros.runtime.build import EngineSpec
 from sam6d_ros.runtime.request import Request
 from sam6d_ros.srv import ListObjects
 
-PATIENCE_S = 20.0
+INPUT = "/parrot/input"
 
 
 class Parrot(VisionNode):
@@ -32,7 +36,6 @@ class Parrot(VisionNode):
     broken = False
 
     def __init__(self, build):
-        arguments = ["--ros-args", "-p", "objects_file:=unused", "-p", "autostart:=false"]
         self.engine = lambda: None
 
         def remembered(*given):
@@ -40,7 +43,7 @@ class Parrot(VisionNode):
             self.engine = weakref.ref(engine)
             return engine
 
-        super().__init__("parrot", "pose", vision_node.PARAMETERS, remembered, arguments)
+        super().__init__("parrot", "pose", vision_node.PARAMETERS, remembered, arguments())
         self.heard, self.go_on = threading.Semaphore(0), threading.Event()
         self.create_service(Trigger, "~/say", self.say, callback_group=self.service_group)
 
@@ -49,53 +52,33 @@ class Parrot(VisionNode):
         self.heard.release()
         try:
             response.message = await words
-        except NotReady as error:
+        except Exception as error:
             response.message = str(error)
         return response
 
     def job(self, engine, _):
         self.go_on.wait(PATIENCE_S)
+        if self.broken:
+            raise SystemExit("the job is broken")
         return f"{threading.current_thread().name} has {', '.join(engine.objects)}"
 
     def open_inputs(self):
+        self.subscribe(Bool, INPUT, lambda _: None, 1)
         if self.broken:
             raise ZeroDivisionError("the inputs are broken")
 
-    def close_inputs(self):
-        """Nothing is open."""
+    def validate_changes(self, changes):
+        if self.broken:
+            raise SystemExit("the check is broken")
+        super().validate_changes(changes)
 
 
 @pytest.fixture
 def parrot():
     """A parrot that an executor spins in a thread of its own."""
-    rclpy.init()
-    node = Parrot(engine_double.build)
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    spinning = threading.Thread(target=executor.spin)
-    spinning.start()
-    yield node
-    node.go_on.set()
-    node.stop()
-    executor.shutdown()
-    spinning.join(PATIENCE_S)
-    node.destroy_node()
-    rclpy.try_shutdown()
-
-
-def asked(node, kind=Trigger, name="~/say"):
-    """Call a service of the parrot; returns a function that waits for the response."""
-    done = threading.Event()
-    client = node.create_client(kind, name, callback_group=node.service_group)
-    assert client.wait_for_service(PATIENCE_S)
-    future = client.call_async(kind.Request())
-    future.add_done_callback(lambda _: done.set())
-
-    def answer():
-        assert done.wait(PATIENCE_S)
-        return future.result()
-
-    return answer
+    with spun(lambda: Parrot(engine_double.build)) as node:
+        yield node
+        node.go_on.set()
 
 
 def test_a_service_awaits_the_compute_thread_while_others_are_served(parrot):
@@ -117,16 +100,70 @@ def test_deactivating_answers_those_who_wait_for_the_compute_thread(parrot):
     assert [answer().message for answer in answers] == ["the node was deactivated"] * 2
 
 
-def test_a_transition_that_raises_is_reported_and_leaves_the_node_unconfigured(parrot):
+def inputs_of(node):
+    """Number of the parrot's subscriptions to its input."""
+    return sum(subscription.topic_name == INPUT for subscription in node.subscriptions)
+
+
+def test_a_failed_activation_closes_what_it_opened_and_leaves_the_node_inactive(parrot):
     parrot.trigger_configure()
     parrot.broken = True
-    assert parrot.trigger_activate() is TransitionCallbackReturn.ERROR
-    assert parrot.lifecycle == "unconfigured"
+    assert parrot.trigger_activate() is TransitionCallbackReturn.FAILURE
+    assert parrot.lifecycle == "inactive"
     assert "the inputs are broken" in parrot.status.snapshot().last_error
     assert not parrot.active
+    assert parrot.engine() is not None
+    assert inputs_of(parrot) == 0
     parrot.broken = False
+    assert parrot.trigger_activate() is TransitionCallbackReturn.SUCCESS
+    assert inputs_of(parrot) == 1
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit])
+def test_a_transition_that_raises_is_reported_and_leaves_the_node_unconfigured(parrot, error):
+    def broken():
+        raise error("an input cannot be closed")
+
+    parrot.trigger_configure()
+    parrot.trigger_activate()
+    parrot.inputs.callback(broken)
+    assert parrot.trigger_deactivate() is TransitionCallbackReturn.ERROR
+    assert parrot.lifecycle == "unconfigured"
+    assert "an input cannot be closed" in parrot.status.snapshot().last_error
+    assert not parrot.active
+    assert inputs_of(parrot) == 0
     assert parrot.trigger_configure() is TransitionCallbackReturn.SUCCESS
     assert parrot.trigger_activate() is TransitionCallbackReturn.SUCCESS
+
+
+def test_an_exit_in_a_thread_of_the_node_is_an_error_for_the_caller(parrot):
+    """As some libraries end a program; the node goes on."""
+    assert isinstance(parrot.slow_calls.start(sys.exit).exception(PATIENCE_S), Exception)
+    parrot.trigger_configure()
+    parrot.trigger_activate()
+    parrot.broken = True
+    parrot.go_on.set()
+    assert asked(parrot)().message == "SystemExit: the job is broken"
+    change = RosParameter("objects_file", value="unused").to_parameter_msg()
+    request = SetParameters.Request(parameters=[change])
+    (refused,) = asked(parrot, SetParameters, "~/set_parameters", request)().results
+    assert (refused.successful, refused.reason) == (False, "SystemExit: the check is broken")
+    assert not asked(parrot, ChangeState, "~/change_state")().success  # transition 0: none
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit])
+def test_a_slow_callback_that_raises_is_answered_and_logged(parrot, monkeypatch, error):
+    def broken(_request, _response):
+        raise error("the callback is broken")
+
+    lines = log_lines(parrot, monkeypatch)
+    parrot.create_service(Trigger, "~/broken", broken)
+    parrot.slow_calls.detach(["broken"])
+    assert asked(parrot, Trigger, "~/broken")() == Trigger.Response()
+    ((level, text),) = lines
+    assert level == logging.ERROR
+    assert f"{error.__name__}: the callback is broken" in text
+    assert "Traceback" in text
 
 
 def test_cleanup_lets_go_of_the_engine(parrot):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 from message_filters import ApproximateTimeSynchronizer, Subscriber, TimeSynchronizer
@@ -91,34 +92,34 @@ class CameraInput:
         topics = [CameraTopic(node, name) for name in INPUTS]
         timeout_s = self._value("pair_timeout_s")
         self._watch = CameraWatch(status, topics, slop_s, timeout_s, unfed)
-        self._subscribers = [self._subscribe(topic) for topic in topics]
         queue_size = self._value("queue_size")
-        self._synchronizer = (
-            TimeSynchronizer(self._subscribers, queue_size)
-            if exact
-            else ApproximateTimeSynchronizer(self._subscribers, queue_size, slop_s)
-        )
-        self._synchronizer.registerCallback(self._paired)
-        # The node's own clock may be a simulation's, which can stand still.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = node.create_timer(1.0, self._watch.check, clock=steady)
+        with ExitStack() as opened:  # closed again if a later step fails
+            subscribers = [self._subscribe(topic, opened) for topic in topics]
+            self._synchronizer = (
+                TimeSynchronizer(subscribers, queue_size)
+                if exact
+                else ApproximateTimeSynchronizer(subscribers, queue_size, slop_s)
+            )
+            self._synchronizer.registerCallback(self._paired)
+            # The node's own clock may be a simulation's, which can stand still.
+            steady = Clock(clock_type=ClockType.STEADY_TIME)
+            timer = node.create_timer(1.0, self._watch.check, clock=steady)
+            opened.callback(node.destroy_timer, timer)
+            self._opened = opened.pop_all()
 
     def close(self) -> None:
         """Destroy the subscriptions and the timer: nothing arrives any more.
 
         A callback that runs at this moment in another thread may still hand on its frame.
         """
-        self._node.destroy_timer(self._timer)
-        for subscriber in self._subscribers:
-            self._node.destroy_subscription(subscriber.sub)
-        self._subscribers = []
+        self._opened.close()
         del self._synchronizer  # with the messages that it keeps
         self._status.input_problem("")
 
     def _value(self, name: str) -> Any:
         return self._node.get_parameter(name).value
 
-    def _subscribe(self, topic: CameraTopic) -> Subscriber:
+    def _subscribe(self, topic: CameraTopic, opened: ExitStack) -> Subscriber:
         subscriber = Subscriber(
             self._node,
             topic.message_type,
@@ -127,6 +128,7 @@ class CameraInput:
             event_callbacks=topic.event_callbacks,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
+        opened.callback(self._node.destroy_subscription, subscriber.sub)
         subscriber.registerCallback(self._watch.saw, topic.name)
         return subscriber
 

@@ -46,14 +46,8 @@ class DetectionsNode(VisionNode):
     def open_inputs(self) -> None:
         """Listen to detections and to TF."""
         self._base.open()
-        self._detections = self.create_subscription(
-            Detection3DArray, topics.DETECTIONS, self._on_detections, RESULTS
-        )
-
-    def close_inputs(self) -> None:
-        """Listen no more."""
-        self.destroy_subscription(self._detections)
-        self._base.close()
+        self.inputs.callback(self._base.close)
+        self.subscribe(Detection3DArray, topics.DETECTIONS, self._on_detections, RESULTS)
 
     def _on_detections(self, message: Detection3DArray) -> None:
         self.status.stats.receive()

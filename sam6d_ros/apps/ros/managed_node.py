@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent import futures
+from contextlib import ExitStack
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -12,6 +13,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
+from rclpy.subscription import Subscription
 from rclpy.task import Future
 from std_msgs.msg import Bool
 
@@ -19,7 +21,7 @@ from sam6d_ros.apps.ros.log_bridge import log
 from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.node.qos import LATCHED
 from sam6d_ros.apps.ros.parameters import Parameter, declare
-from sam6d_ros.apps.ros.slow_calls import SlowCalls
+from sam6d_ros.apps.ros.slow_calls import SlowCalls, as_exception
 from sam6d_ros.runtime.host import Host
 from sam6d_ros.runtime.status import HostStatus
 
@@ -42,9 +44,9 @@ def reported(
     def run(self: ManagedNode, *args: Given.args, **kwargs: Given.kwargs) -> Result:
         try:
             return transition(self, *args, **kwargs)
-        except Exception as error:
+        except BaseException as error:
             self.status.failed(error)
-            raise
+            raise as_exception(error) from error
 
     return run
 
@@ -60,6 +62,7 @@ class ManagedNode(LifecycleNodeMixin, Node, ABC):
         host: owner of the engine and of the compute thread.
         status: record of the host's events.
         service_group: group of callbacks that await something; it is reentrant.
+        inputs: undoes the steps of ``open_inputs``.
     """
 
     host: Host[Any]
@@ -74,7 +77,8 @@ class ManagedNode(LifecycleNodeMixin, Node, ABC):
         self.status = HostStatus(self.get_fully_qualified_name(), self._log)
         self._ready = self.create_publisher(Bool, topics.READY, LATCHED)
         self._ready.publish(Bool(data=False))
-        self.slow_calls = SlowCalls(self, self.service_group)
+        self.slow_calls = SlowCalls(self, self.service_group, self.status.log_error)
+        self.inputs = ExitStack()
         self.slow_calls.detach(SLOW_SERVICES)
         self._start = self.create_guard_condition(
             lambda: self.slow_calls.start(self._autostart), callback_group=self.service_group
@@ -95,11 +99,16 @@ class ManagedNode(LifecycleNodeMixin, Node, ABC):
 
     @abstractmethod
     def open_inputs(self) -> None:
-        """Create the subscriptions."""
+        """Create the subscriptions, each with its undoing in ``inputs``."""
 
-    @abstractmethod
-    def close_inputs(self) -> None:
-        """Destroy the subscriptions and forget the messages that wait."""
+    def inputs_closed(self) -> None:
+        """Forget the messages that wait; called when ``inputs`` are closed."""
+
+    def subscribe(self, *args: Any, **kwargs: Any) -> Subscription:
+        """Create a subscription that ``inputs`` destroys; arguments of ``create_subscription``."""
+        subscription = self.create_subscription(*args, **kwargs)
+        self.inputs.callback(self.destroy_subscription, subscription)
+        return subscription
 
     def validate_changes(self, changes: Sequence[RosParameter]) -> None:
         """Raise if parameters cannot take these values; change nothing.
@@ -137,10 +146,16 @@ class ManagedNode(LifecycleNodeMixin, Node, ABC):
 
     @reported
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Open the topics and start working."""
+        """Open the topics and start working; stay inactive when that fails."""
         outcome = super().on_activate(state)
-        self.host.activate()
-        self.open_inputs()
+        try:
+            self.host.activate()
+            self.open_inputs()
+        except BaseException as error:  # the boundary: a defect must not lose the loaded engine
+            self.status.failed(error)
+            self._silence("the node could not be activated")
+            super().on_deactivate(state)
+            return TransitionCallbackReturn.FAILURE
         self._ready.publish(Bool(data=True))
         self.get_logger().info("ready")
         return outcome
@@ -176,10 +191,9 @@ class ManagedNode(LifecycleNodeMixin, Node, ABC):
     def _silence(self, why: str) -> None:
         """Stop working and close the topics, if they are open."""
         self._ready.publish(Bool(data=False))
-        was_active = self.active
         self.host.deactivate(why)
-        if was_active:
-            self.close_inputs()
+        self.inputs.close()
+        self.inputs_closed()
 
     def _autostart(self) -> None:
         if self.trigger_configure() is TransitionCallbackReturn.SUCCESS:

@@ -143,7 +143,7 @@ def _refusal(node: Node, step: Callable[[], None]) -> str:
         step()
     except Sam6dError as error:
         return str(error)
-    except Exception as error:  # the boundary: a defect must not end the node
+    except BaseException as error:  # the boundary: a defect must not end the node
         node.get_logger().error("".join(traceback.format_exception(error)))
         return f"{type(error).__name__}: {error}"
     return ""

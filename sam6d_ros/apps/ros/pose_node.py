@@ -76,22 +76,14 @@ class PoseNode(VisionNode):
 
     def open_inputs(self) -> None:
         """Listen to the camera and to the masks."""
-        self._input = CameraInput(self, self.status, self._on_frame, self._unfed)
-        self._masks = self.create_subscription(
-            InstanceMaskArray, topics.MASKS, self._segmentation.on_masks, RESULTS
-        )
-        self._in_work = self.create_subscription(
-            Header,
-            topics.in_work(self.resolve_topic_name(topics.MASKS)),
-            self._on_in_work,
-            RESULTS,
-        )
+        camera = CameraInput(self, self.status, self._on_frame, self._unfed)
+        self.inputs.callback(camera.close)
+        self.subscribe(InstanceMaskArray, topics.MASKS, self._segmentation.on_masks, RESULTS)
+        in_work = topics.in_work(self.resolve_topic_name(topics.MASKS))
+        self.subscribe(Header, in_work, self._on_in_work, RESULTS)
 
-    def close_inputs(self) -> None:
-        """Listen no more."""
-        self._input.close()
-        self.destroy_subscription(self._masks)
-        self.destroy_subscription(self._in_work)
+    def inputs_closed(self) -> None:
+        """Forget the frames; goals that wait for one end."""
         self._forget_frames()
         self._estimation.notify()
 

@@ -73,11 +73,10 @@ class SegmentationNode(VisionNode):
 
     def open_inputs(self) -> None:
         """Listen to the camera."""
-        self._input = CameraInput(self, self.status, self._on_frame)
+        self.inputs.callback(CameraInput(self, self.status, self._on_frame).close)
 
-    def close_inputs(self) -> None:
-        """Listen no more."""
-        self._input.close()
+    def inputs_closed(self) -> None:
+        """Forget the newest frame."""
         self._on_demand.forget()
 
     def _on_frame(self, camera: CameraMessages) -> None:

@@ -1,7 +1,7 @@
-"""Callbacks that take long, done without keeping the node's executor waiting.
+"""Threads for slow callbacks of a node, and futures of other threads for its coroutines.
 
-The executor has one thread, because several cost every message more than they gain. What waits is a
-coroutine, and what it waits for goes on in another thread.
+The executor has one thread, because several cost every message more than they gain. A coroutine
+waits in it while the work is done in another thread.
 """
 
 from __future__ import annotations
@@ -18,32 +18,39 @@ from rclpy.node import Node
 from rclpy.service import Service
 from rclpy.task import Future
 
+from sam6d_ros.errors import InvariantError
+
 Result = TypeVar("Result")
 
 
 class SlowCalls:
-    """Threads of their own for a node's slow callbacks, and what coroutines wait for.
+    """Slow callbacks of a node, each in a thread of its own.
 
     Args:
-        node: whose executor is woken when something is done.
-        group: callback group, reentrant, so that who waits keeps nobody else waiting.
+        node: its executor resumes the coroutines.
+        group: callback group of the coroutines, reentrant.
+        report: called with the error of a service callback; the client gets an empty response.
     """
 
-    def __init__(self, node: Node, group: CallbackGroup) -> None:
-        self._node, self._group = node, group
+    def __init__(
+        self, node: Node, group: CallbackGroup, report: Callable[[BaseException], None]
+    ) -> None:
+        self._node, self._group, self._report = node, group, report
         self.stopping = False
         self._threads: list[threading.Thread] = []
         self._wake = node.create_guard_condition(_nothing, callback_group=group)
 
     def start(self, job: Callable[[], Result]) -> futures.Future[Result]:
-        """Do a job in a thread of its own."""
+        """Do a job in a thread of its own; its error is in the future, always an ``Exception``."""
         outcome: futures.Future[Result] = futures.Future()
 
         def run() -> None:
             try:
-                outcome.set_result(job())
-            except Exception as error:  # the caller's to handle, who gets it from the future
-                outcome.set_exception(error)
+                result = job()
+            except BaseException as error:  # a waiting caller must get an answer
+                outcome.set_exception(as_exception(error))
+            else:
+                outcome.set_result(result)
 
         thread = threading.Thread(target=run, daemon=True)
         self._threads = [t for t in self._threads if t.is_alive()] + [thread]
@@ -59,7 +66,7 @@ class SlowCalls:
             if self.stopping:
                 return  # nobody waits any more
             if error is not None:
-                answer.set_exception(error)
+                answer.set_exception(as_exception(error))
             else:
                 answer.set_result(done.result())
             # The executor looks at waiting coroutines only when something wakes it.
@@ -81,12 +88,16 @@ class SlowCalls:
         callback = service.callback
 
         async def answer(request: Any, response: Any) -> Any:
-            return await self.awaitable(self.start(lambda: callback(request, response)))
+            try:
+                return await self.awaitable(self.start(lambda: callback(request, response)))
+            except Exception as error:  # the boundary: rclpy would end the node, without an answer
+                self._report(error)
+                return service.srv_type.Response()
 
         return answer
 
     def stop(self) -> None:
-        """Tell nobody any more."""
+        """Drop the outcomes of other threads from now on."""
         self.stopping = True
 
     def join(self, timeout_s: float) -> None:
@@ -95,5 +106,14 @@ class SlowCalls:
             thread.join(timeout_s)
 
 
+def as_exception(error: BaseException) -> Exception:
+    """Return an error that callers may catch: ``SystemExit`` in a thread ends no process."""
+    if isinstance(error, Exception):
+        return error
+    wrapped = InvariantError(f"{type(error).__name__}: {error}")
+    wrapped.__cause__ = error
+    return wrapped
+
+
 def _nothing() -> None:
-    """What the waking guard condition does beside waking."""
+    """Do nothing: triggering the guard condition wakes the executor."""

@@ -81,15 +81,12 @@ class TrackingNode(VisionNode):
 
     def open_inputs(self) -> None:
         """Listen to the camera and to the estimates."""
-        self._input = CameraInput(self, self.status, self._on_frame, self._unfed)
-        self._estimates = self.create_subscription(
-            Detection3DArray, topics.ESTIMATES, self._on_estimates, RESULTS
-        )
+        camera = CameraInput(self, self.status, self._on_frame, self._unfed)
+        self.inputs.callback(camera.close)
+        self.subscribe(Detection3DArray, topics.ESTIMATES, self._on_estimates, RESULTS)
 
-    def close_inputs(self) -> None:
-        """Listen no more, and forget what was followed: it may be elsewhere later."""
-        self._input.close()
-        self.destroy_subscription(self._estimates)
+    def inputs_closed(self) -> None:
+        """Forget the tracks: their objects may be elsewhere later."""
         if self._tracked is not None:
             self._tracked.reset()
         self.status.tracking(0)
