@@ -123,11 +123,10 @@ class ObjectServices:
             objects = await self._waits.awaitable(self._host.change(change()))
             response.message, response.success = message(objects), True
             self._node.get_logger().info(response.message)
-        except NotReady as error:
-            response.message = INTERRUPTED.format(error)
         except Exception as error:  # the boundary: a bad mesh or a defect, the node goes on
-            response.message = message_of(error)
-            self._node.get_logger().warning(f"objects stay as they are: {response.message}")
+            self._host.status.log_error(error, "change of the objects failed")
+            text = message_of(error)
+            response.message = INTERRUPTED.format(text) if isinstance(error, NotReady) else text
         return response
 
     def _list(self, _: ListObjects.Request, response: ListObjects.Response) -> ListObjects.Response:

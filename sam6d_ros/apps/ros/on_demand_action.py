@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import CallbackGroup
@@ -99,10 +97,7 @@ class OnDemandServers:
         return CancelResponse.ACCEPT if in_time else CancelResponse.REJECT
 
     def _failed(self, goal: Goal, error: Exception) -> str:
-        """Return the text for the client; log it too."""
+        """Log the error by the table; return the text for the client."""
+        self._status.log_error(error, f"request failed at {goal.place}")
         text = message_of(error)
-        if isinstance(error, DeadlineExceeded):
-            text = f"{text}, {goal.place}"
-        key = f"request {type(error).__name__}"
-        self._status.log(logging.WARNING, f"a request failed: {text}", key=key)
-        return text
+        return f"{text}, {goal.place}" if isinstance(error, DeadlineExceeded) else text

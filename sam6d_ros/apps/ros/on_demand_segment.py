@@ -77,6 +77,7 @@ class OnDemandSegmentation:
             response.masks = await self._node.awaitable(segmentation)
             response.success = True
         except Exception as error:  # the boundary: the caller gets the reason, the node goes on
+            self._node.status.log_error(error, f"{topics.SEGMENT} failed")
             response.message = message_of(error)
         return response
 
