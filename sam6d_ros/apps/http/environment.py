@@ -24,7 +24,7 @@ from sam6d_ros.apps.http.settings import (
 )
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import InvalidConfig
-from sam6d_ros.stages.backends import choose_backend
+from sam6d_ros.stages.backends import AUTO, choose_backend
 
 MODEL_TYPES = ("sam",)
 
@@ -155,7 +155,7 @@ def assemble(
     """
     flat = {key: value for values in found.values() for key, value in values.items()}
     notes: list[str] = []
-    config = _with_weights(_with_stability(config, flat, notes), flat)
+    config = _with_stability(_with_weights(config, flat), flat, notes)
     cache_dir = options["cache_dir"]
     token_file = options.get("token_file")
     return ServerSettings(
@@ -198,7 +198,8 @@ def _with_stability(
     stability = flat.get("stability")
     if stability is None:
         return config
-    if choose_backend(config).name != "sam6d":
+    name = choose_backend(config).name if config.backend == AUTO else config.backend
+    if name != "sam6d":
         notes.append("ISM_STABILITY_THRESHOLD has no effect: it is for the backend sam6d")
         return config
     options = f"{config.backend_options} min_stability={stability}".strip()
