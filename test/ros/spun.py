@@ -6,37 +6,62 @@ import threading
 from contextlib import contextmanager
 
 import rclpy
+from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
+from ros.probe import CAMERA, FRAME_ID, scene
 from std_srvs.srv import Trigger
+
+from sam6d_ros.action import EstimatePoses
+from sam6d_ros.apps.ros import conversions
+from sam6d_ros.apps.ros.camera_input import CameraMessages
 
 PATIENCE_S = 20.0
 
 
 @contextmanager
-def spun(make):
-    """The node of a function; its executor runs until the end."""
+def spun(*makers):
+    """The node that a function makes, or the nodes of several; their executor runs meanwhile."""
     rclpy.init()
-    node = make()
+    nodes = [make() for make in makers]
     executor = SingleThreadedExecutor()
-    executor.add_node(node)
+    for node in nodes:
+        executor.add_node(node)
     spinning = threading.Thread(target=executor.spin)
     spinning.start()
     try:
-        yield node
+        yield nodes[0] if len(nodes) == 1 else nodes
     finally:
-        node.stop()
+        for node in nodes:
+            node.stop()
         executor.shutdown()
         spinning.join(PATIENCE_S)
-        node.destroy_node()
+        for node in nodes:
+            node.destroy_node()
         rclpy.try_shutdown()
 
 
 def asked(node, kind=Trigger, name="~/say", request=None):
     """Call a service by a client of the node; returns a function that waits for the response."""
-    done = threading.Event()
     client = node.create_client(kind, name, callback_group=node.service_group)
     assert client.wait_for_service(PATIENCE_S)
-    future = client.call_async(request or kind.Request())
+    return outcome(client.call_async(request or kind.Request()))
+
+
+def estimated(node, **wanted):
+    """Send a goal by a client of the pose node; returns its result."""
+    client = ActionClient(
+        node, EstimatePoses, "~/estimate_poses", callback_group=node.service_group
+    )
+    assert client.wait_for_server(PATIENCE_S)
+    handle = outcome(client.send_goal_async(EstimatePoses.Goal(**wanted)))()
+    result = outcome(handle.get_result_async())().result
+    client.destroy()
+    return result
+
+
+def outcome(future):
+    """Return a function that waits for the result of a future of the executor."""
+    done = threading.Event()
     future.add_done_callback(lambda _: done.set())
 
     def answer():
@@ -44,6 +69,37 @@ def asked(node, kind=Trigger, name="~/say", request=None):
         return future.result()
 
     return answer
+
+
+class Barrier:
+    """Point of a function at which its thread waits for the test."""
+
+    def __init__(self):
+        self.reached, self.go_on = threading.Semaphore(0), threading.Event()
+
+    def before(self, function):
+        """The function, held before it begins."""
+
+        def held(*args, **kwargs):
+            self.reached.release()
+            assert self.go_on.wait(PATIENCE_S)
+            return function(*args, **kwargs)
+
+        return held
+
+    def await_reached(self):
+        assert self.reached.acquire(timeout=PATIENCE_S)
+
+
+def camera_messages(stamp_ns, colours=((255, 0, 0), (0, 255, 0))):
+    """One frame with a square of each colour, as the camera input hands it on."""
+    rgb, depth = scene(colours)
+    header = conversions.header_from(stamp_ns, FRAME_ID)
+    return CameraMessages(
+        conversions.image_from_rgb(rgb, header),
+        conversions.depth_image_from_metres(depth, header, "16UC1"),
+        conversions.camera_info_from_intrinsics(CAMERA, header),
+    )
 
 
 def arguments(**parameters):

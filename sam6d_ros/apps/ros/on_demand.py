@@ -20,6 +20,7 @@ from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.errors import InvalidConfig, NotReady, UnknownName
 from sam6d_ros.geometry.region import Region
 from sam6d_ros.geometry.units import NS_PER_S
+from sam6d_ros.runtime.request import Request
 
 Result = TypeVar("Result")
 
@@ -136,9 +137,22 @@ def duration_message(seconds: float) -> Duration:
     return Duration(sec=whole, nanosec=part)
 
 
+def client_request(deadline: float) -> Request[None]:
+    """Return the request of a client; its parts do the work.
+
+    Args:
+        deadline: by ``time.monotonic``.
+    """
+    return Request(_no_work, deadline)
+
+
 def inactive(node: VisionNode) -> str:
     """What to tell whoever asks a node that does not work now."""
     return f"{node.status.name} is {node.lifecycle}: activate it first (ros2 lifecycle set)"
+
+
+def _no_work(*_: object) -> None:
+    """Do nothing."""
 
 
 def _nothing() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import CallbackGroup
@@ -19,6 +21,7 @@ from sam6d_ros.runtime.error_table import message_of
 from sam6d_ros.runtime.status import HostStatus
 
 LOOK_EVERY_S = 0.02  # for the state of a goal, which follows the answer to its cancel request
+CANCEL_WAIT_S = 2.0  # longest wait for that state
 
 
 class OnDemandServers:
@@ -80,8 +83,7 @@ class OnDemandServers:
             handle.succeed()
         except Cancelled as error:
             result.message = f"{error}, {goal.place}"
-            await self._waiting.until(lambda: handle.is_cancel_requested, every_s=LOOK_EVERY_S)
-            handle.canceled()
+            await self._end_cancelled(handle)
         except Exception as error:  # the boundary, as above
             result.message = self._failed(goal, error)
             handle.abort()
@@ -89,6 +91,13 @@ class OnDemandServers:
             del self._goals[bytes(handle.goal_id.uuid)]
         result.frames_used = goal.frames_used
         return result
+
+    async def _end_cancelled(self, handle: ServerGoalHandle) -> None:
+        deadline = time.monotonic() + CANCEL_WAIT_S
+        if await self._waiting.until(lambda: handle.is_cancel_requested, deadline, LOOK_EVERY_S):
+            handle.canceled()
+        else:
+            handle.abort()
 
     def _cancel(self, handle: ServerGoalHandle) -> CancelResponse:
         goal = self._goals.get(bytes(handle.goal_id.uuid))

@@ -26,6 +26,7 @@ from sam6d_ros.apps.ros.on_demand import (
 )
 from sam6d_ros.apps.ros.on_demand_goal import Goal
 from sam6d_ros.apps.ros.on_demand_masks import SegmentationClient
+from sam6d_ros.apps.ros.remote_errors import remote_error
 from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.errors import NotReady, Sam6dError
 from sam6d_ros.msg import InstanceMaskArray
@@ -33,7 +34,7 @@ from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.admission import Admission
 from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.fusion import accepted_fusion
-from sam6d_ros.runtime.request import Request
+from sam6d_ros.runtime.request import NO_DEADLINE, Request
 from sam6d_ros.srv import SegmentFrame
 from sam6d_ros.stages.accept import Acceptance
 from sam6d_ros.types import Frame, PoseEstimates
@@ -176,7 +177,7 @@ class OnDemandEstimation:
             raise NotReady(f"the segmentation node went away ({client.service} is not served)")
         response: SegmentFrame.Response = asked.result()
         if not response.success:
-            raise NotReady(f"segmentation of frame {goal.frame}: {response.message}")
+            raise remote_error(response.message, f"segmentation of frame {goal.frame}")
         return response
 
     async def _estimated(
@@ -209,13 +210,12 @@ def _over(request: Request[None]) -> bool:
 
 
 def _call(goal: Goal, newer_than: Time) -> SegmentFrame.Request:
-    left_s = goal.request.deadline - time.monotonic()
-    return SegmentFrame.Request(
-        class_ids=goal.wanted.class_ids,
-        roi=goal.wanted.roi,
-        newer_than=newer_than,
-        timeout=duration_message(min(left_s, topics.FRAME_TIMEOUT_S)),
+    request = SegmentFrame.Request(
+        class_ids=goal.wanted.class_ids, roi=goal.wanted.roi, newer_than=newer_than
     )
+    if goal.request.deadline < NO_DEADLINE:
+        request.timeout = duration_message(goal.request.deadline - time.monotonic())
+    return request
 
 
 def summary(message: Detection3DArray, reason: str, left_out: int, frames: int) -> str:

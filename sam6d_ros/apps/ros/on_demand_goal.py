@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 
 from sam6d_ros.action import EstimatePoses
-from sam6d_ros.apps.ros.on_demand import region_from, seconds_from
+from sam6d_ros.apps.ros.on_demand import client_request, region_from, seconds_from
 from sam6d_ros.errors import InvalidConfig
-from sam6d_ros.runtime.request import NO_DEADLINE, Request
+from sam6d_ros.runtime.request import NO_DEADLINE
 
 MAX_FRAMES = 100
 
@@ -35,7 +35,7 @@ class Goal:
         self.frame = self.frames_used = 0
         timeout_s = wanted.timeout.sec + 1e-9 * wanted.timeout.nanosec
         deadline = time.monotonic() + timeout_s if timeout_s > 0 else NO_DEADLINE
-        self.request: Request[None] = Request(_no_work, deadline)
+        self.request = client_request(deadline)
 
     def validate(self) -> None:
         """Check the wishes.
@@ -68,7 +68,3 @@ class Goal:
                 stage=stage, frame=frame, frames=self.frames, elapsed_s=elapsed_s
             )
         )
-
-
-def _no_work(*_: object) -> None:
-    """Do nothing: the parts of a goal work."""

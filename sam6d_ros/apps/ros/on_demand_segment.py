@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from rclpy.time import Time
@@ -14,22 +15,36 @@ from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.node.qos import SERVICES
 from sam6d_ros.apps.ros.on_demand import (
     Waiting,
+    client_request,
     inactive,
     names_from,
     region_from,
     seconds_from,
 )
+from sam6d_ros.apps.ros.parameters import Parameter
+from sam6d_ros.apps.ros.remote_errors import remote_text
 from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.errors import NotReady
 from sam6d_ros.geometry.region import Region
 from sam6d_ros.msg import InstanceMaskArray
-from sam6d_ros.runtime.error_table import message_of
-from sam6d_ros.runtime.request import Request
+from sam6d_ros.pipeline import RunContext
+from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.srv import SegmentFrame
 
-# (camera messages, names of objects or all, region or everywhere) → request for masks
-SegmentationOf = Callable[
-    [CameraMessages, Sequence[str] | None, Region | None], Request[InstanceMaskArray]
+PARAMETERS = (
+    Parameter(
+        "request_timeout_s",
+        60.0,
+        "longest time until a call of ~/segment without a timeout is answered, seconds",
+        read_only=False,
+        limits=(0.1, 3600.0),
+    ),
+)
+
+# (camera messages, names of objects or all, region or everywhere, engine, context) → masks; in the
+# compute thread
+Segment = Callable[
+    [CameraMessages, Sequence[str] | None, Region | None, Engine, RunContext], InstanceMaskArray
 ]
 
 
@@ -37,12 +52,12 @@ class OnDemandSegmentation:
     """Service ``~/segment``.
 
     Args:
-        node: that has the service.
-        request_of: makes the request that the host is given.
+        node: that has the service and ``PARAMETERS``.
+        segment: segments one frame.
     """
 
-    def __init__(self, node: VisionNode, request_of: SegmentationOf) -> None:
-        self._node, self._request_of = node, request_of
+    def __init__(self, node: VisionNode, segment: Segment) -> None:
+        self._node, self._segment = node, segment
         self._newest: tuple[CameraMessages, float] | None = None
         self._waiting = Waiting(node, node.service_group)
         node.create_service(
@@ -66,26 +81,32 @@ class OnDemandSegmentation:
     async def _answer(
         self, request: SegmentFrame.Request, response: SegmentFrame.Response
     ) -> SegmentFrame.Response:
-        """Segment the frame that fits the request; the answer says why not."""
+        """Segment the frame that fits the request; the response has the result or the error."""
         try:
+            call = client_request(self._deadline(request))
             region = region_from(request.roi)
             names = names_from(request.class_ids, self._node)
-            frame = await self._frame(request)
+            frame = await self._frame(request, call.deadline)
             if region is not None:
                 region.check_inside((frame.camera_info.height, frame.camera_info.width))
-            segmentation = self._node.host.submit(self._request_of(frame, names, region))
-            response.masks = await self._node.awaitable(segmentation)
+            work = partial(self._segment, frame, names, region)
+            segmentation = call.part(work, reason_of=lambda masks: str(masks.reason))
+            response.masks = await self._node.awaitable(self._node.host.submit(segmentation))
             response.success = True
         except Exception as error:  # the boundary: the caller gets the reason, the node goes on
             self._node.status.log_error(error, f"{topics.SEGMENT} failed")
-            response.message = message_of(error)
+            response.message = remote_text(error)
         return response
 
-    async def _frame(self, request: SegmentFrame.Request) -> CameraMessages:
+    def _deadline(self, request: SegmentFrame.Request) -> float:
+        own_s = self._node.get_parameter("request_timeout_s").value
+        return time.monotonic() + seconds_from(request.timeout, when_zero=own_s)
+
+    async def _frame(self, request: SegmentFrame.Request, deadline: float) -> CameraMessages:
         """The newest frame that is new enough, or the next one that is."""
-        timeout_s = seconds_from(request.timeout, when_zero=topics.FRAME_TIMEOUT_S)
         newer_ns = Time.from_msg(request.newer_than).nanoseconds
         asked = time.monotonic()
+        timeout_s = min(deadline - asked, topics.FRAME_TIMEOUT_S)
 
         def fitting() -> CameraMessages | None:
             if self._newest is None:
@@ -113,4 +134,4 @@ class OnDemandSegmentation:
             else "there was none since the node was activated"
         )
         problem = self._node.status.snapshot().input_problem or "is the camera running?"
-        return f"no frame{late} came within {timeout_s:g} s; {newest}. {problem}"
+        return f"no frame{late} came within {timeout_s:.3g} s; {newest}. {problem}"

@@ -14,6 +14,7 @@ from sam6d_ros.apps.ros import (
     camera_input,
     conversions,
     frame_schedule,
+    on_demand_segment,
     spin,
     vision_node,
 )
@@ -32,7 +33,6 @@ from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.build import build_engine
 from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.plausibility import size_doubt
-from sam6d_ros.runtime.request import Request
 from sam6d_ros.types import Detections, Scene
 
 SIZE_DOUBT_EVERY_S = 60.0
@@ -41,6 +41,7 @@ PARAMETERS = (
     *vision_node.PARAMETERS,
     *camera_input.PARAMETERS,
     *frame_schedule.PARAMETERS,
+    *on_demand_segment.PARAMETERS,
 )
 
 
@@ -65,7 +66,7 @@ class SegmentationNode(VisionNode):
         self._instances = self.create_lifecycle_publisher(Image, topics.INSTANCE_IMAGE, RESULTS)
         self._class_ids = ClassIds(self)
         self._schedule = FrameSchedule(self, self.status)
-        self._on_demand = OnDemandSegmentation(self, self._request)
+        self._on_demand = OnDemandSegmentation(self, self.segment)
 
     def objects_changed(self) -> None:
         """Number the classes."""
@@ -85,12 +86,6 @@ class SegmentationNode(VisionNode):
         if self._schedule.takes():
             everything = partial(self.segment, camera, None, None)
             self.host.offer(lambda engine, ctx: everything(engine, ctx).reason)
-
-    def _request(
-        self, camera: CameraMessages, names: Sequence[str] | None, region: Region | None
-    ) -> Request[InstanceMaskArray]:
-        work = partial(self.segment, camera, names, region)
-        return Request(work, reason_of=lambda masks: str(masks.reason))
 
     def segment(
         self,
