@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import sam6d_ros.stages
-from sam6d_ros.stages.geometric.kernels import pixel
+from sam6d_ros.stages.geometric.kernels import pixel, pixels
 
-OTHER_RULES = re.compile(r"\bint\([^\n]*\+ 0\.5\)|math\.floor\([^\n]*\+ 0\.5\)")
+OTHER_RULES = re.compile(r"\bint\([^\n]*\+ 0\.5\)|(np|math)\.floor\([^\n]*\+ 0\.5\)")
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,7 @@ OTHER_RULES = re.compile(r"\bint\([^\n]*\+ 0\.5\)|math\.floor\([^\n]*\+ 0\.5\)")
 def test_a_pixel_reaches_half_a_pixel_to_either_side(u, column):
     assert pixel(u) == pixel.py_func(u) == column
     assert np.floor(u + 0.5) == column
+    assert pixels(np.array([u, 0.0])).tolist() == [column, 0]
 
 
 def test_stages_have_no_other_rule():

@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam6d_ros.geometry import se3
+from sam6d_ros.geometry.camera import project
 from sam6d_ros.geometry.depth_noise import SENSOR
 from sam6d_ros.stages.geometric.compare import depth_tolerance
+from sam6d_ros.stages.geometric.kernels import pixels
 from sam6d_ros.stages.geometric.kit import ObjectKit
 from sam6d_ros.stages.geometric.scene import SceneMaps
 
@@ -44,9 +46,9 @@ def _linearized(
     seen_from = rotation.T @ (rotation @ kit.centre + translation)
     view = int((kit.views.view_from_obj[:, 2] @ seen_from).argmax())
     points = se3.transform(cam_from_obj, kit.views.points[view])
+    points = points[points[:, 2] > 0]
     camera = scene.camera
-    u = np.floor(points[:, 0] / points[:, 2] * camera.fx + camera.cx + 0.5).astype(int)
-    v = np.floor(points[:, 1] / points[:, 2] * camera.fy + camera.cy + 0.5).astype(int)
+    u, v = (pixels(coordinates) for coordinates in project(camera, points).T)
     inside = (u >= 0) & (v >= 0) & (u < camera.width) & (v < camera.height)
     points, u, v = points[inside], u[inside], v[inside]
     z = scene.depth[v, u].astype(float)

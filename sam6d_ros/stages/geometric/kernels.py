@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from numba import njit
 
 COLOR_SCALE = 52.0  # L*a*b* units: the difference at which similarity falls to 1/4
@@ -24,6 +25,15 @@ def pixel(u):  # type: ignore[no-untyped-def]
     into its first column.
     """
     return math.floor(u + 0.5)
+
+
+@njit(cache=True)
+def pixels(coordinates):  # type: ignore[no-untyped-def]
+    """Numbers (N,) int64 of the pixels that coordinates (N,) fall into, by ``pixel``."""
+    out = np.empty(len(coordinates), np.int64)
+    for i in range(len(coordinates)):
+        out[i] = pixel(coordinates[i])
+    return out
 
 
 @njit(cache=True, fastmath=True, inline="always")
