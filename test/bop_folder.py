@@ -13,6 +13,7 @@ import trimesh
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import CameraIntrinsics
+from sam6d_ros.geometry.units import MM_PER_M
 from sam6d_ros.runtime.warmup import box_model
 
 CAMERA = CameraIntrinsics(200.0, 200.0, 79.5, 59.5, 160, 120)
@@ -68,11 +69,11 @@ class BopFolder:
             model = box_model(size)
             colors = model.colors if self.with_colors else None
             mesh = trimesh.Trimesh(
-                model.vertices * 1000, model.faces, vertex_colors=colors, process=False
+                model.vertices * MM_PER_M, model.faces, vertex_colors=colors, process=False
             )
             mesh.export(self.root / "models" / f"obj_{obj_id:06d}.ply")
-            info[str(obj_id)] = {"diameter": 1000 * model.diameter} | {
-                f"{kind}_{axis}": 1000 * value
+            info[str(obj_id)] = {"diameter": MM_PER_M * model.diameter} | {
+                f"{kind}_{axis}": MM_PER_M * value
                 for i, axis in enumerate("xyz")
                 for kind, value in (("min", -size[i] / 2), ("size", size[i]))
             }
@@ -83,7 +84,7 @@ class BopFolder:
         stem = f"{im_id:0{self.stem_digits}d}"
         color = rgb[..., ::-1] if self.color_dir == "rgb" else rgb[..., 0]
         assert cv2.imwrite(str(scene / self.color_dir / f"{stem}{self.suffix}"), color)
-        units = np.round(depth * 1000 / self.depth_scale).astype(np.uint16)
+        units = np.round(depth * MM_PER_M / self.depth_scale).astype(np.uint16)
         assert cv2.imwrite(str(scene / "depth" / f"{stem}.png"), units)
 
 
@@ -110,7 +111,7 @@ def gt(obj_id: int) -> dict:
     return {
         "obj_id": obj_id,
         "cam_R_m2c": pose[:3, :3].ravel().tolist(),
-        "cam_t_m2c": (1000 * pose[:3, 3]).tolist(),
+        "cam_t_m2c": (MM_PER_M * pose[:3, 3]).tolist(),
     }
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.peers.common import model_cloud, nearest_rigid, scene_cloud
 from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.geometry.units import MM_PER_M
 from sam6d_ros.types import Frame
 
 SAMPLING = 0.06  # model: fraction of the diameter; training time explodes below
@@ -21,7 +22,6 @@ SCENE_STEP = 1 / 20  # of these points, every twentieth votes
 NORMAL_NEIGHBORS = 12
 CANDIDATES = 10  # the best ones by votes are refined
 ICP_ITERATIONS = 100
-MM = 1000.0
 
 
 class PpfMatcher:
@@ -34,7 +34,7 @@ class PpfMatcher:
     def prepare(self, model: ObjectModel) -> None:
         """Train the detector."""
         points, normals = model_cloud(model)
-        cloud = np.hstack([points * MM, normals]).astype(np.float32)
+        cloud = np.hstack([points * MM_PER_M, normals]).astype(np.float32)
         detector = cv2.ppf_match_3d.PPF3DDetector(SAMPLING, SAMPLING)
         detector.trainModel(cloud)
         self.detectors[model.name], self.clouds[model.name] = detector, cloud
@@ -42,7 +42,7 @@ class PpfMatcher:
     def find(self, frame: Frame, model: ObjectModel) -> tuple[NDArray, float] | None:
         """Match, refine the candidates with most votes, keep the one with the least residual."""
         step = SAMPLING * model.diameter / 2
-        points = voxel_sample(scene_cloud(frame), step) * MM
+        points = voxel_sample(scene_cloud(frame), step) * MM_PER_M
         _, scene = cv2.ppf_match_3d.computeNormalsPC3d(
             points.astype(np.float32), NORMAL_NEIGHBORS, True, (0.0, 0.0, 0.0)
         )
@@ -55,7 +55,7 @@ class PpfMatcher:
         if not np.isfinite(best.pose).all():
             return None
         pose = nearest_rigid(best.pose)
-        pose[:3, 3] /= MM
+        pose[:3, 3] /= MM_PER_M
         # any score in [0, 1]: one estimate per target makes its value irrelevant
         return pose, float(1 / (1 + best.residual))
 

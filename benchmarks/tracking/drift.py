@@ -14,6 +14,7 @@ from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import TrackingConfig
 from sam6d_ros.evaluation.metrics import add_s, symmetry_transforms
 from sam6d_ros.geometry import se3
+from sam6d_ros.geometry.units import MM_PER_M
 from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.tracking import TrackedObjects
 from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates
@@ -129,7 +130,7 @@ def _errors(model: ObjectModel, pose: np.ndarray, alike: np.ndarray) -> tuple[fl
     turns = se3.rotation_angle(alike[:, :3, :3], pose[:3, :3])
     nearest = alike[turns.argmin()]
     shift = (pose - nearest)[:3] @ model.obj_from_box[:, 3]
-    return 1000 * float(np.linalg.norm(shift)), float(np.degrees(turns.min()))
+    return MM_PER_M * float(np.linalg.norm(shift)), float(np.degrees(turns.min()))
 
 
 def table(rows: list[Row]) -> list[str]:

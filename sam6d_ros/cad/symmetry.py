@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 from sam6d_ros.cad.model import Symmetries
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.geometry import se3
+from sam6d_ros.geometry.units import MM_PER_M
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +126,7 @@ def _unit(vector: Array) -> Array:
     return vector / np.linalg.norm(vector)
 
 
-def from_bop(entry: Mapping[str, Any], metres_per_unit: float = 1e-3) -> Symmetries:
+def from_bop(entry: Mapping[str, Any], metres_per_unit: float = 1 / MM_PER_M) -> Symmetries:
     """Symmetries of one object of BOP's ``models_info.json`` (there in millimetres).
 
     Keys: ``symmetries_discrete``, lists of 16 (or 4×4) numbers, and ``symmetries_continuous``,

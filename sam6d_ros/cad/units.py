@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from sam6d_ros.errors import InvalidMesh
+from sam6d_ros.geometry.units import MM_PER_M
 
 UNITS = ("auto", "m", "mm")
-METRES_PER = {"m": 1.0, "mm": 1e-3}
+METRES_PER = {"m": 1.0, "mm": 1 / MM_PER_M}
 # Objects that a robot looks at. The two ranges, 0.01–2 as metres and 10–2000 as millimetres, do
 # not overlap: a raw diameter in neither decides nothing.
 SMALLEST_M, LARGEST_M = 0.01, 2.0
@@ -32,7 +33,7 @@ def decide_unit(
     """
     if unit not in UNITS:
         raise InvalidMesh(f"the CAD unit {unit!r} is unknown; expected one of {UNITS}")
-    sizes = f"{raw_diameter:g} m if in metres, {raw_diameter / 1000:g} m if in millimetres"
+    sizes = f"{raw_diameter:g} m if in metres, {raw_diameter / MM_PER_M:g} m if in millimetres"
     if unit != "auto":
         size = raw_diameter * METRES_PER[unit]
         if not SMALLEST_STATED_M <= size <= LARGEST_STATED_M:

@@ -15,6 +15,7 @@ from rich.table import Table
 from sam6d_ros.evaluation.results_csv import ImageResult
 from sam6d_ros.evaluation.runner import ScoredTarget
 from sam6d_ros.evaluation.scores import PoseErrors, recalls
+from sam6d_ros.geometry.units import MM_PER_M
 
 COLUMNS = ("ADD-S", "ADD", "AR", "VSD", "MSSD", "MSPD")
 KEYS = ("add_s", "add", "ar", "vsd", "mssd", "mspd")
@@ -29,7 +30,7 @@ def summarize(targets: Sequence[ScoredTarget]) -> dict[str, Any]:
         "targets": sum(target.scores.count for target in targets),
         "rejected": sum(target.rejected for target in targets),
         "median_rotation_deg": median([errors.rotation_deg for errors in best]),
-        "median_translation_mm": median([errors.translation_m * 1e3 for errors in best]),
+        "median_translation_mm": median([errors.translation_m * MM_PER_M for errors in best]),
         "median_time_per_object_s": median(times),
     }
 
@@ -129,7 +130,7 @@ def error_values(errors: PoseErrors) -> dict[str, Any]:
             "mspd_px": errors.mspd,
             "mean_vsd": float(np.mean(errors.vsd)),
             "rotation_deg": errors.rotation_deg,
-            "translation_mm": errors.translation_m * 1e3,
+            "translation_mm": errors.translation_m * MM_PER_M,
         }
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.geometry.units import MM_PER_M
 from sam6d_ros.types import Frame, Scene
 
 MIN_PIXELS = 6.0  # a smaller picture of an object carries no pose
@@ -33,8 +34,8 @@ def size_doubt(model: ObjectModel, scene: Scene) -> str:
     pixels = model.diameter * camera.fx / near
     if pixels < MIN_PIXELS:
         return (
-            f"{model.name} is {1e3 * model.diameter:.3g} mm across, {pixels:.1f} pixels where it "
-            f"is nearest, as {reach}; is the CAD file in metres ({_STATED.format('m')}), or the "
+            f"{model.name} is {MM_PER_M * model.diameter:.3g} mm across, {pixels:.1f} pixels where "
+            f"it is nearest, as {reach}; is the CAD file in metres ({_STATED.format('m')}), or the "
             "depth scale wrong?"
         )
     return ""

@@ -8,6 +8,7 @@ from pathlib import Path
 from sam6d_ros import visualize
 from sam6d_ros.apps.cli.output import pose_text, write_png
 from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.geometry.units import MM_PER_M
 from sam6d_ros.pipeline import Record
 from sam6d_ros.types import Candidates, Frame, PoseEstimate, PoseEstimates
 
@@ -118,7 +119,7 @@ def residual_tiles(frame: Frame, pose: PoseEstimate, model: ObjectModel) -> list
 
 def index_text(record: Record, poses: PoseEstimates) -> str:
     """What to look at, what was found, and how long each stage took."""
-    lines = [INDEX.format(range_mm=1e3 * visualize.RESIDUAL_RANGE_M), "## Result", ""]
+    lines = [INDEX.format(range_mm=MM_PER_M * visualize.RESIDUAL_RANGE_M), "## Result", ""]
     lines += [result_line(index, pose) for index, pose in enumerate(poses.items)]
     if not len(poses):
         lines.append(f"Nothing found: {poses.reason}")

@@ -15,6 +15,7 @@ from sam6d_ros.apps.cli.options import (
     result_console,
 )
 from sam6d_ros.cad.model import ObjectModel, Symmetries
+from sam6d_ros.geometry.units import MM_PER_M
 
 DESCRIPTION = """\
 Read CAD models, decide their unit, measure them, find their symmetries, and keep the result for
@@ -73,13 +74,13 @@ def values(model: ObjectModel) -> dict[str, Any]:
 
 def text(model: ObjectModel, cache_dir: Path) -> list[str]:
     """An object's facts for people, millimetres."""
-    box = " × ".join(f"{1e3 * value:.1f}" for value in model.box_size)
-    center = ", ".join(f"{1e3 * value:.1f}" for value in model.obj_from_box[:3, 3])
+    box = " × ".join(f"{MM_PER_M * value:.1f}" for value in model.box_size)
+    center = ", ".join(f"{MM_PER_M * value:.1f}" for value in model.obj_from_box[:3, 3])
     colors = "coloured" if model.colors is not None else "without colours: told apart by shape only"
     return [
         f"{model.name}  ({model.source})",
         f"  unit        {model.unit_note}",
-        f"  diameter    {1e3 * model.diameter:.1f} mm",
+        f"  diameter    {MM_PER_M * model.diameter:.1f} mm",
         f"  box         {box} mm, centre at ({center}) mm of the CAD origin",
         f"  symmetries  {symmetry_text(model.symmetries)}; "
         f"of the shape alone: {symmetry_text(model.shape_symmetries)}",

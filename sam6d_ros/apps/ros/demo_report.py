@@ -16,6 +16,7 @@ from sam6d_ros.errors import Sam6dError
 from sam6d_ros.evaluation import metrics
 from sam6d_ros.evaluation.bop import GroundTruth
 from sam6d_ros.geometry import se3
+from sam6d_ros.geometry.units import MM_PER_M
 from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates
 from sam6d_ros.visualize import draw_poses
 
@@ -106,7 +107,7 @@ def table(matches: Sequence[Match], poses: PoseEstimates) -> Table:
             m.name,
             f"{m.visibility:.0%}",
             f"{m.error.score:.2f}",
-            f"{1e3 * m.error.translation_m:.1f} mm",
+            f"{MM_PER_M * m.error.translation_m:.1f} mm",
             f"{np.degrees(m.error.rotation_rad):.1f}°",
             f"{m.error.add_of_diameter:.1%}",
             "[green]right" if m.right else "[red]wrong",
