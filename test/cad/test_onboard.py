@@ -1,5 +1,6 @@
 """Units, boxes, diameters, and the model that comes out."""
 
+import json
 import logging
 
 import numpy as np
@@ -187,6 +188,17 @@ def test_bop_models_are_millimetres_with_stated_symmetries(tmp_path):
     assert [model.name for model in load_bop_models(tmp_path, [7])] == ["obj_000007"]
     with pytest.raises(InvalidDataset, match=r"obj_000003.*\[2, 7\]"):
         load_bop_models(tmp_path, [3])
+
+
+def test_symmetries_of_a_bop_folder_are_a_group(tmp_path):
+    """With one quarter turn listed, the opposite pose was another one."""
+    trimesh.creation.box((100.0, 100, 220)).export(tmp_path / "obj_000001.ply")
+    quarter = np.eye(4)
+    quarter[:2, :2] = [[0, -1], [1, 0]]
+    info = {"1": {"symmetries_discrete": [quarter.ravel().tolist()]}}
+    (tmp_path / "models_info.json").write_text(json.dumps(info))
+    (box,) = load_bop_models(tmp_path)
+    assert len(box.symmetries.discrete) == 4
 
 
 @pytest.mark.parametrize("text", ["[1]", "{", '{"x": {}}', '{"1": {"symmetries_discrete": [[1]]}}'])

@@ -153,6 +153,41 @@ def test_bop_symmetries_are_millimetres():
     assert np.allclose(group.axes[0], [[0, 0, 1], [0.001, 0.002, 0.003]])
 
 
+def turns(*degrees: float) -> Symmetries:
+    """Rotations about z beside the identity."""
+    motions = symmetry.turn(np.array([0.0, 0, 1]), np.zeros(3), np.deg2rad([0, *degrees]))
+    return Symmetries(motions)
+
+
+@pytest.mark.parametrize(
+    ("degrees", "count"), [((90,), 4), ((90, 180, 270), 4), ((0, 120), 3), ((10,), 36), ((), 1)]
+)
+def test_a_list_of_symmetries_is_completed_to_their_group(degrees, count):
+    given = turns(*degrees)
+    group = symmetry.completed(given)
+    assert len(group.discrete) == count
+    found = {round(a) for a in np.degrees(se3.rotation_angle(np.eye(3), group.discrete[:, :3, :3]))}
+    assert len(found) == count // 2 + 1, "every angle of the cyclic group, up to its sign"
+
+
+def test_inexact_symmetries_of_a_data_set_stay_as_they_are():
+    """The brick of YCB-V, object 21: one of its half turns is 4.8° from square to the others."""
+    tilt = symmetry.turn(np.array([1.0, 0, 0]), np.zeros(3), np.deg2rad(4.8))
+    halves = [
+        np.diag([-1.0, 1, -1, 1]) @ tilt,
+        np.diag([1.0, -1, -1, 1]),
+        np.diag([-1.0, -1, 1, 1]),
+    ]
+    brick = Symmetries(np.stack([np.eye(4), *halves]))
+    assert np.array_equal(symmetry.completed(brick).discrete, brick.discrete)
+
+
+def test_a_list_beyond_the_largest_group_stays_as_it_is(caplog):
+    listed = turns(*range(5, 360, 5))
+    assert symmetry.completed(listed) is listed
+    assert "taken as listed" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("entry", "says"),
     [
