@@ -11,7 +11,7 @@ import numpy as np
 
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.geometry import rle, se3
-from sam6d_ros.types import Detection, Frame, PoseEstimate, PoseEstimates
+from sam6d_ros.types import Detection, Frame, PoseEstimate, PoseEstimates, Rejection
 
 NUMBER_ROWS = re.compile(r"\[[-+\d.eE,\s]+\]")
 
@@ -37,6 +37,7 @@ def poses_as_json(
         },
         "poses": [pose_as_json(pose, models[pose.class_id]) for pose in poses.items],
         "reason": poses.reason,
+        "rejected": [rejection_as_json(rejection) for rejection in poses.rejected],
         "timings_s": {stage: round(value, 4) for stage, value in poses.timings_s.items()},
     }
 
@@ -65,6 +66,16 @@ def pose_as_json(pose: PoseEstimate, model: ObjectModel) -> dict[str, Any]:
         },
         "covariance": None if pose.covariance is None else np.asarray(pose.covariance).tolist(),
         **mask_as_json(pose),
+    }
+
+
+def rejection_as_json(rejection: Rejection) -> dict[str, Any]:
+    """One estimate that was not accepted."""
+    return {
+        "name": rejection.class_id,
+        "instance_id": rejection.instance_id,
+        "score": round(rejection.score, 4),
+        "reason": rejection.reason,
     }
 
 

@@ -30,6 +30,7 @@ class OracleStages:
 
     def __init__(self, poses: Mapping[str, NDArray | None] | None = None) -> None:
         self.poses = poses or {}
+        self.scores: dict[str, float] = {}  # by name; 0.9 for the others
         self.prepared: list[str] = []
         self.limits: list[dict[str, int]] = []
         self.frames: list[tuple[int, int]] = []
@@ -54,7 +55,8 @@ class OracleStages:
             pose = self.poses.get(model.name, AHEAD)
             if pose is not None:
                 mask = model.scene.render(scene.frame.camera, pose).mask
-                found.append(Detection(model.name, 0.9, mask))
+                score = self.scores.get(model.name, 0.9)
+                found.append(Detection(model.name, score, mask))
         return Detections(tuple(found), "" if found else "no region looks like an object")
 
     def estimate(self, scene, detections, objects) -> Candidates:

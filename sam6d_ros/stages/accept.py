@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sam6d_ros.cad.object_settings import ObjectSettings
 from sam6d_ros.errors import InvalidInput
-from sam6d_ros.types import PoseEstimate, PoseEstimates
+from sam6d_ros.types import PoseEstimate, PoseEstimates, Rejection
 
 CLAIMED_SHARE = 0.5  # of a pose's pixels owned by better poses: it explains nothing new
 
@@ -60,6 +60,11 @@ class Acceptance:
         """Return whether enough of the fused frames agree on an instance."""
         return pose.presence >= self.min_presence
 
+    def owner_of(self, limit: str, name: str) -> str:
+        """Return the name of a limit as it applies to an object, for messages."""
+        own = getattr(self._settings(name), limit)
+        return limit if own is None else f"{limit} of {name!r}"
+
     def _settings(self, name: str) -> ObjectSettings:
         return self.by_object.get(name, ObjectSettings())
 
@@ -76,41 +81,72 @@ def accept(
             pose without mask owns no pixel.
 
     Returns:
-        The accepted estimates. When all were rejected, ``reason`` names the best one and the
-        threshold that rejected it.
+        The accepted estimates; ``rejected`` has the others, each with the threshold that rejected
+        it. When all were rejected, ``reason`` names the best one and its threshold.
     """
     ranked = sorted(estimates.items, key=lambda pose: -pose.score)
-    present = [pose for pose in ranked if acceptance.is_present(pose)]
-    accepted: list[PoseEstimate] = []
-    count: Counter[str] = Counter()
-    owned: NDArray[np.bool_] | None = None
-    for pose in present:
-        name = pose.class_id
-        if pose.score < acceptance.min_score_of(name):
-            continue
-        if count[name] >= acceptance.max_instances_of(name):
-            continue
-        if exclusive_pixels and pose.mask is not None:
-            owned = np.zeros_like(pose.mask) if owned is None else owned
-            if (pose.mask & owned).sum() > CLAIMED_SHARE * pose.mask.sum():
-                continue
-            owned |= pose.mask
-        count[name] += 1
-        accepted.append(pose)
+    accepted, rejected = _Accepted(acceptance, exclusive_pixels), []
+    for pose in ranked:
+        reason = accepted.obstacle(pose)
+        if reason:
+            rejected.append(Rejection(pose.class_id, pose.instance_id, pose.score, reason))
+        else:
+            accepted.add(pose)
     reason = estimates.reason if not ranked else ""
-    if ranked and not accepted:
-        reason = _rejection(present, acceptance)
-    return replace(estimates, items=tuple(accepted), reason=reason)
+    if ranked and not accepted.items:
+        reason = _summary([pose for pose in ranked if acceptance.is_present(pose)], acceptance)
+    return replace(estimates, items=tuple(accepted.items), reason=reason, rejected=tuple(rejected))
 
 
-def _rejection(present: Sequence[PoseEstimate], acceptance: Acceptance) -> str:
-    """Reason of an empty result: the best pose and its threshold."""
+class _Accepted:
+    """Estimates accepted so far, with what they leave to the next one."""
+
+    def __init__(self, acceptance: Acceptance, exclusive_pixels: bool) -> None:
+        self._acceptance, self._exclusive_pixels = acceptance, exclusive_pixels
+        self.items: list[PoseEstimate] = []
+        self._count: Counter[str] = Counter()
+        self._owned: NDArray[np.bool_] | None = None
+
+    def obstacle(self, pose: PoseEstimate) -> str:
+        """Return the threshold that rejects an estimate; empty if none does."""
+        limits, name = self._acceptance, pose.class_id
+        if not limits.is_present(pose):
+            least = f"{limits.min_presence:.0%}"
+            return f"is in {pose.presence:.0%} of the frames; min_presence is {least}"
+        if pose.score < limits.min_score_of(name):
+            return _low_score(pose, limits)
+        most = limits.max_instances_of(name)
+        if self._count[name] >= most:
+            whose = limits.owner_of("max_instances", name)
+            return f"{most} better instances of {name!r} were accepted; {whose} is {most}"
+        claimed = self._claimed_share(pose)
+        if claimed > CLAIMED_SHARE:
+            return (
+                f"{claimed:.0%} of its pixels belong to better poses; the limit is "
+                f"{CLAIMED_SHARE:.0%}"
+            )
+        return ""
+
+    def add(self, pose: PoseEstimate) -> None:
+        """Accept an estimate."""
+        self.items.append(pose)
+        self._count[pose.class_id] += 1
+        if self._exclusive_pixels and pose.mask is not None:
+            self._owned = pose.mask if self._owned is None else self._owned | pose.mask
+
+    def _claimed_share(self, pose: PoseEstimate) -> float:
+        if not self._exclusive_pixels or pose.mask is None or self._owned is None:
+            return 0.0
+        return float((pose.mask & self._owned).sum() / max(1, pose.mask.sum()))
+
+
+def _summary(present: Sequence[PoseEstimate], acceptance: Acceptance) -> str:
+    """Return the reason of an empty result: the best pose and its threshold."""
     if not present:
         return f"no instance is in {acceptance.min_presence:.0%} of the frames"
-    best = present[0]
-    own = acceptance.by_object.get(best.class_id, ObjectSettings()).min_score is not None
-    whose = f"min_score of {best.class_id!r}" if own else "min_score"
-    return (
-        f"best pose ({best.class_id!r}) scores {best.score:.2f}; "
-        f"{whose} is {acceptance.min_score_of(best.class_id):.2f}"
-    )
+    return f"best pose ({present[0].class_id!r}) {_low_score(present[0], acceptance)}"
+
+
+def _low_score(pose: PoseEstimate, acceptance: Acceptance) -> str:
+    whose = acceptance.owner_of("min_score", pose.class_id)
+    return f"scores {pose.score:.2f}; {whose} is {acceptance.min_score_of(pose.class_id):.2f}"

@@ -19,6 +19,7 @@ from sam6d_ros.types.poses import (
     InstanceCandidates,
     PoseEstimate,
     PoseEstimates,
+    Rejection,
 )
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "PoseEstimate",
     "PoseEstimates",
     "Proposals",
+    "Rejection",
     "Scene",
 ]

@@ -160,6 +160,20 @@ class PoseEstimate:
             check_mask(self.mask, self.instance_id or self.class_id)
 
 
+class Rejection(NamedTuple):
+    """Estimate that ``accept`` did not return.
+
+    Attributes:
+        class_id, instance_id, score: of the estimate.
+        reason: its value and the threshold that rejected it.
+    """
+
+    class_id: str
+    instance_id: str
+    score: float
+    reason: str
+
+
 @dataclass(frozen=True)
 class PoseEstimates:
     """All poses of one frame, best first, with the header of the image they come from.
@@ -169,6 +183,7 @@ class PoseEstimates:
         stamp_ns, frame_id: of the image.
         reason: why there is none, when there is none.
         timings_s: seconds by the name of a stage.
+        rejected: estimates that ``accept`` did not return, best first.
 
     Raises:
         InvalidInput: two poses have one id.
@@ -179,6 +194,7 @@ class PoseEstimates:
     frame_id: str
     reason: str = ""
     timings_s: Mapping[str, float] = field(default_factory=dict)
+    rejected: tuple[Rejection, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "items", named(self.items))

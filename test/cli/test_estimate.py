@@ -89,6 +89,19 @@ def test_the_debug_folder_names_every_picture_in_it(sam6d, command, tmp_path):
         assert cv2.imread(str(debug / name)) is not None
 
 
+def test_a_rejected_pose_is_written_and_printed_with_its_threshold(
+    sam6d, command, stages, tmp_path
+):
+    more = command["--cad"].with_name("obj_000005.ply")
+    stages.scores = {"obj_000005": 0.2}
+    code, out, _ = sam6d(*flat(command, "--cad", more, "--min-score", "0.25"))
+    assert code == 0
+    (rejected,) = json.loads((tmp_path / "out/poses.json").read_text())["rejected"]
+    assert rejected["name"] == "obj_000005"
+    assert rejected["reason"] == "scores 0.20; min_score is 0.25"
+    assert f"rejected: {rejected['instance_id']}: scores 0.20; min_score is 0.25" in out
+
+
 def test_nothing_found_is_an_exit_code_and_a_reason(sam6d, command, stages, tmp_path):
     stages.poses["obj_000001"] = None
     code, out, _ = sam6d(*flat(command, "--debug"))

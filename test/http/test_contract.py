@@ -117,6 +117,20 @@ def test_a_mask_that_fails_does_not_fail_the_others(served, sample):
     assert "480×640" in failure["reason"]
 
 
+def test_a_rejected_pose_names_the_threshold_that_rejected_it(served, sample):
+    (mask,) = sample["detections"]["masks"]
+    twice = {**sample, "detections": {"masks": [mask, mask]}, "max_instances": 1}
+    answer = served.pem.post("/api/v1/pose_estimation", json=twice).raise_for_status().json()
+    (pose,), (failure,) = answer["poses"], answer["failures"]
+    assert {pose["object_id"], failure["object_id"]} == {0, 1}
+    assert "max_instances of 'tea_box' is 1" in failure["reason"]
+
+    strict = {**sample, "min_score": 1.0}
+    answer = served.pem.post("/api/v1/pose_estimation", json=strict).raise_for_status().json()
+    assert answer["poses"] == []
+    assert answer["failures"][0]["reason"].endswith("min_score of 'tea_box' is 1.00")
+
+
 def test_masks_that_all_fail_are_refused_by_name(served, sample):
     body = {**sample, "detections": {"masks": [[[1, 1, 0, 0]] * 4]}}
     answer = served.pem.post("/api/v1/pose_estimation", json=body)

@@ -104,6 +104,51 @@ def test_what_too_few_frames_agree_on_is_not_returned_and_owns_nothing():
     assert low.reason == "best pose ('b') scores 0.80; min_score is 0.85"
 
 
+def reasons(result: PoseEstimates) -> dict[str, str]:
+    return {item.instance_id: item.reason for item in result.rejected}
+
+
+def test_each_rejected_estimate_names_its_threshold():
+    own = {"b": ObjectSettings(min_score=0.95), "c": ObjectSettings(max_instances=1)}
+    found = accepted(
+        pose("a", 0.9, slice(0, 10), "first"),
+        pose("a", 0.8, slice(4, 14), "behind"),
+        pose("a", 0.3, slice(14, 20), "weak"),
+        pose("b", 0.7, slice(14, 20), "strict"),
+        pose("c", 0.7, slice(14, 17), "only"),
+        pose("c", 0.6, slice(17, 20), "second"),
+        replace(pose("a", 0.85, slice(0, 10), "rare"), presence=0.25),
+        by_object=own,
+    )
+    assert [item.instance_id for item in found.items] == ["first", "only"]
+    assert reasons(found) == {
+        "rare": "is in 25% of the frames; min_presence is 50%",
+        "behind": "60% of its pixels belong to better poses; the limit is 50%",
+        "strict": "scores 0.70; min_score of 'b' is 0.95",
+        "second": "1 better instances of 'c' were accepted; max_instances of 'c' is 1",
+        "weak": "scores 0.30; min_score is 0.50",
+    }
+    assert [item.score for item in found.rejected] == [0.85, 0.8, 0.7, 0.6, 0.3]
+
+
+def test_every_estimate_is_accepted_or_rejected_with_a_reason():
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        poses = [
+            replace(
+                pose(str(random.choice(["a", "b"])), random.random(), instance=f"i{number}"),
+                mask=random.random(SIZE) > 0.5,
+                presence=random.random(),
+            )
+            for number in range(8)
+        ]
+        found = accepted(*poses, max_instances=2, exclusive=bool(random.integers(2)))
+        ids = {item.instance_id for item in found.items}
+        assert ids.isdisjoint(reasons(found))
+        assert ids | set(reasons(found)) == {item.instance_id for item in poses}
+        assert all(reasons(found).values())
+
+
 def test_pixels_are_shared_where_the_backend_says_so():
     poses = (pose("a", 0.9, slice(0, 10)), pose("b", 0.8, slice(0, 10)))
     assert names(accepted(*poses, exclusive=False)) == ["a", "b"]

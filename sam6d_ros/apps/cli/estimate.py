@@ -26,12 +26,14 @@ from sam6d_ros.runtime.plausibility import size_doubt
 from sam6d_ros.types import Frame, PoseEstimates, Scene
 
 NOTHING_FOUND = 3
+REJECTED_SHOWN = 5
 
 DESCRIPTION = """\
 Find objects in one RGB-D frame. Writes to --out:
 
   poses.json    per instance: name, score in [0, 1], R (3×3), t (metres), quaternion xyzw, CAD
-                box, image box, mask (COCO RLE); camera_from_object, camera optical frame
+                box, image box, mask (COCO RLE); camera_from_object, camera optical frame;
+                each rejected pose with the threshold that rejected it
   overlay.png   contour, box and axes (x red, y green, z blue) over the image
   debug/        with --debug: pictures that explain a wrong pose; begin with debug/index.md
 
@@ -156,5 +158,15 @@ def tell(poses: PoseEstimates, out: Path) -> None:
         console.print(table)
     else:
         console.print(f"nothing found: {poses.reason or 'no reason was given'}", markup=False)
+    for line in rejected_lines(poses):
+        console.print(line, markup=False, soft_wrap=True)
     seconds = poses.timings_s.get("total", sum(poses.timings_s.values()))
     console.print(f"{seconds:.2f} s; see {out}/overlay.png, {out}/poses.json", soft_wrap=True)
+
+
+def rejected_lines(poses: PoseEstimates) -> list[str]:
+    """Return why detections have no pose in the result; the reason of an empty one has the best."""
+    rejected = poses.rejected if len(poses) else poses.rejected[1:]
+    lines = [f"rejected: {item.instance_id}: {item.reason}" for item in rejected[:REJECTED_SHOWN]]
+    more = len(rejected) - REJECTED_SHOWN
+    return [*lines, f"and {more} more, see poses.json"] if more > 0 else lines

@@ -14,6 +14,8 @@ from sam6d_ros.runtime.plausibility import size_doubt
 from sam6d_ros.stages.accept import Acceptance
 from sam6d_ros.types import Detections, PoseEstimates, Scene
 
+UNREFINED = "not refined: other detections of the object fit far better"
+
 
 @dataclass(frozen=True)
 class Segmented:
@@ -124,12 +126,14 @@ def check_sizes(engine: Engine, scene: Scene, names: Sequence[str]) -> tuple[str
 def failures(detections: Detections, poses: PoseEstimates, record: Record) -> dict[str, str]:
     """Return why detections have no pose, by instance id."""
     posed = {pose.instance_id for pose in poses.items}
+    rejected = {item.instance_id: item.reason for item in poses.rejected}
     tried = {item.instance_id for item in record.candidates.items} if record.candidates else set()
     reason = record.candidates.reason if record.candidates else ""
     none = reason or poses.reason or "no hypothesis fits the depth inside the mask"
-    other = poses.reason or "the pose was rejected: score, limit of instances, or claimed pixels"
     return {
-        item.instance_id: other if item.instance_id in tried else none
+        item.instance_id: rejected.get(item.instance_id, UNREFINED)
+        if item.instance_id in tried
+        else none
         for item in detections.items
         if item.instance_id not in posed
     }
