@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from rtsp import Camera, camera, require_rtsp
@@ -19,6 +20,16 @@ from sam6d_ros.runtime.streams import (
 )
 
 LOOPBACK = SourcePolicy(parse_networks(["127.0.0.0/8", "::1"]))
+
+CAMERAS = ("shared_camera", "own_camera", "locked_camera")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts an RTSP server as slow."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and {*item.fixturenames} & {*CAMERAS}:
+            item.add_marker(pytest.mark.slow)
+
 
 Opened = Callable[..., Stream]
 

@@ -75,7 +75,7 @@ def test_local_sources_are_known(text, kind):
         ("rtsp://h:99999/", "host or port"),
         ("rtsp://user:geheim/w@h/", "%2F"),
         ("rtsp://h/a@b", "'@' behind the host"),
-        ("rtsp://***@h/", "hidden credentials"),
+        ("rtsp://***@h/", "are hidden"),
     ],
 )
 def test_wrong_addresses_are_refused_with_the_remedy(text, wanted):

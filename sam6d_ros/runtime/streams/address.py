@@ -128,10 +128,12 @@ def _parse_url(text: str) -> Address:
         ) from None
     if not _HOST.fullmatch(host) or port == 0:
         raise InvalidInput(f"{shown!r} has no valid host or port; {EXPECTED}")
-    if "@" in parts.path + parts.query + parts.fragment or HIDDEN in parts.netloc:
+    if HIDDEN in parts.netloc:
+        raise InvalidInput(f"the credentials of {shown!r} are hidden; give user name and password")
+    if "@" in parts.path + parts.query + parts.fragment:
         raise InvalidInput(
-            f"{shown!r} has an '@' behind the host, or hidden credentials; write special "
-            "characters of a password percent-encoded (/ as %2F, @ as %40)"
+            f"{shown!r} has an '@' behind the host; write special characters of a password "
+            "percent-encoded (/ as %2F, @ as %40)"
         )
     path = quote(parts.path, safe=_IN_PATH) or "/"
     query = f"?{quote(parts.query, safe=_IN_QUERY)}" if parts.query else ""

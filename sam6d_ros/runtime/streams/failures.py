@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 from dataclasses import dataclass
 
 from sam6d_ros.errors import Sam6dError
@@ -52,17 +53,21 @@ _BY_ERRNO = {
     errno.EACCES: "{address} may not be read; give the server's user the right (cameras: group "
     "video)",
     errno.EBUSY: "{address} is in use by another program; close that program",
+    errno.EIO: "{address} cannot be read; if it redirects to another address, give that one",
     errno.ENODEV: "{address} is no camera; choose another /dev/videoN",
 }
 
 
-def explain(error: BaseException, address: Address, opened: bool, waited_s: float) -> Failure:
+def explain(
+    error: BaseException, address: Address, opened: bool, waited_s: float, open_s: float = math.inf
+) -> Failure:
     """Return the reason for an error of FFmpeg or of our own checks.
 
     Args:
         error: as raised; its text may hold credentials and is not used unless it is ours.
         opened: whether the source had been opened.
         waited_s: seconds since the last sign of life.
+        open_s: time limit of opening. FFmpeg may raise the error of invalid data after it.
     """
     if isinstance(error, Sam6dError):
         return Failure(str(error), RULE_PAUSE_S)
@@ -75,7 +80,8 @@ def explain(error: BaseException, address: Address, opened: bool, waited_s: floa
     number = getattr(error, "errno", None)
     if number in _BY_ERRNO and not opened:
         return Failure(_BY_ERRNO[number].format_map(values))
-    if any(name in names for name in _TIMEOUTS) or (_hung(address, opened) and waited_s >= 1):
+    late = not opened and waited_s >= 0.9 * open_s and address.kind is Kind.NETWORK
+    if late or any(name in names for name in _TIMEOUTS):
         return Failure(_silence(address, opened, waited_s))
     return Failure(_other(error, address, opened))
 
@@ -87,17 +93,12 @@ def ended(address: Address) -> Failure:
     )
 
 
-def _hung(address: Address, opened: bool) -> bool:
-    """Whether an error while opening may be FFmpeg's timeout: it raises InvalidDataError then."""
-    return address.kind is Kind.NETWORK and not opened
-
-
 def _silence(address: Address, opened: bool, waited_s: float) -> str:
     if opened:
         return (
             f"{address} sent no picture for {waited_s:.0f} s; check the camera's power and network"
         )
-    return f"{address.place} does not answer within {waited_s:.0f} s; check host, port and firewall"
+    return f"{address.place} does not answer within {waited_s:.1f} s; check host, port and firewall"
 
 
 def _other(error: BaseException, address: Address, opened: bool) -> str:

@@ -190,12 +190,19 @@ class Stream:
             self._size = picture.size
         if self._state is not StreamState.LIVE:
             self._enter(StreamState.LIVE, "")
-        limit = self._settings.max_rate_hz
-        if limit is not None:
-            if now < self._due:
-                return
-            self._due = max(self._due + 1 / limit, now)
-        self._newest.publish(picture)
+        if self._is_due(now):
+            self._newest.publish(picture)
+
+    def _is_due(self, now: float) -> bool:
+        """Whether the limit of the rate lets a picture pass; the mean rate keeps to it."""
+        if self._settings.max_rate_hz is None:
+            return True
+        if now < self._due:
+            return False
+        period_s = 1 / self._settings.max_rate_hz
+        on_time = now - self._due < period_s
+        self._due = (self._due if on_time else now) + period_s
+        return True
 
     def _enter(self, state: StreamState, reason: str) -> None:
         with self._lock:

@@ -77,7 +77,7 @@ class VideoSource:
         """Return why the pictures ended."""
         if error is None:
             return ended(self._address)
-        return explain(error, self._address, pictures > 0, waited_s)
+        return explain(error, self._address, pictures > 0, waited_s, self._settings.open_s)
 
     # --- opening
 
