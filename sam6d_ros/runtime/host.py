@@ -65,6 +65,12 @@ class Host(ResourceHost[Engine, Item]):
         """The objects that the engine looks for, as of the last load or change."""
         return self._objects
 
+    @property
+    def backend(self) -> str:
+        """Backend of the engine; empty without one."""
+        engine = self._resource
+        return "" if engine is None else engine.backend
+
     def change(self, change: ObjectChange) -> Future[ObjectSet]:
         """Change the objects of a loaded engine, as a whole or not at all."""
         return self._worker.call(lambda: self._change(change))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
@@ -49,10 +48,6 @@ class VisionNode(ManagedNode):
         build_engine: makes the engine.
         cli_args: ROS arguments of this node alone.
         turn: held by the compute thread while it works; the nodes of one process share it.
-
-    Attributes:
-        objects: registered objects, as of the last ``objects_changed``.
-        backend: of the engine.
     """
 
     # Whether to load what another node lists on ~/follow_objects.
@@ -69,8 +64,6 @@ class VisionNode(ManagedNode):
     ) -> None:
         super().__init__(name, parameters, cli_args)
         self._role, self._build_engine, self._turn = role, build_engine, turn or EngineTurn()
-        self.objects: Mapping[str, ObjectModel] = MappingProxyType({})
-        self.backend = ""
         self.host = Host(
             self._build,
             _perform,
@@ -92,6 +85,16 @@ class VisionNode(ManagedNode):
             # Not the node's clock: a paused simulation must not silence the diagnostics.
             clock=Clock(clock_type=ClockType.STEADY_TIME),
         )
+
+    @property
+    def objects(self) -> Mapping[str, ObjectModel]:
+        """Registered objects by name; none without an engine."""
+        return self.host.objects.models
+
+    @property
+    def backend(self) -> str:
+        """Backend of the engine; empty without one."""
+        return self.host.backend
 
     def published(self, header: Header) -> None:
         """Note that the result of the image with this header has just been published."""
@@ -131,12 +134,10 @@ class VisionNode(ManagedNode):
     def _build(self) -> Engine:
         file = self.objects_file.take()
         engine = self._build_engine(engines.spec_of(self, self._role, self.pipeline_config(), file))
-        self.backend = engine.backend
         self._turn.take(self.status.name, engine)
         return engine
 
     def _take_objects(self, objects: ObjectSet) -> None:
-        self.objects = objects.models
         if not self.host.loaded:
             return self.released()
         self.objects_changed()
