@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import contextmanager
 
 import rclpy
@@ -69,6 +70,14 @@ def outcome(future):
         return future.result()
 
     return answer
+
+
+def await_that(condition, what):
+    """Wait until a condition holds that the executor's thread or another brings about."""
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, f"waited {PATIENCE_S} s in vain for {what}"
+        threading.Event().wait(0.01)
 
 
 class Barrier:

@@ -69,7 +69,7 @@ class ObjectServices:
         self._node, self._host, self._waits = node, host, waits
         self._shared = shared
         self._listed: ObjectList | None = None
-        self._followed: ObjectList | None = None
+        self._followed = _Newest()
         self._one_at_a_time = threading.Lock()
         self._publisher = node.create_publisher(ObjectList, topics.OBJECTS, LATCHED)
         for kind, name, callback in (
@@ -136,8 +136,13 @@ class ObjectServices:
     # --- following another node
 
     def _follow(self, listed: ObjectList) -> None:
-        self._followed = listed
-        self._waits.start(self.catch_up)
+        """Have one thread follow the newest list, however many come meanwhile."""
+        if self._followed.put(listed):
+            self._waits.start(self._follow_newest)
+
+    def _follow_newest(self) -> None:
+        while self._followed.take():
+            self.catch_up()
 
     def catch_up(self) -> None:
         """Add, remove and replace what differs from the newest list that is followed.
@@ -145,13 +150,19 @@ class ObjectServices:
         It waits for the host, and so must not be called in the executor's thread.
         """
         with self._one_at_a_time:
-            while self._followed is not None and not self._waits.refusal():
+            interrupted: NotReady | None = None
+            for _ in range(topics.CHANGE_ATTEMPTS):
+                listed = self._followed.value
+                if listed is None or self._waits.refusal():
+                    return
                 try:
-                    return self._make_equal(self._followed)
-                except NotReady:
-                    continue  # the node changed its state: look again
-                except Exception as error:  # the boundary: see runtime.error_table
+                    return self._make_equal(listed)
+                except NotReady as error:
+                    interrupted = error
+                except BaseException as error:  # the boundary: see runtime.error_table
                     return self._host.status.failed(error)
+            if interrupted is not None:
+                self._refused("the set of objects", interrupted)
 
     def _make_equal(self, listed: ObjectList) -> None:
         if self._shared():  # the engine has them already
@@ -189,6 +200,29 @@ class ObjectServices:
         topic = self._node.resolve_topic_name(topics.FOLLOW_OBJECTS)
         text = f"{name}, listed on {topic}, is not loaded: {error}"
         self._host.status.log(logging.ERROR, text, key=text)
+
+
+class _Newest:
+    """Newest list that came, and whether a thread follows it; from any thread."""
+
+    def __init__(self) -> None:
+        self.value: ObjectList | None = None
+        self._new = self._followed = False
+        self._lock = threading.Lock()
+
+    def put(self, listed: ObjectList) -> bool:
+        """Keep a list; True if no thread follows, and the caller is to start one."""
+        with self._lock:
+            self.value, self._new = listed, True
+            idle, self._followed = not self._followed, True
+            return idle
+
+    def take(self) -> bool:
+        """Whether a list came since the last call; if not, the calling thread must end."""
+        with self._lock:
+            new, self._new = self._new, False
+            self._followed = new
+            return new
 
 
 def _understood(model: ObjectModel) -> str:

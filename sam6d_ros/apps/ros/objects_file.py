@@ -10,6 +10,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
 from sam6d_ros.apps.ros.engines import cache_dir_of, objects_file_from, share_folder
+from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.cad.objects import load_entry, read_objects_file
 from sam6d_ros.errors import NotReady
 from sam6d_ros.runtime.engine_host import EngineHost
@@ -60,28 +61,27 @@ class ObjectsFile:
 
         It waits for the host, and so must not be called in the executor's thread.
         """
-        if any(map(self._is_new, changes)):
-            while self._loaded() and not self._followed():
-                continue  # the node was deactivated meanwhile
+        if not any(map(self._is_new, changes)):
+            return
+        for left in reversed(range(topics.CHANGE_ATTEMPTS)):
+            if not self._loaded():
+                return
+            try:
+                return self._register(self._value())
+            except Exception as error:  # the boundary: see runtime.error_table
+                if not left or not isinstance(error, NotReady):
+                    return self._set_back(error)
 
-    def _followed(self) -> bool:
-        """Whether the file of the parameter is in force, or was set back."""
-        value = self._value()
-        try:
-            entries = read_objects_file(objects_file_from(value), share_folder)
-            self._host.change(ObjectChange.only(entries, source=value)).result()
-        except NotReady:
-            return False
-        except Exception as error:  # the boundary: see runtime.error_table
-            self._host.status.failed(error)
-            self._host.status.log(
-                logging.ERROR, f"objects_file is set back to {self.in_force}", key=_NAME
-            )
-            self._set_back()
-        return True
+    def _register(self, value: str) -> None:
+        entries = read_objects_file(objects_file_from(value), share_folder)
+        self._host.change(ObjectChange.only(entries, source=value)).result()
 
-    def _set_back(self) -> None:
+    def _set_back(self, error: Exception) -> None:
         """Store the value in force again; its objects are registered, so that nothing follows."""
+        self._host.status.failed(error)
+        self._host.status.log(
+            logging.ERROR, f"objects_file is set back to {self.in_force}: {error}", key=_NAME
+        )
         self._restored = self.in_force
         try:
             self._node.set_parameters([RosParameter(_NAME, value=self._restored)])

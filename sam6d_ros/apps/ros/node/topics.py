@@ -18,6 +18,8 @@ MARKERS = "~/markers"
 DIAGNOSTICS_PERIOD_S = 1.0
 # Longest wait for work in progress when a node is shut down.
 STOP_TIMEOUT_S = 2.0
+# Most attempts at a change of the objects that transitions of the node interrupt.
+CHANGE_ATTEMPTS = 5
 
 # --- segmentation_node
 
