@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sam6d_ros.cad.cache import default_cache_dir
+from sam6d_ros.apps.environment import default_cache_dir
 from sam6d_ros.detectors.manifest import read_manifest
 from sam6d_ros.detectors.onnx import OnnxRunner
 from sam6d_ros.detectors.preprocess import prepare

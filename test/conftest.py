@@ -18,6 +18,7 @@ DOMAINS = range(1, 100)  # above 101 the ports collide with Linux's ephemeral on
 def ros_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep this run's graph, and that of its child processes, apart from any other on the host."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OPENCV_IO_ENABLE_OPENEXR", "1")  # as the apps do, see apps/environment.py
         patch.setenv("OMP_WAIT_POLICY", "PASSIVE")  # as the apps do, see apps/threads.py
         patch.setenv("ROS_DOMAIN_ID", str(DOMAINS[os.getpid() % len(DOMAINS)]))
         patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from benchmarks.peers import fpfh, ppf
 from benchmarks.peers.common import Matcher
+from sam6d_ros.apps.environment import default_cache_dir
 from sam6d_ros.cad.bop_models import load_bop_models
-from sam6d_ros.cad.cache import default_cache_dir
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.evaluation.bop import BopDataset, ImageTargets
 from sam6d_ros.evaluation.results_csv import ImageResult, write_csv

@@ -22,7 +22,7 @@ from sam6d_ros.apps.threads import share_the_cores
 share_the_cores()  # before the compiled loops are loaded
 
 from benchmarks.tracking import drift, sequences, speed  # noqa: E402
-from sam6d_ros.cad.cache import default_cache_dir  # noqa: E402
+from sam6d_ros.apps.environment import default_cache_dir  # noqa: E402
 from sam6d_ros.config import PipelineConfig  # noqa: E402
 from sam6d_ros.evaluation.report import machine  # noqa: E402
 from sam6d_ros.runtime.build import EngineSpec, build_engine  # noqa: E402

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import re
 import tempfile
 import zipfile
@@ -17,12 +16,6 @@ from numpy.typing import NDArray
 log = logging.getLogger(__name__)
 
 Arrays = dict[str, NDArray]
-
-
-def default_cache_dir() -> Path:
-    """``$XDG_CACHE_HOME/sam6d_ros`` or ``~/.cache/sam6d_ros``; for the apps to call."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if base else Path.home() / ".cache") / "sam6d_ros"
 
 
 def load_or_build(key: str, build: Callable[[], Arrays], cache_dir: Path | None) -> Arrays:

@@ -6,7 +6,6 @@ The only place where file formats and their units are known; everything later se
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,9 +78,7 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     """
     # An orientation in EXIF would turn colour against depth and intrinsics.
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imread(str(existing(path, "colour image")), flags)
-    if image is None:
-        raise InvalidFrame(f"{path} is no image that OpenCV can read")
+    image = _image(existing(path, "colour image"), flags)
     return np.ascontiguousarray(image[..., ::-1], np.uint8)
 
 
@@ -99,12 +96,7 @@ def read_depth(
         InvalidFrame: missing, unreadable, of several channels or of 8 bits.
     """
     existing(path, "depth image")
-    try:
-        raw = load_array(path)
-    except (ValueError, OSError) as error:
-        raise InvalidFrame(f"{path} cannot be read: {error}") from error
-    if raw is None:
-        raise InvalidFrame(f"{path} is no image that OpenCV can read")
+    raw = _array(path) if path.suffix == ".npy" else _image(path, cv2.IMREAD_UNCHANGED)
     if raw.ndim == 3 and raw.shape[2] == 1:
         raw = raw[..., 0]
     if raw.ndim != 2:
@@ -116,13 +108,24 @@ def read_depth(
     return depth_metres(raw, depth_scale, str(path))
 
 
-def load_array(path: Path) -> NDArray | None:
-    """The stored values as they are; None when OpenCV cannot read the file."""
-    if path.suffix == ".npy":
+def _array(path: Path) -> NDArray:
+    try:
         return np.asarray(np.load(path, allow_pickle=False))
-    if path.suffix == ".exr":  # OpenCV wants to be asked for it; the files are the user's own
-        os.environ.setdefault("OPENCV_IO_ENABLE_OPENEXR", "1")
-    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    except (ValueError, OSError) as error:
+        raise InvalidFrame(f"{path} cannot be read: {error}") from error
+
+
+def _image(path: Path, flags: int) -> NDArray:
+    """Return the stored values as OpenCV reads them."""
+    try:
+        image = cv2.imread(str(path), flags)
+    except cv2.error as error:
+        needs = "; set OPENCV_IO_ENABLE_OPENEXR=1 before the process starts"
+        remedy = needs if path.suffix == ".exr" else ""
+        raise InvalidFrame(f"{path} cannot be read: {error.err}{remedy}") from error
+    if image is None:
+        raise InvalidFrame(f"{path} is no image that OpenCV can read")
+    return image
 
 
 def depth_metres(raw: NDArray, depth_scale: float | None, name: str) -> NDArray[np.float32]:

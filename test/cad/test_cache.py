@@ -1,15 +1,13 @@
 """The cache gives what was built, and never stands in the way."""
 
 import logging
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 from meshes import l_shape
 
 from sam6d_ros.cad import cache
-from sam6d_ros.cad.cache import default_cache_dir, digest, load_or_build
+from sam6d_ros.cad.cache import digest, load_or_build
 from sam6d_ros.cad.onboard import onboard
 
 
@@ -99,13 +97,6 @@ def test_an_error_of_the_builder_goes_up_and_is_not_stored(tmp_path):
 def test_digests_do_not_run_over():
     assert digest([b"ab", b"c"]) != digest([b"a", b"bc"])
     assert digest(["ab"]) == digest([b"ab"])
-
-
-def test_the_default_folder_follows_xdg(monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", os.sep + "elsewhere")
-    assert default_cache_dir() == Path(os.sep, "elsewhere", "sam6d_ros")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert default_cache_dir() == Path.home() / ".cache" / "sam6d_ros"
 
 
 def test_onboarding_twice_reads_the_mesh_once(tmp_path, monkeypatch):

@@ -79,7 +79,7 @@ def test_unusable_cameras(tmp_path, data, message):
 def save_depth(path, values):
     if path.suffix == ".npy":
         np.save(path, values)
-    elif path.suffix == ".exr":  # OpenCV decides once per process; reading must ask by itself
+    elif path.suffix == ".exr":
         source = save_depth(path.with_suffix(".npy"), values)
         code = "import sys, cv2, numpy; cv2.imwrite(sys.argv[2], numpy.load(sys.argv[1]))"
         env = {**os.environ, "OPENCV_IO_ENABLE_OPENEXR": "1"}
@@ -135,6 +135,29 @@ def test_a_truncated_depth_image_is_named(tmp_path):
     (tmp_path / "d.png").write_bytes(b"\x89PNG")
     with pytest.raises(InvalidFrame, match=r"d\.png"):
         read_depth(tmp_path / "d.png")
+
+
+def test_an_image_of_too_many_pixels_is_named(tmp_path):
+    """OpenCV raises an error of its own there, which no table of errors knows."""
+    (tmp_path / "d.pgm").write_bytes(b"P5 1048576 1048576 65535\n")
+    for read in (read_depth, read_rgb):
+        with pytest.raises(InvalidFrame, match=r"d\.pgm cannot be read"):
+            read(tmp_path / "d.pgm")
+
+
+def test_an_exr_file_that_opencv_may_not_read_says_the_remedy(tmp_path):
+    """In a process without a shell of ours, which would allow it."""
+    path = save_depth(tmp_path / "d.exr", METRES)
+    code = (
+        "import sys, pathlib; from sam6d_ros import frames; "
+        "frames.read_depth(pathlib.Path(sys.argv[1]))"
+    )
+    env = {k: v for k, v in os.environ.items() if k != "OPENCV_IO_ENABLE_OPENEXR"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], capture_output=True, text=True, env=env
+    )
+    assert "InvalidFrame" in done.stderr
+    assert "set OPENCV_IO_ENABLE_OPENEXR=1" in done.stderr
 
 
 def test_an_orientation_in_exif_turns_no_image(tmp_path):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from detectors.tiny import MANIFEST, write_onnx, write_torchscript
 
-from sam6d_ros.cad.cache import default_cache_dir
+from sam6d_ros.apps.environment import default_cache_dir
 from sam6d_ros.detectors.triton_environment import TritonEnvironment, find
 from sam6d_ros.detectors.triton_process import Address, TritonProcess
 from sam6d_ros.detectors.triton_repository import ServingOptions, version_folder, write_model

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from sam6d_ros.cad.cache import default_cache_dir
+from sam6d_ros.apps.environment import default_cache_dir
 from sam6d_ros.detectors.model import ModelDetector
 from sam6d_ros.detectors.postprocess import box_iou
 from sam6d_ros.errors import BackendUnavailable, CheckpointError

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from ros.probe import Probe
 
+from sam6d_ros.apps.environment import default_cache_dir
 from sam6d_ros.apps.ros import conversions, demo, demo_report
 from sam6d_ros.apps.ros.conversions.rigid import transform_from_pose
-from sam6d_ros.cad.cache import default_cache_dir
 from sam6d_ros.evaluation.synthetic import make_scene, write_bop
 
 POSES, MASKS, TF = "/pose_node/detections", "/segmentation_node/masks", "/tf"

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sam6d_ros.apps.cli.main import main
+from sam6d_ros.apps.environment import default_cache_dir
 from sam6d_ros.apps.ros import conversions, demo
-from sam6d_ros.cad.cache import default_cache_dir
 from sam6d_ros.evaluation.synthetic import make_scene, write_bop
 
 pytest.importorskip("fastapi", reason="missing: pip install 'sam6d_ros[http]'")

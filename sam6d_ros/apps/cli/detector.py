@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam6d_ros.apps.cli.options import add_command
-from sam6d_ros.cad.cache import default_cache_dir
+from sam6d_ros.apps.environment import default_cache_dir
 from sam6d_ros.detectors.export import FILES
 from sam6d_ros.detectors.triton_repository import ServingOptions, version_folder, write_model
 from sam6d_ros.errors import BackendUnavailable

@@ -23,6 +23,7 @@ from sam6d_ros.apps.cli import (
     triton,
     weights,
 )
+from sam6d_ros.apps.environment import allow_openexr
 from sam6d_ros.apps.threads import share_the_cores
 from sam6d_ros.runtime.error_table import handling_of, message_of
 
@@ -57,6 +58,7 @@ try:  sam6d estimate --help"""
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     share_the_cores()
+    allow_openexr()
     parser = build_parser()
     args = parser.parse_args(argv)
     level = logging.INFO if args.verbose else logging.WARNING

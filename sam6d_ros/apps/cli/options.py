@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sam6d_ros.cad.cache import default_cache_dir
+from sam6d_ros.apps.environment import default_cache_dir
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.object_settings import ObjectSettings
 from sam6d_ros.config import PipelineConfig

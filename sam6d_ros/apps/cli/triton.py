@@ -13,7 +13,7 @@ from typing import Any
 from rich.table import Table
 
 from sam6d_ros.apps.cli.options import add_command, result_console
-from sam6d_ros.cad.cache import default_cache_dir
+from sam6d_ros.apps.environment import default_cache_dir
 from sam6d_ros.detectors.triton_admin import TritonAdmin
 from sam6d_ros.detectors.triton_environment import find, set_up
 from sam6d_ros.detectors.triton_process import Address, TritonProcess

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sam6d_ros.apps.environment import default_cache_dir
 from sam6d_ros.apps.ros import demo_report
 from sam6d_ros.apps.ros.camera_input import INPUTS
 from sam6d_ros.apps.ros.children import Children, graph_environment
@@ -16,7 +17,6 @@ from sam6d_ros.apps.ros.listener import Listener
 from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.cad import objects
 from sam6d_ros.cad.bop_models import load_bop_models
-from sam6d_ros.cad.cache import default_cache_dir
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.objects import ObjectEntry
 from sam6d_ros.errors import InvalidDataset, Sam6dError

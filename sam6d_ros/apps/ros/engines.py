@@ -8,8 +8,8 @@ from pathlib import Path
 from ament_index_python.packages import get_package_share_directory
 from rclpy.node import Node
 
+from sam6d_ros.apps.environment import default_cache_dir
 from sam6d_ros.apps.ros.parameters import Parameter
-from sam6d_ros.cad.cache import default_cache_dir
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import InvalidConfig
 from sam6d_ros.runtime.build import EngineSpec

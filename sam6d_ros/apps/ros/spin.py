@@ -10,6 +10,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
+from sam6d_ros.apps.environment import allow_openexr
 from sam6d_ros.apps.ros import log_bridge
 from sam6d_ros.apps.threads import share_the_cores
 from sam6d_ros.errors import Sam6dError
@@ -18,6 +19,7 @@ from sam6d_ros.errors import Sam6dError
 def run(factories: Sequence[Callable[[], Node]], args: Sequence[str] | None = None) -> int:
     """Spin the nodes that the factories make; the exit status is 1 when one refuses to start."""
     share_the_cores()
+    allow_openexr()
     # rclpy's own handler ends the spinning. Python's would besides raise a KeyboardInterrupt at any
     # later line, and a second one: a terminal and `ros2 launch` may both pass a Ctrl-C on.
     signal.signal(signal.SIGINT, lambda *_: None)
