@@ -74,7 +74,7 @@ def serving(
         urls, clients = {}, {}
         for name in SERVICES[settings.role]:
             app = create_app(services, name)
-            urls[name] = stack.enter_context(_running(app))
+            urls[name] = stack.enter_context(running(app))
             client = httpx.Client(base_url=urls[name], timeout=TIMEOUT_S)
             clients[name] = stack.enter_context(client)
         served = Served(services, clients, urls, root)
@@ -84,7 +84,7 @@ def serving(
 
 
 @contextmanager
-def _running(app: Any) -> Iterator[str]:
+def running(app: Any) -> Iterator[str]:
     listener = bound(Address(LOOPBACK, 0))
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
     server = uvicorn.Server(config)

@@ -51,7 +51,7 @@ def open_detector(
         return connect(_served(scheme, rest), threshold=threshold, buffers=buffers)
     path = Path(source)
     if path.exists():
-        file = _file_of(path)
+        file = model_file(path)
         manifest = _manifest_of(file)
         runner = _runner(file, manifest, device, buffers)
         return ModelDetector(manifest, runner, threshold, buffers)
@@ -70,7 +70,12 @@ def _served(protocol: str, rest: str) -> ServedModel:
     return ServedModel(name, url, protocol)
 
 
-def _file_of(path: Path) -> Path:
+def model_file(path: Path) -> Path:
+    """Return the model file at a path: the file itself, or the one in a model's folder.
+
+    Raises:
+        InvalidConfig: the folder holds none.
+    """
     if path.is_file():
         return path
     places = [folder / name for folder in (path / VERSION, path) for name in FILES.values()]

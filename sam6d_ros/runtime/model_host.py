@@ -8,7 +8,6 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from enum import Enum
-from functools import partial
 
 from sam6d_ros.detectors.model import INFERENCE, no_measure
 from sam6d_ros.errors import NotReady
@@ -18,7 +17,7 @@ from sam6d_ros.runtime.deadlines import Deadlines
 from sam6d_ros.runtime.frame_model import FrameAnswer, FrameInput, FrameModel
 from sam6d_ros.runtime.model_spec import ModelSpec
 from sam6d_ros.runtime.model_stats import ModelFigures, ModelStats, PhaseTimes
-from sam6d_ros.runtime.request import QUEUED, Request
+from sam6d_ros.runtime.request import NO_DEADLINE, QUEUED, Request
 from sam6d_ros.runtime.resource_host import ResourceHost
 from sam6d_ros.runtime.states import Phase, State
 
@@ -140,9 +139,16 @@ class ModelHost(ResourceHost[FrameModel, None]):
         future.add_done_callback(lambda _: self._batcher.leave(entry))
         return future
 
-    def warm_up(self, runs: int) -> Future[float]:
-        """Run the model several times; the future gives the seconds of the last run."""
-        return self._worker.call(partial(self._warm, runs))
+    def warm_up(self, runs: int, timeout_s: float | None = None) -> Future[float]:
+        """Run the model several times; the future gives the seconds of the last run.
+
+        It takes its turn in the queue as an image does.
+        """
+        deadline = NO_DEADLINE if timeout_s is None else self._clock() + timeout_s
+        request = Request(
+            lambda _, ctx: self._warm(runs, ctx), deadline, is_frame=False, clock=self._clock
+        )
+        return self.submit(request)
 
     def report(self) -> ModelReport:
         """Return the state of this moment."""
@@ -218,9 +224,10 @@ class ModelHost(ResourceHost[FrameModel, None]):
         self.memory_bytes = 0
         resource.close()
 
-    def _warm(self, runs: int) -> float:
+    def _warm(self, runs: int, ctx: RunContext) -> float:
         model, seconds = self._required(), 0.0
         for _ in range(runs):
+            ctx.checkpoint()
             start = time.perf_counter()
             model.warm_up()
             seconds = time.perf_counter() - start

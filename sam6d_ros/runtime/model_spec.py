@@ -67,6 +67,8 @@ class ModelSpec:
         check_name(self.name)
         if not self.source or "\0" in self.source:
             raise InvalidConfig(f"model '{self.name}' has the source {self.source!r}; expected one")
+        if self.is_remote and "@" in self.source:
+            raise InvalidConfig(f"the address of model '{self.name}' has a user; leave it out")
         if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", self.device):
             raise InvalidConfig(f"`device` is '{self.device}'; expected cpu, cuda or cuda:N")
         check_threshold(self.threshold)

@@ -124,18 +124,21 @@ class Registry:
         """
         return self.get(name).figures
 
-    def warm_up(self, name: str, runs: int | None = None) -> Future[float]:
+    def warm_up(
+        self, name: str, runs: int | None = None, timeout_s: float | None = None
+    ) -> Future[float]:
         """Run a model several times; the future gives the seconds of the last run.
 
         Args:
             runs: number of runs (default: that of its spec, at least one).
+            timeout_s: longest time, with the wait in the queue (default: any).
 
         Raises:
             UnknownName: no model has this name.
             NotReady: it is loading.
         """
         host = self._slots.serving(name)
-        return host.warm_up(max(host.spec.warm_up_runs, 1) if runs is None else runs)
+        return host.warm_up(max(host.spec.warm_up_runs, 1) if runs is None else runs, timeout_s)
 
     def submit(
         self, name: str, item: FrameInput, timeout_s: float | None = None, request_id: str = ""

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from sam6d_ros.apps.cli.options import add_backend_options, add_command, add_rejection_options
+from sam6d_ros.apps.cli.serve_models import add_models_role
 from sam6d_ros.apps.http import environment
 from sam6d_ros.apps.http.settings import (
     ALL,
     DEFAULT_PORTS,
     LOOPBACK,
+    MODELS,
     ROLES,
     SERVICES,
     Limits,
@@ -41,6 +43,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     roles = parser.add_subparsers(dest="role", required=True, metavar="ROLE")
     for role in ROLES:
         _add_role(roles, role)
+    add_models_role(roles, environment_text(MODELS))
 
 
 def _add_role(roles: argparse._SubParsersAction, role: str) -> None:

@@ -16,6 +16,7 @@ from sam6d_ros.apps.http.settings import (
     ISM,
     LOG_LEVELS,
     LOOPBACK,
+    MODELS,
     PEM,
     SERVICES,
     Address,
@@ -53,6 +54,12 @@ def _port(text: str) -> int:
     if not 0 <= port <= 65535:
         raise ValueError("expected a port from 0 to 65535")
     return port
+
+
+def _flag(text: str) -> bool:
+    if text.lower() not in ("true", "false", "1", "0"):
+        raise ValueError("expected true or false")
+    return text.lower() in ("true", "1")
 
 
 def _share(text: str) -> float:
@@ -107,6 +114,15 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("ISM_CONFIG_DIR", ISM, "config_dir", str, "folder that clients may read"),
     Variable("ISM_CHECKPOINTS_DIR", ISM, "weights", str, "folder of the checkpoints"),
     *_address(ISM),
+    Variable("TRT_MODEL_PATH", MODELS, "model_path", str, "model file that is loaded at the start"),
+    Variable(
+        "USE_CUDA_STREAM",
+        MODELS,
+        "use_cuda_stream",
+        _flag,
+        "whether each model has a CUDA stream of its own: true or false (default)",
+    ),
+    Variable("PORT", MODELS, "port", _port, f"port (default: {DEFAULT_PORTS[MODELS]})"),
     Variable("PEM_CONFIG_PATH", PEM, "config_path", str, "folder that clients may read"),
     Variable("PEM_CHECKPOINT_PATH", PEM, "weights", str, "checkpoint, or folder of checkpoints"),
     *_address(PEM),

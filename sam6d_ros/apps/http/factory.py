@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from fastapi import APIRouter, FastAPI
 
@@ -11,25 +12,74 @@ from sam6d_ros import __version__
 from sam6d_ros.apps.http import errors
 from sam6d_ros.apps.http.auth import Gatekeeper
 from sam6d_ros.apps.http.gate import Gate
-from sam6d_ros.apps.http.routes import health, ism, objects, pages, pem
-from sam6d_ros.apps.http.services import Services
-from sam6d_ros.apps.http.settings import ISM, LOOPBACK, PEM, TITLES, Address
+from sam6d_ros.apps.http.metrics import Metrics
+from sam6d_ros.apps.http.routes import (
+    health,
+    ism,
+    model_health,
+    models,
+    objects,
+    pages,
+    pem,
+    predict,
+)
+from sam6d_ros.apps.http.settings import ISM, LOOPBACK, MODELS, PEM, TITLES, Address, Limits
 
+ENGINE_ROUTERS = (health.router, objects.router)
 ROUTERS: dict[str, tuple[APIRouter, ...]] = {
-    ISM: (ism.router,),
-    PEM: (pem.router,),
+    ISM: (*ENGINE_ROUTERS, ism.router),
+    PEM: (*ENGINE_ROUTERS, pem.router),
+    MODELS: (model_health.router, predict.router, models.router),
 }
-DESCRIPTION = """6D poses of objects from an RGB-D frame and CAD models. A pose takes points of the
+POSES = """6D poses of objects from an RGB-D frame and CAD models. A pose takes points of the
 CAD model to the camera optical frame (OpenCV: x right, y down, z forward)."""
+DETECTORS = """Many detectors at run time: boxes of named things in images. Boxes are in pixels of
+the image: left, top, right, bottom edge; 0 is the outer edge of the first pixel."""
+DESCRIPTIONS = {ISM: POSES, PEM: POSES, MODELS: DETECTORS}
 
 
-def create_app(services: Services, service: str) -> FastAPI:
+class SharedSettings(Protocol):
+    """Settings that every service has."""
+
+    @property
+    def addresses(self) -> Mapping[str, Address]:
+        """Address of each service."""
+
+    @property
+    def token(self) -> str:
+        """Token that clients must send; empty for none."""
+
+    @property
+    def limits(self) -> Limits:
+        """Bounds on requests."""
+
+
+class Shared(Protocol):
+    """State that the routes of a service share; its first application opens it, its last closes it.
+
+    Attributes:
+        metrics: counts of the requests.
+    """
+
+    metrics: Metrics
+
+    @property
+    def settings(self) -> SharedSettings:
+        """Settings of the server."""
+
+    async def open(self) -> None:
+        """Begin to load; a failure leaves the server up, with the reason."""
+
+    async def close(self) -> None:
+        """Finish what waits and free everything."""
+
+
+def create_app(services: Shared, service: str) -> FastAPI:
     """Return the application of one service.
 
     Args:
-        services: shared state; the first application that starts loads the engine, the last one
-            that ends frees it.
-        service: "ism" or "pem".
+        services: shared state, of the kind that the routes of the service use.
+        service: "ism", "pem" or "models".
     """
 
     @asynccontextmanager
@@ -41,10 +91,11 @@ def create_app(services: Services, service: str) -> FastAPI:
             await services.close()
 
     title = TITLES[service]
-    app = FastAPI(title=title, version=__version__, description=DESCRIPTION, lifespan=lifespan)
+    text = DESCRIPTIONS[service]
+    app = FastAPI(title=title, version=__version__, description=text, lifespan=lifespan)
     app.state.services, app.state.title = services, title
     errors.install(app)
-    for router in (health.router, objects.router, *ROUTERS[service], pages.router):
+    for router in (*ROUTERS[service], pages.router):
         app.include_router(router)
     pages.mount(app)
     settings = services.settings

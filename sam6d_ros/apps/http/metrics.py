@@ -24,14 +24,14 @@ class Metrics:
     """Counts and times of requests and stages.
 
     Args:
-        counts: gives the counts of the host.
-        ready: tells whether requests are served.
+        collectors: further figures, read when they are asked for.
     """
 
-    def __init__(self, counts: Callable[[], HostCounts], ready: Callable[[], bool]) -> None:
+    def __init__(self, *collectors: Collector) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self.registry.register(_HostCollector(counts, ready))
+        for collector in collectors:
+            self.registry.register(collector)
         self._requests = Counter(
             "sam6d_requests",
             "Answered requests.",
@@ -68,8 +68,13 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-class _HostCollector(Collector):
-    """Figures of the host, read when they are asked for."""
+class HostCollector(Collector):
+    """Figures of an engine's host.
+
+    Args:
+        counts: returns the counts of the host.
+        ready: returns whether requests are served.
+    """
 
     def __init__(self, counts: Callable[[], HostCounts], ready: Callable[[], bool]) -> None:
         self._counts, self._ready = counts, ready

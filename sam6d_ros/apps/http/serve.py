@@ -18,8 +18,10 @@ from fastapi import FastAPI
 
 from sam6d_ros.apps.http.auth import is_loopback
 from sam6d_ros.apps.http.factory import create_app
+from sam6d_ros.apps.http.model_services import ModelServices
+from sam6d_ros.apps.http.model_settings import ModelServerSettings
 from sam6d_ros.apps.http.services import Services
-from sam6d_ros.apps.http.settings import SERVICES, USUAL_HOLDERS, Address, ServerSettings
+from sam6d_ros.apps.http.settings import MODELS, SERVICES, USUAL_HOLDERS, Address, ServerSettings
 from sam6d_ros.errors import BackendUnavailable
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,19 @@ def serve(settings: ServerSettings) -> int:
     names = SERVICES[settings.role]
     apps = {name: create_app(services, name) for name in names}
     return run_servers(apps, settings.addresses, settings.token)
+
+
+def serve_models(settings: ModelServerSettings) -> int:
+    """Serve models until a signal; return the exit code.
+
+    Raises:
+        BackendUnavailable: the port is taken, or the address is not of this machine.
+    """
+    start_log(settings)
+    for note in settings.notes:
+        log.warning("%s", note)
+    app = create_app(ModelServices(settings), MODELS)
+    return run_servers({MODELS: app}, settings.addresses, settings.token)
 
 
 def run_servers(apps: Mapping[str, FastAPI], addresses: Mapping[str, Address], token: str) -> int:
@@ -126,7 +141,7 @@ def _ender(servers: list[_Server]) -> Callable[[], None]:
     return end
 
 
-def start_log(settings: ServerSettings) -> None:
+def start_log(settings: ServerSettings | ModelServerSettings) -> None:
     """Log to stderr and, with a folder, to files of the role's name and the time of the start."""
     handlers: list[logging.Handler] = [logging.StreamHandler()]
     problem = ""

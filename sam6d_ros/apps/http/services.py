@@ -15,11 +15,12 @@ from fastapi import Request as HttpRequest
 from sam6d_ros.apps.http.catalogue import Catalogue
 from sam6d_ros.apps.http.grasps import Grasps
 from sam6d_ros.apps.http.limits import Roots
-from sam6d_ros.apps.http.metrics import Metrics
+from sam6d_ros.apps.http.metrics import HostCollector, Metrics
 from sam6d_ros.apps.http.object_store import ObjectStore
 from sam6d_ros.apps.http.sample import Sample
 from sam6d_ros.apps.http.settings import ENGINE_ROLES, ServerSettings
-from sam6d_ros.errors import Cancelled, NotReady
+from sam6d_ros.apps.http.waiting import result_for
+from sam6d_ros.errors import NotReady
 from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.build import EngineSpec, build_engine
 from sam6d_ros.runtime.engine import Engine
@@ -50,7 +51,7 @@ class Services:
         self.host: Host[Any] = Host(
             build or self._build, capacity=settings.limits.queue, name="the engine"
         )
-        self.metrics = Metrics(lambda: self.host.counts, lambda: not self.obstacle())
+        self.metrics = Metrics(HostCollector(lambda: self.host.counts, lambda: not self.obstacle()))
         self._threads = ThreadPoolExecutor(CONVERTERS, "convert")
         self.catalogue = Catalogue(self.host, settings, self.roots, self.convert)
         self.grasps = Grasps(settings.cache_dir)
@@ -121,19 +122,9 @@ class Services:
         request_id = http.state.request_id
         job = Request(work, deadline, reason_of=reason_of, request_id=request_id)
         self.running[request_id] = job
-        gone: asyncio.Future[Any] = asyncio.ensure_future(_gone(http))
-        future = asyncio.wrap_future(self.host.submit(job))
-        both: set[asyncio.Future[Any]] = {future, gone}
         try:
-            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-            if not future.done():
-                job.cancel()
-                with suppress(Cancelled):
-                    await future
-                raise Cancelled("the client closed the connection")
-            return future.result()
+            return await result_for(http, self.host.submit(job), job.cancel)
         finally:
-            gone.cancel()
             self.running.pop(request_id, None)
 
     def check_ready(self) -> None:
@@ -167,12 +158,6 @@ class Services:
     def draining(self) -> bool:
         """Whether the server ends."""
         return self.host.status.snapshot().state is State.DRAINING
-
-
-async def _gone(http: HttpRequest) -> None:
-    """Wait until the client closes the connection."""
-    while (await http.receive())["type"] != "http.disconnect":
-        pass
 
 
 def services_of(http: HttpRequest) -> Services:

@@ -12,14 +12,15 @@ from pathlib import Path
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import InvalidConfig
 
-ISM, PEM, ALL = "ism", "pem", "all"
-ROLES = (ISM, PEM, ALL)
-SERVICES = {ISM: (ISM,), PEM: (PEM,), ALL: (ISM, PEM)}  # of each role
+ISM, PEM, ALL, MODELS = "ism", "pem", "all", "models"
+ROLES = (ISM, PEM, ALL)  # that have an engine
+SERVICES = {ISM: (ISM,), PEM: (PEM,), ALL: (ISM, PEM), MODELS: (MODELS,)}  # of each role
 ENGINE_ROLES = {ISM: "segmentation", PEM: "full", ALL: "full"}
-TITLES = {ISM: "ISM Server", PEM: "PEM Server"}
-DEFAULT_PORTS = {ISM: 8002, PEM: 8003}
+TITLES = {ISM: "ISM Server", PEM: "PEM Server", MODELS: "Model Server"}
+DEFAULT_PORTS = {ISM: 8002, PEM: 8003, MODELS: 5000}
 # Services that usually hold these ports, for the message about a port that is taken.
 USUAL_HOLDERS = {
+    5000: "another model server, a container registry or AirPlay",
     8000: "Triton (HTTP) or Ray Serve",
     8001: "Triton (gRPC)",
     8002: "Triton (metrics) or another ISM server",

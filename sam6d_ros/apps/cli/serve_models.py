@@ -1,0 +1,137 @@
+"""`sam6d serve models`: many detectors over HTTP."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from sam6d_ros.apps.cli.options import add_command
+from sam6d_ros.apps.environment import default_cache_dir
+from sam6d_ros.apps.http import environment
+from sam6d_ros.apps.http.model_settings import ModelServerSettings, assemble
+from sam6d_ros.apps.http.settings import DEFAULT_PORTS, LOOPBACK, MODELS, Limits
+from sam6d_ros.errors import BackendUnavailable, InvalidConfig
+
+SUMMARY = "many detectors, loaded and unloaded at run time"
+DESCRIPTION = """\
+Serve many detectors; see /docs of the running server, and docs/model_server.md.
+
+  sam6d serve models --model things=models/things/1/model.onnx --allow-root models
+  curl -s -F image=@photo.png 'http://127.0.0.1:5000/predict?threshold=0.4'
+
+"""
+
+
+def add_models_role(roles: argparse._SubParsersAction, variables: str) -> None:
+    """Register the role.
+
+    Args:
+        variables: table of the environment variables, for the help text.
+    """
+    parser = add_command(roles, MODELS, SUMMARY, DESCRIPTION + variables)
+    _add_network_options(parser)
+    group = parser.add_argument_group("models")
+    group.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="[NAME=]SOURCE",
+        help="model to load at the start: a file (.onnx, .pt, .engine, .trt), a folder, or the "
+        "address of a Triton model; several times for several",
+    )
+    group.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    group.add_argument(
+        "--use-cuda-stream",
+        action="store_true",
+        default=None,
+        help="a CUDA stream for each model (default: no)",
+    )
+    group.add_argument(
+        "--memory-mb", type=int, metavar="N", help="limit of all models together (default: none)"
+    )
+    group.add_argument(
+        "--evict",
+        action="store_true",
+        help="at the limit, unload the model unused for longest; its next request loads it again",
+    )
+    _add_data_options(parser)
+    parser.set_defaults(run=run)
+
+
+def _add_network_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("network")
+    group.add_argument("--host", help=f"address to listen on (default: {LOOPBACK})")
+    group.add_argument(
+        "--port",
+        type=int,
+        metavar="N",
+        help=f"port (default: {DEFAULT_PORTS[MODELS]}; 0 takes a free one)",
+    )
+    group.add_argument(
+        "--token-file", type=Path, metavar="FILE", help="clients must send the token in this file"
+    )
+
+
+def _add_data_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("data")
+    group.add_argument(
+        "--allow-root",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="folder in which clients may name model files (default: none)",
+    )
+    group.add_argument(
+        "--data-dir",
+        type=Path,
+        default=default_cache_dir() / "models",
+        metavar="DIR",
+        help="folder of the file of registered models (default: %(default)s)",
+    )
+    group.add_argument(
+        "--log-dir", type=Path, default=Path("log"), metavar="DIR", help="default: %(default)s"
+    )
+    group.add_argument(
+        "--deadline",
+        type=float,
+        default=Limits.deadline_s,
+        metavar="S",
+        help="seconds from a request to its answer (default: %(default)s)",
+    )
+    group.add_argument(
+        "--queue",
+        type=int,
+        default=Limits.queue,
+        metavar="N",
+        help="requests that wait for a model; further ones get status 429 (default: %(default)s)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until a signal."""
+    settings = settings_of(args, dict(os.environ))
+    try:
+        from sam6d_ros.apps.http.serve import serve_models
+    except ModuleNotFoundError as error:
+        raise BackendUnavailable(
+            f"`sam6d serve` needs {error.name}, which is not installed; run: "
+            "pip install 'sam6d_ros[http]'"
+        ) from error
+    return serve_models(settings)
+
+
+def settings_of(args: argparse.Namespace, environ: dict[str, str]) -> ModelServerSettings:
+    """Return the settings of the arguments and the environment.
+
+    Raises:
+        InvalidConfig: a value is unusable.
+    """
+    options = vars(args)
+    for name, least in (("deadline", 0.001), ("queue", 1), ("memory_mb", 1)):
+        value = options[name]
+        if value is not None and value < least:
+            option = name.replace("_", "-")
+            raise InvalidConfig(f"--{option} is {value}; expected at least {least}")
+    return assemble(options, environment.read_environment(MODELS, environ))

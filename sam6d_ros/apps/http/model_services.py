@@ -1,0 +1,123 @@
+"""State of a model server: registry, threads, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from fastapi import Request as HttpRequest
+
+from sam6d_ros.apps.http.limits import Roots
+from sam6d_ros.apps.http.metrics import Metrics
+from sam6d_ros.apps.http.model_metrics import ANSWERING, ModelCollector
+from sam6d_ros.apps.http.model_settings import ModelServerSettings
+from sam6d_ros.detectors.table import model_file
+from sam6d_ros.errors import InvalidConfig, InvalidInput, Sam6dError
+from sam6d_ros.runtime.model_host import ModelReport, ModelState, Opener
+from sam6d_ros.runtime.model_spec import REMOTE
+from sam6d_ros.runtime.models_file import ModelsFile
+from sam6d_ros.runtime.registry import Registry
+
+_LOG = logging.getLogger(__name__)
+T = TypeVar("T")
+CONVERTERS = 2  # threads that decode and encode
+
+
+class ModelServices:
+    """State that the routes of a model server share.
+
+    Args:
+        settings: of the server.
+        openers: what opens a source, by the text before its colon; see ``Registry``.
+    """
+
+    def __init__(
+        self, settings: ModelServerSettings, openers: Mapping[str, Opener] | None = None
+    ) -> None:
+        self.settings, self.started = settings, time.monotonic()
+        folder = settings.data_dir
+        file = None if folder is None else ModelsFile(folder / "models.json")
+        self.registry = Registry(openers, file, settings.registry)
+        self.roots = Roots.of((), settings.roots)
+        self.metrics = Metrics(ModelCollector(self.registry.list))
+        self._threads = ThreadPoolExecutor(CONVERTERS, "convert")
+
+    async def open(self) -> None:
+        """Begin to load the models; one that fails is listed with its reason."""
+        self.registry.restore()
+        for spec in self.settings.models:
+            try:
+                self.registry.register(spec, keep=False)
+            except Sam6dError as error:  # restored under this name, by the wish of a client
+                _LOG.warning("model '%s' of the settings is not loaded: %s", spec.name, error)
+
+    async def close(self) -> None:
+        """Free all models and end the threads."""
+        await asyncio.get_running_loop().run_in_executor(None, self.registry.close)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def convert(self, function: Callable[..., T], *args: Any) -> T:
+        """Run a conversion in a thread of its own kind."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+
+    def model_named(self, name: str | None) -> str:
+        """Return the name of the model that answers a request.
+
+        Args:
+            name: as the request states it; None takes the default one, or the only one.
+
+        Raises:
+            UnknownName: no model has this name.
+            InvalidInput: the request names none, and there are several or none.
+        """
+        if name is not None:
+            return self.registry.get(name).spec.name
+        known = [report.spec.name for report in self.registry.list()]
+        if self.settings.default_model in known:
+            return self.settings.default_model
+        if len(known) != 1:
+            raise InvalidInput(f"the request names no model; give ?model=, one of {known}")
+        return known[0]
+
+    def source_of(self, text: str) -> str:
+        """Return the source of a model that a client names: an address, or a file below a root.
+
+        Raises:
+            NotAllowed: a path outside the allowed folders.
+            InvalidInput: no such file, or no model in the folder.
+        """
+        if text.startswith(REMOTE):
+            return text
+        try:
+            path = self.roots.readable(text, "source")
+            self.roots.readable(str(model_file(path)), "source")  # it may be a link
+        except (OSError, InvalidConfig) as error:
+            raise InvalidInput(f"source {text!r:.300} holds no model: {error}") from error
+        return str(path)
+
+    def health(self) -> tuple[str, str]:
+        """Return status and message: healthy, degraded, or unavailable if no model answers."""
+        reports = self.registry.list()
+        down = [report for report in reports if report.state not in ANSWERING]
+        broken = [report for report in reports if report.state is ModelState.FAILED]
+        message = "; ".join(_line(report) for report in (*down, *broken))
+        if reports and len(down) == len(reports):
+            return "unavailable", message
+        if message:
+            return "degraded", message
+        return "healthy", "Server is running" if reports else "Server is running without a model"
+
+
+def _line(report: ModelReport) -> str:
+    reason = f" ({report.reason})" if report.reason else ""
+    return f"model '{report.spec.name}': {report.state.value}{reason}"
+
+
+def models_of(http: HttpRequest) -> ModelServices:
+    """Return the services of the application that serves a request."""
+    services: ModelServices = http.app.state.services
+    return services
