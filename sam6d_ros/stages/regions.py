@@ -7,7 +7,7 @@ object on an edge is compared in full.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,44 +48,31 @@ def detections_in_region(detections: Detections, region: Region) -> Detections:
     return replace(detections, items=tuple(inside))
 
 
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """Region of the search: pixels, score, allowed objects."""
-
-    mask: NDArray[np.bool_]
-    score: float
-    class_ids: frozenset[str]
-
-
 def proposals_in_areas(proposals: Proposals, areas: SearchAreas, frame: Frame) -> Proposals:
-    """Return the regions of the search areas, each with the objects that are allowed there.
+    """Return the regions that the search areas need, each with the objects that are allowed there.
 
-    A mask of the detector is a region. A box holds the proposals that lie in it; those that may
-    hold several objects are cut off at a margin around it. A box without any, that of a flat
-    object on a table for example, is itself a region: its pixels with depth.
+    A mask of the detector is a region. A box allows its objects in the proposals that lie in it.
+    Those that may hold several objects keep their extent, and are searched in the box only. A box
+    without any proposal, that of a flat object on a table for example, is itself a region: its
+    pixels with depth.
     """
     allowed: list[frozenset[str]] = [areas.everywhere] * len(proposals)
-    parts: list[_Part] = []
+    own: list[tuple[NDArray[np.bool_], frozenset[str]]] = []
     for area in areas.items:
-        if area.mask is not None:
-            parts.append(_Part(area.mask, 1.0, area.class_ids))
-            continue
-        whole, cut = _in_box(proposals, area)
-        for index in whole:
+        inside = [] if area.mask is not None else _in_box(proposals, area)
+        for index in inside:
             allowed[index] |= area.class_ids
-        parts += cut or ([] if whole else [_measured_box(frame, area)])
-    parts += [
-        _Part(mask, float(score), names)
-        for mask, score, names in zip(proposals.masks, proposals.scores, allowed, strict=True)
-        if names
-    ]
-    if not parts:
+        if not inside:
+            own.append((_pixels(frame, area), area.class_ids))
+    kept = [index for index, names in enumerate(allowed) if names]
+    if not own and not kept:
         return Proposals.empty(frame, proposals.reason or areas.reason)
     return Proposals(
-        np.stack([part.mask for part in parts]),
-        np.array([part.score for part in parts], np.float32),
-        class_ids=tuple(part.class_ids for part in parts),
+        np.stack([*proposals.masks[kept], *(mask for mask, _ in own)]),
+        np.append(proposals.scores[kept], np.ones(len(own), np.float32)),
+        class_ids=(*(allowed[index] for index in kept), *(names for _, names in own)),
         merged=proposals.merged,
+        windows=_windows(areas, frame) if proposals.merged else {},
     )
 
 
@@ -105,25 +92,30 @@ def detections_in_areas(detections: Detections, areas: SearchAreas) -> Detection
     return replace(detections, items=inside)
 
 
-def _in_box(proposals: Proposals, area: Area) -> tuple[list[int], list[_Part]]:
-    """Return the proposals that lie in a box, as indices, and the parts of those that are cut."""
-    grown = area.region.grown(BOX_MARGIN)
-    inside = proposals.masks[(slice(None), *grown.slices)].sum((1, 2))
-    whole, parts = [], []
-    for index in np.flatnonzero(inside):
-        mask = proposals.masks[index]
-        mostly = inside[index] >= MIN_SHARE_INSIDE * mask.sum()
-        if not proposals.merged:
-            whole += [int(index)] if mostly else []
-        elif mostly or inside[index] >= MIN_SHARE_OF_BOX * area.region.width * area.region.height:
-            part = np.zeros_like(mask)
-            part[grown.slices] = mask[grown.slices]
-            parts.append(_Part(part, float(proposals.scores[index]), area.class_ids))
-    return whole, parts
+def _in_box(proposals: Proposals, area: Area) -> list[int]:
+    """Return the proposals that lie in a box for the most part, or fill a part of it."""
+    region = area.region
+    inside = proposals.masks[(slice(None), *region.grown(BOX_MARGIN).slices)].sum((1, 2))
+    enough = inside >= MIN_SHARE_INSIDE * proposals.masks.sum((1, 2))
+    if proposals.merged:
+        enough |= inside >= MIN_SHARE_OF_BOX * region.width * region.height
+    return np.flatnonzero(enough & (inside > 0)).tolist()
 
 
-def _measured_box(frame: Frame, area: Area) -> _Part:
-    """Return the pixels with depth of a box."""
+def _pixels(frame: Frame, area: Area) -> NDArray[np.bool_]:
+    """Return the mask of an area, or the pixels with depth in its box."""
+    if area.mask is not None:
+        return area.mask
     mask = np.zeros(frame.depth.shape, bool)
     mask[area.region.slices] = frame.depth[area.region.slices] > 0
-    return _Part(mask, float(mask[area.region.slices].mean()), area.class_ids)
+    return mask
+
+
+def _windows(areas: SearchAreas, frame: Frame) -> dict[str, NDArray[np.bool_]]:
+    """Return by object where its boxes are; nothing for what is searched everywhere."""
+    windows: dict[str, NDArray[np.bool_]] = {}
+    for area in areas.items:
+        for name in area.class_ids - areas.everywhere:
+            window = windows.setdefault(name, np.zeros(frame.depth.shape, bool))
+            window[area.region.grown(BOX_MARGIN).slices] = True
+    return windows

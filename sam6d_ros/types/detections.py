@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,7 +24,9 @@ class Proposals:
         reason: why there is none, when there is none.
         class_ids: for each region the names of the objects that it may show, None for any object;
             any object in every region where nothing is stated.
-        merged: whether a region may hold several objects, so that part of it is a region too.
+        merged: whether a region may hold several objects.
+        windows: by the name of an object the pixels (H, W) bool where it is searched; everywhere in
+            the regions that allow it where nothing is stated.
 
     Raises:
         InvalidInput: lengths, shapes or types disagree, or a score is out of its range.
@@ -34,6 +37,7 @@ class Proposals:
     reason: str = ""
     class_ids: tuple[frozenset[str] | None, ...] = ()
     merged: bool = False
+    windows: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         masks, scores = self.masks, self.scores

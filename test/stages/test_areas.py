@@ -126,12 +126,16 @@ def test_of_regions_of_single_things_those_in_a_box_are_kept_whole():
     assert not found.allows(0, "c")
 
 
-def test_merged_regions_are_cut_and_specks_of_neighbours_dropped():
+def test_merged_regions_keep_their_extent_and_are_searched_in_the_box():
     pile, neighbour = rectangle(50, 50, 200, 40), rectangle(20, 30, 34, 34)
-    areas = SearchAreas((area(60, 50, 40, 40, "a"),), frozenset())
+    areas = SearchAreas(
+        (area(60, 50, 40, 40, "a"), area(160, 50, 40, 40, "a", "b")), frozenset("b")
+    )
     found = proposals_in_areas(given_proposals(pile, neighbour, merged=True), areas, FRAME)
-    assert (found.masks == [rectangle(56, 50, 48, 40)]).all()
-    assert found.class_ids == (frozenset("a"),)
+    assert (found.masks == [pile, neighbour]).all()
+    assert found.class_ids == (frozenset("ab"), frozenset("b"))  # the neighbour only touches a box
+    assert list(found.windows) == ["a"]
+    assert (found.windows["a"] == rectangle(56, 46, 48, 48) | rectangle(156, 46, 48, 48)).all()
 
 
 @pytest.mark.parametrize("merged", [False, True])

@@ -75,6 +75,19 @@ def test_what_is_too_far_to_show_anything_gets_no_seed(two, bracket):
     assert len(seeds_in(far, labels, bracket).region) == 0
 
 
+def test_a_window_chooses_among_the_same_seeds(two, bracket):
+    """A region larger than the box of a detector is searched there as in the whole frame."""
+    scene, labels, _ = two
+    whole = seeds_in(scene, labels, bracket)
+    window = np.zeros(labels.shape, bool)
+    window[:, : int(np.median(whole.pixels_rc[:, 1]))] = True
+    inside = window[tuple(whole.pixels_rc.T)]
+    seeds = seeds_in(scene, labels, bracket, window)
+    assert 0 < len(seeds.region) < len(whole.region)
+    assert np.array_equal(seeds.pixels_rc, whole.pixels_rc[inside])
+    assert np.array_equal(seeds.region, whole.region[inside])
+
+
 def test_no_region_gives_no_candidate(two, bracket):
     effort = SearchEffort(fitted=10, compared=5)
     assert len(find_candidates(two[0], np.zeros_like(two[1]), bracket, effort)) == 0

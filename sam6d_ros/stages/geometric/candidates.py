@@ -38,11 +38,16 @@ class SearchEffort:
     compared: int
 
 
-def seeds_in(scene: SceneMaps, labels: NDArray[np.integer], kit: ObjectKit) -> Seeds:
+def seeds_in(
+    scene: SceneMaps,
+    labels: NDArray[np.integer],
+    kit: ObjectKit,
+    window: NDArray[np.bool_] | None = None,
+) -> Seeds:
     """Seeds spread over the regions of a (H, W) label image (0 = no region).
 
     A region gets SEEDS_PER_OBJECT of them for each time the object fits into its area; one that
-    shows too little of the object gets none.
+    shows too little of the object gets none. Of these, those in the window (H, W) are returned.
     """
     camera, diameter = scene.camera, kit.model.diameter
     near_enough = scene.depth < camera.fx * diameter / MIN_OBJECT_PX
@@ -63,6 +68,8 @@ def seeds_in(scene: SceneMaps, labels: NDArray[np.integer], kit: ObjectKit) -> S
         wanted = SEEDS_PER_OBJECT * max(1.0, area[index] / object_area)
         kept.append(of_region[:: max(1, round(len(of_region) / wanted))])
     chosen = np.concatenate(kept) if kept else np.zeros(0, np.int64)
+    if window is not None:
+        chosen = chosen[window[tuple(pixels[chosen].T)]]
     part = np.floor(points / (GROUP_EXTENT * diameter)).astype(np.int64)
     part[area[region] < GROUPED_AREA * object_area] = 0
     group = np.unique(np.column_stack([region, part])[chosen], axis=0, return_inverse=True)[1]
@@ -85,15 +92,17 @@ def find_candidates(
     kit: ObjectKit,
     effort: SearchEffort,
     hints: Hypotheses | None = None,
+    window: NDArray[np.bool_] | None = None,
 ) -> Hypotheses:
     """Poses of one object in the regions, best first, scored by comparison with the scene.
 
     Args:
         labels: (H, W) region number of each pixel, 0 = none.
         hints: poses to try besides those the search finds.
+        window: (H, W) bool, pixels where the search begins (default: everywhere).
     """
     diameter = kit.model.diameter
-    seeds = seeds_in(scene, labels, kit)
+    seeds = seeds_in(scene, labels, kit, window)
     found = coarse_search(scene, labels, seeds, kit.views, kit.turned, diameter, kit.use_color)
     found = diverse(found, kit.centre, diameter, effort.fitted)
     if hints is not None:

@@ -56,7 +56,8 @@ class TemplateScorer:
                 continue
             if allowed not in images:
                 images[allowed] = _label_image(proposals, allowed, maps)
-            found += self._detect(maps, images[allowed], model, size, limits[model.name])
+            window = proposals.windows.get(model.name)
+            found += self._detect(maps, images[allowed], model, size, limits[model.name], window)
         if not found:
             return Detections.empty("no region resembles any of the objects")
         return Detections(tuple(sorted(found, key=lambda d: -d.score)))
@@ -64,12 +65,15 @@ class TemplateScorer:
     def _detect(
         self,
         scene: SceneMaps,
-        labels: NDArray,
+        labels: NDArray[np.int32],
         model: ObjectModel,
         size: tuple[int, int],
         limit: int,
+        window: NDArray[np.bool_] | None,
     ) -> list[Detection]:
-        candidates = find_candidates(scene, labels, kit_of(model, self._context), EFFORT)
+        kit = kit_of(model, self._context)
+        inside = None if window is None else at_working_size(window, scene)
+        candidates = find_candidates(scene, labels, kit, EFFORT, window=inside)
         kept = _distinct(scene, labels, model, candidates, limit + SPARE_DETECTIONS)
         return [
             Detection(
