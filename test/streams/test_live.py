@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 
 import cv2
 import numpy as np
 import pytest
-from bop_folder import BopFolder, models
+from bop_folder import BopFolder
 from rtsp import age_s, wait_for
 
 from sam6d_ros.errors import NotReady, Overloaded
+from sam6d_ros.runtime.frame_model import FrameAnswer, FrameInput
 from sam6d_ros.runtime.streams import (
     Analysis,
     Live,
     ReadSettings,
     SourcePolicy,
     Stream,
+    by_model,
     detection,
-    poses,
 )
-from sam6d_ros.types import Boxes, PoseEstimates
+from sam6d_ros.types import Boxes
 
 BOX = Boxes(np.array([[10, 60, 200, 300]], np.float32), ("cup",), np.array([0.75], np.float32))
 
@@ -52,7 +54,7 @@ def test_boxes_are_drawn_and_all_viewers_share_one_jpeg(shared_camera, opened):
             first = one.next(10)
             wait_for(lambda: live.status.rate_hz > 0, "pictures")
             second, same = one.next(10), other.next(10)
-        assert first.result is BOX
+        assert first.answer.boxes is BOX
         assert first.error == ""
         assert second.number > first.number
         assert abs(second.number - same.number) <= 1
@@ -82,17 +84,14 @@ def test_idle_viewer_slows_nobody(shared_camera, opened):
         with live.subscribe() as viewer:
             numbers = [viewer.next(10).number for _ in range(20)]
         assert numbers == sorted(set(numbers))
-        with pytest.raises(Overloaded, match="20 viewers"), showing_full(live):
-            pass
-        del idle
+        assert [viewer.poll() is not None for viewer in idle] == [True] * 19
 
 
-@contextmanager
-def showing_full(live: Live) -> Iterator[None]:
-    live._max_viewers = 20
-    live.subscribe()
-    live.subscribe()
-    yield
+def test_number_of_viewers_is_limited(shared_camera, opened):
+    with showing(opened(shared_camera.url), max_viewers=1) as live:
+        live.subscribe()
+        with pytest.raises(Overloaded, match="has 1 viewers"):
+            live.subscribe()
 
 
 @pytest.mark.parametrize(
@@ -113,37 +112,48 @@ def test_failing_model_is_reported_and_the_stream_goes_on(shared_camera, opened,
 
     with showing(opened(shared_camera.url), detection(detect)) as live, live.subscribe() as viewer:
         picture = viewer.next(10)
-        assert picture.result is None
+        assert picture.answer is None
         assert shown in picture.error
         assert "secret" not in picture.error
         assert decoded(picture.jpeg).shape == (360, 480, 3)
         broken.clear()
-        wait_for(lambda: viewer.next(10).result is BOX, "boxes")
+        wait_for(lambda: viewer.next(10).answer.boxes is BOX, "boxes")
         assert live.status.error == ""
 
 
-def test_poses_are_drawn_where_there_is_depth(tmp_path, opened):
+def test_model_gets_the_frame_with_depth(tmp_path, opened):
     root = BopFolder(tmp_path / "data").write()
-    frames = []
+    items = []
 
-    def estimate(frame):
-        frames.append(frame)
-        return PoseEstimates((), 0, "camera", reason="no pose")
+    def submit(item: FrameInput) -> Future[FrameAnswer]:
+        items.append(item)
+        future: Future[FrameAnswer] = Future()
+        future.set_result(FrameAnswer(BOX, lambda image: image // 2))
+        return future
 
     stream = opened(
         f"frames:{root}", SourcePolicy(roots=(tmp_path,)), reading=ReadSettings(rate_hz=50)
     )
-    analysis = poses(estimate, lambda: {str(k): model for k, model in models().items()})
-    with showing(stream, analysis) as live, live.subscribe() as viewer:
+    with showing(stream, by_model(submit, 0.3)) as live, live.subscribe() as viewer:
         picture = viewer.next(10)
-        assert picture.result.reason == "no pose"
-        assert decoded(picture.jpeg).shape == (*frames[0].depth.shape, 3)
+    assert items[0].threshold == 0.3
+    assert (items[0].frame.depth > 0).any()
+    assert items[0].frame.stamp_ns > 0
+    difference = decoded(picture.jpeg).astype(int) - items[0].image_rgb // 2
+    assert np.abs(difference).mean() < 5
 
 
-def test_poses_need_depth(shared_camera, opened):
-    analysis = poses(lambda frame: PoseEstimates((), 0, "camera"), dict)
+def test_model_that_gives_no_answer_is_given_up(shared_camera, opened):
+    waiting: list[Future[FrameAnswer]] = []
+
+    def submit(item: FrameInput) -> Future[FrameAnswer]:
+        waiting.append(Future())
+        return waiting[-1]
+
+    analysis = by_model(submit, timeout_s=0.1)
     with showing(opened(shared_camera.url), analysis) as live, live.subscribe() as viewer:
-        assert "has no depth" in viewer.next(10).error
+        assert "no answer within" in viewer.next(10).error
+    assert waiting[0].cancelled()
 
 
 def test_viewers_end_with_the_stream(shared_camera, opened):

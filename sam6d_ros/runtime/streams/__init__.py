@@ -5,7 +5,7 @@ and never slow it down. ``StreamSet`` keeps the streams of a server in a file.
 """
 
 from sam6d_ros.runtime.streams.address import Address, parse_address, redacted
-from sam6d_ros.runtime.streams.analysis import Analysed, Analysis, detection, poses
+from sam6d_ros.runtime.streams.analysis import Analysis, by_model, detection
 from sam6d_ros.runtime.streams.collection import Entry, StreamSet, Trial
 from sam6d_ros.runtime.streams.live import Live, LivePicture, LiveStatus
 from sam6d_ros.runtime.streams.newest import Newest, Viewer
@@ -18,7 +18,6 @@ from sam6d_ros.runtime.streams.stream import Stream, StreamSettings, StreamState
 
 __all__ = [
     "Address",
-    "Analysed",
     "Analysis",
     "Entry",
     "Live",
@@ -37,10 +36,10 @@ __all__ = [
     "StreamStatus",
     "Trial",
     "Viewer",
+    "by_model",
     "detection",
     "open_source",
     "parse_address",
     "parse_networks",
-    "poses",
     "redacted",
 ]

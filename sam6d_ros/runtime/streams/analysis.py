@@ -1,71 +1,59 @@
-"""Analysis of stream pictures: boxes of a detector, or poses in frames with depth; drawn."""
+"""Analysis of stream pictures: by a detector, or by a registered model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 
-from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.detectors.draw import draw_boxes
-from sam6d_ros.errors import InvalidInput
+from sam6d_ros.errors import DeadlineExceeded
+from sam6d_ros.runtime.frame_model import FrameAnswer, FrameInput
 from sam6d_ros.runtime.streams.picture import Image, Picture
-from sam6d_ros.types import Boxes, Frame, PoseEstimates
-from sam6d_ros.visualize import draw_poses
+from sam6d_ros.types import Boxes
 
+# Runs in the thread of the live output; its errors are shown beside the picture.
+Analysis = Callable[[Picture], FrameAnswer]
 
-@dataclass(frozen=True, eq=False)
-class Analysed:
-    """Result for one picture.
-
-    Attributes:
-        image_rgb: (H, W, 3) uint8, with the result drawn.
-        result: of the detector or of the pose estimation; None where there is no analysis.
-    """
-
-    image_rgb: Image
-    result: Boxes | PoseEstimates | None = None
-
-
-Analysis = Callable[[Picture], Analysed]
-
-
-def plain(picture: Picture) -> Analysed:
-    """Return the picture as it is."""
-    return Analysed(picture.image_rgb)
+TIMEOUT_S = 30.0
 
 
 def detection(detect: Callable[[Image], Boxes]) -> Analysis:
     """Return the analysis by a detector.
 
     Args:
-        detect: boxes of an image (H, W, 3) uint8 RGB.
+        detect: boxes of an image (H, W, 3) uint8 RGB, which is read-only.
     """
 
-    def analyse(picture: Picture) -> Analysed:
+    def analyse(picture: Picture) -> FrameAnswer:
         boxes = detect(picture.image_rgb)
-        return Analysed(draw_boxes(picture.image_rgb, boxes), boxes)
+        return FrameAnswer(boxes, lambda image_rgb: draw_boxes(image_rgb, boxes))
 
     return analyse
 
 
-def poses(
-    estimate: Callable[[Frame], PoseEstimates], models: Callable[[], Mapping[str, ObjectModel]]
+def by_model(
+    submit: Callable[[FrameInput], Future[FrameAnswer]],
+    threshold: float | None = None,
+    timeout_s: float = TIMEOUT_S,
 ) -> Analysis:
-    """Return the analysis by pose estimation.
+    """Return the analysis by a model of a registry.
 
     Args:
-        estimate: poses in a frame.
-        models: returns the objects by name, to draw them.
+        submit: queues one image; the future gets the answer.
+        threshold: lowest score; None is that of the model.
+        timeout_s: most seconds for one picture.
     """
 
-    def analyse(picture: Picture) -> Analysed:
-        frame = picture.frame
-        if frame is None:
-            raise InvalidInput(
-                "this source has no depth, which poses need; use frames:FOLDER, or a detector"
-            )
-        found = estimate(frame)
-        image = draw_poses(picture.image_rgb, frame.camera, found.items, models())
-        return Analysed(image, found)
+    def analyse(picture: Picture) -> FrameAnswer:
+        item = FrameInput(picture.image_rgb, threshold, picture.frame, picture.stamp_ns)
+        future = submit(item)
+        try:
+            return future.result(timeout_s)
+        except FutureTimeout:
+            future.cancel()
+            raise DeadlineExceeded(
+                f"the model gave no answer within {timeout_s:.0f} s; it may be overloaded"
+            ) from None
 
     return analyse

@@ -13,12 +13,12 @@ import cv2
 
 from sam6d_ros.errors import InvariantError, Overloaded
 from sam6d_ros.runtime.error_table import Kind, handling_of, message_of
+from sam6d_ros.runtime.frame_model import FrameAnswer
 from sam6d_ros.runtime.stats import SHORTEST_SPAN_S, WINDOW_S, Spread, Window
-from sam6d_ros.runtime.streams.analysis import Analysed, Analysis, plain
+from sam6d_ros.runtime.streams.analysis import Analysis
 from sam6d_ros.runtime.streams.newest import Newest, Viewer
 from sam6d_ros.runtime.streams.picture import Image, Picture
 from sam6d_ros.runtime.streams.stream import Stream
-from sam6d_ros.types import Boxes, PoseEstimates
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,8 @@ class LivePicture:
         jpeg: JPEG file.
         stamp_ns: time of decoding, wall clock.
         age_s: seconds from decoding to the end of encoding.
-        result: of the analysis, or None without one.
+        size: width and height, pixels.
+        answer: of the analysis, or None without one.
         error: why the analysis failed; empty otherwise.
     """
 
@@ -45,7 +46,8 @@ class LivePicture:
     jpeg: bytes
     stamp_ns: int
     age_s: float
-    result: Boxes | PoseEstimates | None
+    size: tuple[int, int]
+    answer: FrameAnswer | None
     error: str
 
 
@@ -78,7 +80,7 @@ class Live:
     def __init__(
         self, stream: Stream, analysis: Analysis | None = None, max_viewers: int = MAX_VIEWERS
     ) -> None:
-        self._stream, self._analysis = stream, analysis or plain
+        self._stream, self._analysis = stream, analysis
         self._max_viewers = max_viewers
         self._newest: Newest[LivePicture] = Newest()
         self._ages = Window(time.monotonic)
@@ -134,27 +136,28 @@ class Live:
                     self._show(picture)
 
     def _show(self, picture: Picture) -> None:
+        answer, error = self._answer(picture)
         try:
-            analysed, error = self._analysed(picture)
-            jpeg = encode_jpeg(analysed.image_rgb)
+            image = picture.image_rgb
+            jpeg = encode_jpeg(image if answer is None else answer.draw(image))
         except Exception:  # a picture that cannot be converted; the next one may
             log.exception("stream %s: a picture cannot be shown", self._stream.name)
             return
-        self._number += 1
+        self._number, self._error = self._number + 1, error
         shown = LivePicture(
-            self._number, jpeg, picture.stamp_ns, picture.age_s, analysed.result, error
+            self._number, jpeg, picture.stamp_ns, picture.age_s, picture.size, answer, error
         )
         self._ages.add(shown.age_s)
         self._newest.publish(shown)
 
-    def _analysed(self, picture: Picture) -> tuple[Analysed, str]:
-        """Analyse a picture; return it without a result, and the reason, if that fails."""
+    def _answer(self, picture: Picture) -> tuple[FrameAnswer | None, str]:
+        """Return the answer of the analysis, or why there is none."""
+        if self._analysis is None:
+            return None, ""
         try:
-            analysed, text = self._analysis(picture), ""
+            return self._analysis(picture), ""
         except Exception as error:  # of the model: the stream goes on
-            analysed, text = plain(picture), self._reported(error)
-        self._error = text
-        return analysed, text
+            return None, self._reported(error)
 
     def _reported(self, error: Exception) -> str:
         """Return the text about an error of the analysis; log it if it is new."""

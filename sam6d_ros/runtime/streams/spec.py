@@ -27,8 +27,8 @@ class StreamSpec:
         hardware: FFmpeg device type that decodes; empty for the CPU.
         loop: whether files and frame folders start again at their end.
         rate_hz: pictures per second of a frame folder.
-        model: detector whose boxes are drawn; empty for none.
-        poses: whether poses are drawn (sources with depth).
+        model: registered model whose boxes or poses are drawn; empty for none.
+        threshold: lowest score that is drawn; None is that of the model.
     """
 
     name: str
@@ -39,7 +39,7 @@ class StreamSpec:
     loop: bool = True
     rate_hz: float = 5.0
     model: str = ""
-    poses: bool = False
+    threshold: float | None = None
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
@@ -48,8 +48,8 @@ class StreamSpec:
             raise InvalidInput(
                 f"name is {self.name[:MAX_NAME]!r}; expected 1 to {MAX_NAME} printable characters"
             )
-        if self.poses and self.model:
-            raise InvalidInput("poses and model are both given; choose one of them")
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise InvalidInput(f"threshold is {self.threshold}; expected 0 to 1")
         self.address, self.reading, self.settings  # noqa: B018  raise if a value is unusable
 
     @property
