@@ -10,7 +10,7 @@ from sam6d_ros.cad.object_entry import ObjectEntry, PackageResolver
 from sam6d_ros.cad.objects import load_entry, read_objects_file
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.pipeline import PoseEstimation, Segmentation
-from sam6d_ros.runtime.engine import Engine
+from sam6d_ros.runtime.engine import ESTIMATES, SEGMENTS, TRACKS, Engine
 from sam6d_ros.runtime.objects import ObjectSet
 from sam6d_ros.stages.backends import NO_BACKEND, Backend, choose_backend
 from sam6d_ros.stages.geometric.track import ModelTracker
@@ -74,7 +74,7 @@ def _staged_engine(spec: EngineSpec) -> Engine:
     if role == "tracking":
         name = TRACKING_BACKEND
         return Engine(config, spec.cache_dir, role, backend=name, tracker=ModelTracker())
-    if role not in ("full", "segmentation", "pose"):
+    if role not in (*SEGMENTS, *ESTIMATES):
         return Engine(config, spec.cache_dir, role, backend=NO_BACKEND)
     backend = choose_backend(config)
     return Engine(
@@ -83,8 +83,9 @@ def _staged_engine(spec: EngineSpec) -> Engine:
         role,
         backend=backend.name,
         device=backend.device(config),
-        segmentation=_segmentation(backend, context) if role != "pose" else None,
-        pose_estimation=_pose_estimation(backend, context) if role != "segmentation" else None,
+        segmentation=_segmentation(backend, context) if role in SEGMENTS else None,
+        pose_estimation=_pose_estimation(backend, context) if role in ESTIMATES else None,
+        tracker=ModelTracker() if role in TRACKS else None,
     )
 
 

@@ -24,7 +24,12 @@ from sam6d_ros.stages.backends import NO_BACKEND
 from sam6d_ros.stages.protocols import Tracker
 from sam6d_ros.types import Boxes, Detections, Frame, PoseEstimates, Scene
 
-ROLES = ("full", "segmentation", "pose", "tracking", "objects")
+ROLES = ("full", "segmentation", "pose", "tracking", "service", "objects")
+SEGMENTS, ESTIMATES, TRACKS = (
+    ("full", "segmentation", "service"),
+    ("full", "pose", "service"),
+    ("tracking", "service"),
+)
 
 
 class Engine:
@@ -36,7 +41,7 @@ class Engine:
         config: settings of the pipeline.
         cache_dir: where onboarded objects are kept, or None.
         role: "full", or one part ("segmentation", "pose", "tracking") so that a process loads
-            only that; "full" does not track, "objects" has no stages at all.
+            only that; "full" does not track, "service" does all, "objects" has no stages at all.
         backend: name of the backend of the stages; "none" without stages.
         device: device of its networks; "cpu" without networks.
         segmentation, pose_estimation, tracker: the stages; those beyond the role are not used,
@@ -65,9 +70,9 @@ class Engine:
         self._entries: Mapping[str, ObjectEntry] = MappingProxyType({})
         self._settings: Mapping[str, ObjectSettings] = MappingProxyType({})
         self.backend, self.device = backend, device
-        self._segmentation = segmentation if role in ("full", "segmentation") else None
-        self._pose = pose_estimation if role in ("full", "pose") else None
-        self._tracker = tracker if role == "tracking" else None
+        self._segmentation = segmentation if role in SEGMENTS else None
+        self._pose = pose_estimation if role in ESTIMATES else None
+        self._tracker = tracker if role in TRACKS else None
 
     @property
     def objects(self) -> Mapping[str, ObjectModel]:
@@ -198,7 +203,7 @@ class Engine:
 
         Raises:
             UnknownName: a pose names an object that is not loaded here.
-            InvalidConfig: this engine has not the "tracking" role.
+            InvalidConfig: this engine has neither the "tracking" nor the "service" role.
         """
         if self._tracker is None:
             raise InvalidConfig(f"an engine with role {self.role!r} cannot track")

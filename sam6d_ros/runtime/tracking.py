@@ -6,7 +6,7 @@ import itertools
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -50,6 +50,7 @@ class TrackedObjects:
             pose lives on.
         objects: the models that are loaded now, by name.
         config: settings.
+        key_prefix: begin of the ids that ``track`` is given, for several that share a tracker.
     """
 
     def __init__(
@@ -57,8 +58,10 @@ class TrackedObjects:
         track: TrackFunction,
         objects: Callable[[], Mapping[str, ObjectModel]],
         config: TrackingConfig,
+        key_prefix: str = "",
     ) -> None:
         self._track, self._objects, self._config = track, objects, config
+        self._key_prefix = key_prefix
         self._lock = threading.RLock()
         self._tracks = TrackSet(config)
         self._ids = itertools.count(1)
@@ -80,10 +83,18 @@ class TrackedObjects:
             self._buffer.clear()
             self._latest = None
 
-    def step(self, frame: Frame) -> PoseEstimates:
+    def step(
+        self,
+        frame: Frame,
+        estimates: PoseEstimates | None = None,
+        searched: Collection[str] | None = None,
+    ) -> PoseEstimates:
         """Follow all instances into this frame.
 
         A frame older than the last one (a bag that starts again) resets everything.
+
+        Args:
+            estimates, searched: for ``correct``, before the result is read.
 
         Returns:
             All live instances, best first, ``instance_id`` constant per physical object. One that
@@ -99,17 +110,22 @@ class TrackedObjects:
             self._tracks.retire(frame.stamp_ns)
             self._latest = frame
             self._buffer.add(frame)
+            if estimates is not None:
+                self.correct(estimates, searched)
             self._advance_newcomers(PER_STEP)
             poses = sorted((t.pose for t in self._tracks.live.values()), key=lambda p: -p.score)
             reason = "" if poses else "no instance is followed"
             return PoseEstimates(tuple(poses), frame.stamp_ns, frame.frame_id, reason)
 
-    def correct(self, estimates: PoseEstimates) -> None:
+    def correct(self, estimates: PoseEstimates, searched: Collection[str] | None = None) -> None:
         """Take in the full estimate of all objects in an earlier frame.
 
         Each pose is given to the instance that was there at that time; a better pose replaces a
         drifted one, new instances are followed from that frame to the newest one. An estimate
         that is older than ``buffer_s``, or of before the first frame, is left out.
+
+        Args:
+            searched: objects that were searched (default: all); others cannot be missed.
         """
         with self._lock:
             if self._latest is None:
@@ -124,7 +140,8 @@ class TrackedObjects:
             for model in self._objects().values():
                 found = [pose for pose in estimates.items if pose.class_id == model.name]
                 missed = self._correct_class(model, found, stamp_ns)
-                for track in missed if len(estimates) else ():
+                counts = len(estimates) and (searched is None or model.name in searched)
+                for track in missed if counts else ():
                     self._tracks.miss(track)
             self._advance_newcomers(AT_ONCE)
 
@@ -280,4 +297,4 @@ class TrackedObjects:
                 self._newcomers.popleft()
 
     def _new_key(self, name: str) -> str:
-        return f"{name}~{next(self._ids)}"
+        return f"{self._key_prefix}{name}~{next(self._ids)}"

@@ -60,7 +60,14 @@ def test_an_object_of_the_file_replaces_its_namesake(stages, objects_file):
 
 @pytest.mark.parametrize(
     ("role", "works"),
-    [("segmentation", {"segment"}), ("pose", {"estimate"}), ("tracking", {"track"})],
+    [
+        ("segmentation", {"segment"}),
+        ("pose", {"estimate"}),
+        ("full", {"segment", "estimate"}),
+        ("tracking", {"track"}),
+        ("service", {"segment", "estimate", "track"}),
+        ("objects", set()),
+    ],
 )
 def test_a_role_has_its_stages_only(stages, role, works):
     engine = build_engine(EngineSpec(role=role))

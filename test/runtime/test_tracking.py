@@ -186,6 +186,37 @@ def test_full_estimates_that_miss_an_instance_again_and_again_lose_it():
     assert [pose.class_id for pose in run(tracked, world, 8, 8).items] == ["can"]
 
 
+def test_an_estimate_misses_only_what_was_searched():
+    world = World(a="box", b="can")
+    tracked = follow(world, max_missed=1)
+    tracked.step(world.frame(0), world.estimate(0, "a", "b"))
+    for index in range(1, 4):
+        assert len(tracked.step(world.frame(index), world.estimate(index, "b"), ["can"])) == 2
+    tracked.correct(world.estimate(3, "b"), ["can", "box"])
+    assert [pose.class_id for pose in run(tracked, world, 4, 4).items] == ["can"]
+
+
+def test_an_estimate_given_with_its_frame_is_followed_in_the_same_step():
+    world = World(a="box", b="can")
+    out = follow(world).step(world.frame(0), world.estimate(0, "a", "b"))
+    assert names_by_place(world, out) == {"a": "box_1", "b": "can_1"}
+    assert all(pose.confirmed for pose in out.items)
+
+
+def test_several_that_share_a_tracker_give_it_different_ids():
+    world, seen = World(a="box"), []
+
+    def track(frame, poses):
+        seen.extend(pose.instance_id for pose in poses.items)
+        return world.track(frame, poses)
+
+    for number in range(2):
+        tracked = TrackedObjects(track, lambda: MODELS, TrackingConfig(), f"{number}/")
+        out = tracked.step(world.frame(0), world.estimate(0, "a"))
+        assert [pose.instance_id for pose in out.items] == ["box_1"]
+    assert set(seen) == {"0/box_1~1", "1/box_1~1"}
+
+
 def test_an_empty_full_estimate_loses_nothing():
     world = World(a="box")
     tracked = follow(world, max_missed=1)

@@ -21,7 +21,7 @@ MIN_SPOTS = 40  # fewer do not tell where a pattern is
 TURN = np.radians(12)  # from another side, colours are taken anew: lamp and surface have changed
 NEARER = 1.2  # likewise when the distance has changed by this factor, and with it the detail
 MORE = 1.5  # likewise when so many times more of the surface is seen
-MAX_REMEMBERED = 64
+MAX_REMEMBERED = 512  # instances of all sessions of a server; 17 KB each
 
 
 @dataclass(frozen=True)
