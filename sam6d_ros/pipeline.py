@@ -69,8 +69,8 @@ class RunContext:
     Attributes:
         timings: seconds of each stage.
         record: receives the intermediate results, or None.
-        checkpoint: called before each stage; raises ``Cancelled`` or ``DeadlineExceeded`` to end
-            the run there.
+        checkpoint: called before each stage, and by a shell just before it publishes; raises
+            ``Cancelled``, ``DeadlineExceeded`` or ``NotReady`` to end the run there.
         on_stage: called with the name of each stage that begins.
         on_warning: called with what was left out of the input, and why; logged by default.
     """
@@ -87,6 +87,7 @@ class RunContext:
 
         Raises:
             Cancelled, DeadlineExceeded: the request is over.
+            NotReady: the host has stopped serving.
             InvariantError: the stage made an invalid value, a NaN of a network for example.
         """
         self.checkpoint()

@@ -50,6 +50,11 @@ class Admission:
         """Number of requests refused because the queue was full."""
         return self._rejected
 
+    @property
+    def refusal(self) -> str:
+        """Why requests are refused, after the name of the host; empty if they are admitted."""
+        return self._refusal
+
     def open(self) -> None:
         """Admit requests from now on."""
         with self._changed:

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from sam6d_ros.errors import NotReady
@@ -18,9 +18,10 @@ from sam6d_ros.runtime.admission import DEFAULT_CAPACITY, Admission
 from sam6d_ros.runtime.deadlines import Deadlines
 from sam6d_ros.runtime.engine_host import HostCounts
 from sam6d_ros.runtime.memory import free_memory
+from sam6d_ros.runtime.phase_gate import PhaseGate
 from sam6d_ros.runtime.request import Request
 from sam6d_ros.runtime.request_queue import RequestQueue
-from sam6d_ros.runtime.states import WORKING, Phase
+from sam6d_ros.runtime.states import Phase
 from sam6d_ros.runtime.status import HostStatus
 from sam6d_ros.runtime.worker import Worker
 
@@ -44,7 +45,8 @@ T = TypeVar("T")
 TOTAL = "total"  # key of the timings
 
 
-# (resource, item, context) → why the result is empty, or nothing
+# (resource, item, context) → why the result is empty, or nothing. ``context.checkpoint()`` raises
+# ``NotReady`` once the host has stopped serving; to be called just before anything is published.
 Process = Callable[[R, Item, RunContext], str]
 
 
@@ -81,11 +83,10 @@ class ResourceHost(Generic[R, Item]):
         self._build, self._process = build, process
         self._turn = turn or nullcontext()
         self._resource: R | None = None
-        self._lock = threading.Lock()
-        self._phase, self._resume = Phase.UNLOADED, False
-        self._worker: Worker[Item] = Worker(name, self._work)
-        self._queue = RequestQueue(self._worker, Admission(name, capacity, clock), deadlines)
-        self._queue.admission.refuse(Phase.UNLOADED.value)
+        self._worker: Worker[tuple[int, Item]] = Worker(name, self._work)
+        admission = Admission(name, capacity, clock)
+        self._queue = RequestQueue(self._worker, admission, deadlines)
+        self._gate = PhaseGate(name, self.status, admission, self._worker, lambda: self.loaded)
 
     # --- state
 
@@ -100,6 +101,14 @@ class ResourceHost(Generic[R, Item]):
         return self._phase is Phase.ACTIVE
 
     @property
+    def _phase(self) -> Phase:
+        return self._gate.phase
+
+    def readiness(self) -> str:
+        """Return why requests are refused now, in words; empty if they are admitted."""
+        return self._gate.readiness()
+
+    @property
     def counts(self) -> HostCounts:
         """Requests and items that wait, were dropped or refused."""
         admission, worker = self._queue.admission, self._worker
@@ -109,12 +118,12 @@ class ResourceHost(Generic[R, Item]):
 
     def load(self) -> Future[None]:
         """Load, in place of the present resource once the requests that wait are done."""
-        self._enter(Phase.LOADING)
+        self._gate.enter(Phase.LOADING)
         return self._worker.call(self._load)
 
     def reload(self) -> Future[None]:
         """Load as ``load`` does, and serve again afterwards if the host served."""
-        self._enter(Phase.LOADING, keep_serving=True)
+        self._gate.enter(Phase.LOADING, keep_serving=True)
         return self._worker.call(self._load)
 
     def activate(self) -> None:
@@ -123,36 +132,42 @@ class ResourceHost(Generic[R, Item]):
         Raises:
             NotReady: nothing is loaded.
         """
-        with self._lock:
-            if self._resource is None or self._phase in (Phase.LOADING, Phase.CLOSED):
-                raise NotReady(f"{self.name} {self._phase.value}")
-            self._serve()
+        self._gate.activate()
 
     def deactivate(self, reason: str = "deactivated") -> None:
-        """Serve no longer; what waits or runs fails with ``NotReady`` and this reason."""
-        entered = self._enter(None)
+        """Serve no longer; what waits or runs fails with ``NotReady`` and this reason.
+
+        The context of work in progress raises ``NotReady`` at its next checkpoint.
+        """
+        entered = self._gate.leave(reason)
         self._worker.interrupt(reason)
         if entered is Phase.INACTIVE:
             self.status.deactivated()
 
     def unload(self, reason: str = "unloaded") -> Future[None]:
         """Free the resource after the work in progress; the rest as ``deactivate``."""
-        self._enter(Phase.UNLOADED)
+        self._gate.enter(Phase.UNLOADED, reason)
         self._worker.interrupt(reason)
         return self._worker.call(self._unload)
 
     def drain(self, timeout_s: float) -> bool:
-        """Refuse new requests; wait for those that wait or run, then fail the rest.
+        """Refuse new requests and items; wait for what waits or runs, then fail the rest.
+
+        An item that waits is dropped; one in progress is finished.
 
         Returns:
-            Whether all of them were finished within the timeout.
+            Whether all of it was finished within the timeout.
         """
+        end = time.monotonic() + timeout_s
         if self.active:
             self.status.draining()
-        self._enter(Phase.DRAINING)
+        self._gate.enter(Phase.DRAINING)
         finished = self._queue.admission.wait_until_empty(timeout_s)
+        finished = self._worker.wait_for_item(max(end - time.monotonic(), 0.0)) and finished
         if not finished:
-            self._worker.interrupt(f"{self.name} was drained before the request was finished")
+            reason = f"{self.name} was drained before the work was finished"
+            self._gate.interrupt(reason)
+            self._worker.interrupt(reason)
         return finished
 
     def close(self, timeout_s: float = 0.0) -> bool:
@@ -174,16 +189,17 @@ class ResourceHost(Generic[R, Item]):
 
         See ``RequestQueue.submit`` for the future.
         """
-        return self._queue.submit(request, lambda: self._run(request), self.status.failed)
+        period = self._gate.period
+        return self._queue.submit(request, lambda: self._run(request, period), self.status.failed)
 
     def offer(self, item: Item) -> bool:
         """Leave the newest item; False and counted as refused if the host does not serve."""
-        return self._worker.offer(item)
+        return self._worker.offer((self._gate.period, item))
 
     # --- in the compute thread
 
     def _load(self) -> None:
-        self._enter(Phase.LOADING, keep_serving=True)
+        self._gate.enter(Phase.LOADING, keep_serving=True)
         if self._resource is not None:
             self._free()
         self.status.loading()
@@ -193,15 +209,15 @@ class ResourceHost(Generic[R, Item]):
         except BaseException as error:
             self._free()
             self.status.load_failed(error)
-            self._settle(Phase.UNLOADED, f"{Phase.UNLOADED.value}: {error}")
+            self._gate.settle(Phase.UNLOADED, f"{Phase.UNLOADED.value}: {error}")
             raise
         self.status.loaded(resource.backend, resource.device)
-        self._settle(Phase.INACTIVE, Phase.INACTIVE.value)
+        self._gate.settle(Phase.INACTIVE, Phase.INACTIVE.value)
 
     def _unload(self) -> None:
         self._free()
         self.status.released()
-        self._settle(Phase.UNLOADED, Phase.UNLOADED.value)
+        self._gate.settle(Phase.UNLOADED, Phase.UNLOADED.value)
 
     def _free(self) -> None:
         if self._resource is not None:
@@ -221,80 +237,52 @@ class ResourceHost(Generic[R, Item]):
             raise NotReady(f"{self.name} {Phase.UNLOADED.value}")
         return self._resource
 
-    def _run(self, request: Request[T]) -> T:
-        if self._phase not in WORKING:
-            raise NotReady(f"{self.name} {self._phase.value}")
+    def _run(self, request: Request[T], period: int) -> T:
         reason_of = request.reason_of if request.is_frame else None
-        return self._measured(request.work, request.context(), reason_of)
+        return self._measured(request.work, request.context(), period, reason_of)
 
-    def _work(self, item: Item) -> None:
+    def _work(self, offered: tuple[int, Item]) -> None:
         """Process one item; ``_measured`` has recorded its error."""
+        period, item = offered
         process = self._process
         if process is not None:
             with suppress(BaseException):
                 self._measured(
-                    lambda resource, ctx: process(resource, item, ctx), RunContext(), str
+                    lambda resource, ctx: process(resource, item, ctx), RunContext(), period, str
                 )
 
     def _measured(
         self,
         work: Callable[[Any, RunContext], T],
         ctx: RunContext,
+        period: int,
         reason_of: Callable[[T], str] | None,
     ) -> T:
-        """Run work, timed; record a frame (``reason_of``) while the host serves."""
+        """Run work, timed; record a frame (``reason_of``) if its period of service goes on."""
+        own_check = ctx.checkpoint
+
+        def checkpoint() -> None:
+            own_check()
+            self._gate.check(period)
+
+        ctx = replace(ctx, checkpoint=checkpoint)
         try:
             with self._turn, self.status.working(), ctx.timings.measure(TOTAL):
+                self._gate.check(period)
                 result = work(self._required(), ctx)
         except BaseException as error:
-            if self._phase in WORKING:
+            if self._gate.wants(period):
                 self.status.failed(error)
             raise
-        if reason_of is not None and self._phase in WORKING:
+        if reason_of is not None and self._gate.wants(period):
             self.status.processed(ctx.timings.seconds, reason_of(result))
         return result
 
-    # --- phases
+    # --- end
 
     def _end(self) -> None:
         """End the threads after the work in progress, without a wait for it."""
-        self._enter(Phase.CLOSED)
-        self._worker.stop(f"{self.name} {Phase.CLOSED.value}")
+        reason = f"{self.name} {Phase.CLOSED.value}"
+        self._gate.enter(Phase.CLOSED, reason)
+        self._worker.stop(reason)
         self._queue.stop()
-
-    def _enter(self, phase: Phase | None, keep_serving: bool = False) -> Phase:
-        """Stop serving for another phase; from ``CLOSED`` there is no way back.
-
-        Args:
-            phase: the phase; None is the one without service. A load goes on, and ends in it.
-            keep_serving: serve again after the phase if the host served, or was to serve again.
-        """
-        with self._lock:
-            if self._phase is not Phase.CLOSED:
-                self._resume = keep_serving and (self._resume or self._phase is Phase.ACTIVE)
-                self._phase = phase or self._idle_phase()
-            self._queue.admission.refuse(self._phase.value)
-            self._worker.close()
-            return self._phase
-
-    def _idle_phase(self) -> Phase:
-        if self._phase is Phase.LOADING:
-            return Phase.LOADING
-        return Phase.UNLOADED if self._resource is None else Phase.INACTIVE
-
-    def _settle(self, phase: Phase, refusal: str) -> None:
-        """Enter the phase that a load or unload ends in; serve if a reload is to do so."""
-        with self._lock:
-            if self._phase is Phase.CLOSED:
-                return
-            self._phase = phase
-            self._queue.admission.refuse(refusal)
-            self._worker.close()
-            if self._resume and phase is Phase.INACTIVE:
-                self._serve()
-
-    def _serve(self) -> None:
-        self.status.activated()
-        self._phase = Phase.ACTIVE
-        self._queue.admission.open()
-        self._worker.open()

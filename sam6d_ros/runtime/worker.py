@@ -35,7 +35,7 @@ class Worker(Generic[Item]):
         self.dropped = self.refused = 0
         self._process = process
         self._item: Item | None = None
-        self._open = self._stopping = False
+        self._open = self._stopping = self._processing = False
         self._end = ""
         self._jobs: dict[Future[Any], Callable[[], None]] = {}  # in their order
         self._current: Future[Any] | None = None
@@ -57,7 +57,7 @@ class Worker(Generic[Item]):
                 return False
             self.dropped += self._item is not None
             self._item = item
-            self._changed.notify()
+            self._changed.notify_all()
             return True
 
     def call(self, job: Callable[[], Result]) -> Future[Result]:
@@ -75,7 +75,7 @@ class Worker(Generic[Item]):
         with self._changed:
             if not self._stopping:
                 self._jobs[future] = job
-                self._changed.notify()
+                self._changed.notify_all()
                 return
         fail(future, NotReady(self._end))
 
@@ -108,8 +108,13 @@ class Worker(Generic[Item]):
         with self._changed:
             self._stopping, self._end = True, reason
             self._item = None
-            self._changed.notify()
+            self._changed.notify_all()
         self.interrupt(reason)
+
+    def wait_for_item(self, timeout_s: float) -> bool:
+        """Wait until no item is in progress; return whether that came within the timeout."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._processing, timeout_s)
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the thread to end; return whether it did."""
@@ -134,7 +139,16 @@ class Worker(Generic[Item]):
                 return partial(self._do, self._current, self._jobs.pop(self._current))
             item, self._item = self._item, None
             assert item is not None  # the wait ended for it
-            return partial(self._process, item)
+            self._processing = True
+            return partial(self._do_item, item)
+
+    def _do_item(self, item: Item) -> None:
+        try:
+            self._process(item)
+        finally:
+            with self._changed:
+                self._processing = False
+                self._changed.notify_all()
 
     def _do(self, future: Future[Any], job: Callable[[], None]) -> None:
         """Do one job, unless its future was completed before."""
