@@ -12,6 +12,9 @@ for _module, _extra in (("fastapi", "http"), ("httpx", "http")):
     pytest.importorskip(_module, reason=f"missing: pip install 'sam6d_ros[{_extra}]'")
 
 from http_server import Served, serving, settings_for  # noqa: E402
+from model_server import ModelServer, serving_models, write_models  # noqa: E402
+
+from sam6d_ros.runtime.model_spec import ModelSpec  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,6 +34,20 @@ def served(http_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """Both services on one engine with the geometric backend; clients may use `served.root`."""
     root = tmp_path_factory.mktemp("root")
     with serving(settings_for(http_cache, roots=(root,)), root) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def model_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of two small models."""
+    return write_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def live_models(model_root: Path) -> Iterator[ModelServer]:
+    """Model server with one model from its start, named `tiny`."""
+    spec = ModelSpec("tiny", str(model_root / "tiny"), 0.9, capacity=64)
+    with serving_models(model_root, models=(spec,), default_model="tiny") as server:
         yield server
 
 

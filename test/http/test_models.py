@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import base64
 import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import cv2
 import httpx
 import numpy as np
 import pytest
-from detectors.tiny import CELL, LABELS, write_onnx, write_torchscript
-from http_server import running
+from detectors.tiny import CELL, LABELS
+from model_server import PATIENCE_S, ModelServer, picture, png, serving_models, text, until
 
-from sam6d_ros.apps.http.factory import create_app
-from sam6d_ros.apps.http.model_services import ModelServices
-from sam6d_ros.apps.http.model_settings import ModelServerSettings
-from sam6d_ros.apps.http.settings import MODELS, Limits
 from sam6d_ros.runtime.model_spec import ModelSpec
 
 pytestmark = [
@@ -26,57 +20,21 @@ pytestmark = [
     pytest.mark.sam6d,  # torch writes the models
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
-PATIENCE_S = 60.0
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory) -> Path:
-    """Folder that clients may name models in: `tiny` (ONNX) and `script` (TorchScript)."""
-    folder = tmp_path_factory.mktemp("models")
-    for name, write in (("tiny", write_onnx), ("script", write_torchscript)):
-        (folder / name).mkdir()
-        write(folder / name)
-    return folder
+@pytest.fixture
+def root(model_root) -> Path:
+    return model_root
 
 
-@contextmanager
-def served(root: Path, **changes) -> Iterator[httpx.Client]:
-    services = ModelServices(ModelServerSettings(roots=(root,), **changes))
-    with ExitStack() as stack:
-        url = stack.enter_context(running(create_app(services, MODELS)))
-        client = stack.enter_context(httpx.Client(base_url=url, timeout=PATIENCE_S))
-        client.services = services
-        until(lambda: "loading" not in client.get("/health").json()["models"].values())
-        yield client
+@pytest.fixture
+def live(live_models) -> ModelServer:
+    return live_models
 
 
-def until(condition) -> None:
-    """Wait until a condition holds; the time limit of the test ends the wait."""
-    pause = threading.Event()
-    while not condition():
-        pause.wait(0.02)
-
-
-@pytest.fixture(scope="module")
-def server(root) -> Iterator[httpx.Client]:
-    """One model of the start, named `tiny`."""
-    spec = ModelSpec("tiny", str(root / "tiny"), 0.9, capacity=64)
-    with served(root, models=(spec,), default_model="tiny") as client:
-        yield client
-
-
-def picture(row: int = 1, value: int = 255) -> np.ndarray:
-    image = np.zeros((4 * CELL, 6 * CELL, 3), np.uint8)
-    image[row * CELL : (row + 1) * CELL, CELL : 2 * CELL] = value
-    return image
-
-
-def png(image: np.ndarray) -> bytes:
-    return cv2.imencode(".png", image[..., ::-1])[1].tobytes()
-
-
-def text(image: np.ndarray) -> str:
-    return base64.b64encode(png(image)).decode()
+@pytest.fixture
+def server(live) -> httpx.Client:
+    return live.client
 
 
 def check(answer: httpx.Response, row: int = 1) -> dict:
@@ -165,14 +123,14 @@ def test_a_model_is_loaded_used_measured_and_unloaded(server, root):
     check(server.post("/predict", json={"image": text(picture())}))
 
 
-def test_a_model_is_replaced_while_clients_ask(server, root):
+def test_a_model_is_replaced_while_clients_ask(live, server, root):
     body = {"name": "swap", "source": str(root / "tiny"), "threshold": 0.9, "capacity": 64}
     server.post("/models", json=body).raise_for_status()
     assert server.post("/models", json=body).status_code == 422
     stop, codes = threading.Event(), []
 
     def client():
-        with httpx.Client(base_url=server.base_url, timeout=PATIENCE_S) as one:
+        with live.new_client() as one:
             while not stop.is_set():
                 answer = one.post("/predict?model=swap", json={"image": text(picture())})
                 codes.append(answer.status_code)
@@ -224,13 +182,15 @@ def test_metrics_have_the_figures_of_each_model(server):
 
 def test_models_of_clients_come_back_after_a_restart(root, tmp_path):
     start = (ModelSpec("start", str(root / "tiny"), 0.9),)
-    with served(root, models=start, data_dir=tmp_path) as client:
+    with serving_models(root, models=start, data_dir=tmp_path) as first:
+        client = first.client
         body = {"name": "kept", "source": str(root / "tiny"), "threshold": 0.25}
         client.post("/models", json=body).raise_for_status()
         body = {"name": "dropped", "source": str(root / "script")}
         client.post("/models", json=body).raise_for_status()
         client.delete("/models/dropped").raise_for_status()
-    with served(root, data_dir=tmp_path) as client:
+    with serving_models(root, data_dir=tmp_path) as second:
+        client = second.client
         (model,) = client.get("/models").json()["models"]
         assert (model["name"], model["state"], model["threshold"]) == ("kept", "ready", 0.25)
         check(client.post("/predict?threshold=0.9", json={"image": text(picture())}))
@@ -239,15 +199,16 @@ def test_models_of_clients_come_back_after_a_restart(root, tmp_path):
 
 def test_a_full_queue_answers_429_and_the_server_goes_on(root):
     spec = ModelSpec("tiny", str(root / "tiny"), 0.9, capacity=1)
-    with served(root, models=(spec,), limits=Limits(queue=1)) as client:
-        slot = client.services.registry._slots.slot("tiny")
+    with serving_models(root, models=(spec,)) as small:
+        client = small.client
+        slot = small.services.registry._slots.slot("tiny")
         gate, entered = threading.Event(), threading.Event()
         slot.host._worker.call(lambda: (entered.set(), gate.wait(PATIENCE_S)))
         assert entered.wait(PATIENCE_S)
         codes, body = [], {"image": text(picture())}
 
         def ask():
-            with httpx.Client(base_url=client.base_url, timeout=PATIENCE_S) as one:
+            with small.new_client() as one:
                 codes.append(one.post("/predict", json=body))
 
         first = threading.Thread(target=ask)
@@ -263,7 +224,8 @@ def test_a_full_queue_answers_429_and_the_server_goes_on(root):
 
 
 def test_without_a_model_and_with_several_the_request_must_name_one(root):
-    with served(root) as client:
+    with serving_models(root) as empty:
+        client = empty.client
         assert client.get("/health").json()["message"] == "Server is running without a model"
         answer = client.post("/predict", json={"image": text(picture())})
         assert answer.status_code == 422
