@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 import threading
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -33,15 +31,6 @@ from sam6d_ros.detectors.triton_repository import version_folder
 SIZE_HW = (480, 640)
 WARM_UP, RUNS, ROUNDS = 5, 40, 2
 CLIENTS, REQUESTS = (1, 2, 4, 8), 30
-
-
-def free_address() -> Address:
-    """Return three free ports of this machine."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return Address("127.0.0.1", *(one.getsockname()[1] for one in sockets))
 
 
 def measure(name: str, runner: Runner, tensor: np.ndarray) -> None:
@@ -92,7 +81,7 @@ def main() -> None:
     image = np.random.default_rng(0).integers(0, 256, (*SIZE_HW, 3), dtype=np.uint8)
     tensor, _ = prepare(image, read_manifest(args.repository / args.model).input)
     file = version_folder(args.repository, args.model) / "model.onnx"
-    environment, address = find(args.environment / "bin/python3"), free_address()
+    environment, address = find(args.environment / "bin/python3"), Address.free()
     process = TritonProcess(environment, args.repository, address, os.environ)
     try:
         process.wait_ready()

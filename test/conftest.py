@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clocks import Clock
 
 REPO = Path(__file__).resolve().parent.parent
 DOMAINS = range(1, 100)  # above 101 the ports collide with Linux's ephemeral ones
@@ -25,6 +26,11 @@ def ros_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("ROS_LOG_DIR", str(tmp_path_factory.mktemp("ros_log")))
         patch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", str(REPO / "config/fastdds.xml"))
         yield
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 class RosGraph:

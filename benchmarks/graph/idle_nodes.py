@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 
 import numpy as np
 
-from sam6d_ros.apps.ros import pipeline, pose_node, segmentation_node, spin
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.geometry import se3
 from sam6d_ros.pipeline import PoseEstimation, Segmentation
@@ -86,12 +86,8 @@ def build(spec: EngineSpec) -> Engine:
 
 def main(node: str, args: Sequence[str]) -> int:
     """Run one of the executables."""
-    factories = {
-        "segmentation_node": [lambda: segmentation_node.SegmentationNode(build)],
-        "pose_node": [lambda: pose_node.PoseNode(build)],
-        "pipeline": pipeline.factories(build),
-    }
-    return spin.run(factories[node], args)
+    code: int = import_module(f"sam6d_ros.apps.ros.{node}").main(args, build)
+    return code
 
 
 if __name__ == "__main__":

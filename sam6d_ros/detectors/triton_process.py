@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,18 @@ class Address:
     http: int = HTTP_PORT
     grpc: int = GRPC_PORT
     metrics: int = METRICS_PORT
+
+    @classmethod
+    def free(cls) -> Address:
+        """Return the loopback interface with ports that are free now.
+
+        All are open at once, so that they differ. Another program may take one before the server.
+        """
+        with ExitStack() as stack:
+            sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
+            for one in sockets:
+                one.bind(("127.0.0.1", 0))
+            return cls("127.0.0.1", *(one.getsockname()[1] for one in sockets))
 
     def ports(self) -> dict[str, int]:
         """Return the ports by the name of Triton's option."""

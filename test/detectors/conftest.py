@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,15 +26,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.detectors)
-
-
-def free_address() -> Address:
-    """Three ports that nobody holds; all open at once, so that they differ."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(3)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return Address("127.0.0.1", *(one.getsockname()[1] for one in sockets))
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +78,7 @@ class Served:
 
 @pytest.fixture(scope="session")
 def triton(environment: TritonEnvironment, repository: Path) -> Iterator[Served]:
-    address, log, failures = free_address(), [], []
+    address, log, failures = Address.free(), [], []
 
     def start() -> TritonProcess:
         return TritonProcess(environment, repository, address, os.environ, log.append)

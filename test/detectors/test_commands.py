@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from detectors.conftest import free_address
 from detectors.tiny import CELL, needs_torchvision
 
 from sam6d_ros.apps.cli.main import build_parser, main
 from sam6d_ros.apps.cli.output import write_png
 from sam6d_ros.detectors.draw import draw_boxes
 from sam6d_ros.detectors.images import Video, VideoFile
+from sam6d_ros.detectors.triton_process import Address
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.frames import read_rgb
 from sam6d_ros.types import Boxes
@@ -127,7 +127,7 @@ def test_triton_commands_control_a_running_server(triton, capsys):
 
 
 def test_triton_serve_runs_until_it_is_stopped(environment, repository):
-    address = free_address()
+    address = Address.free()
     ports = [f"--{name}-port={port}" for name, port in address.ports().items()]
     folder = str(environment.python.parent.parent)
     command = [sys.executable, "-m", "sam6d_ros.apps.cli.main", "triton", "serve", str(repository)]

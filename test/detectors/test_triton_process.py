@@ -12,13 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from detectors.conftest import free_address
 
 from sam6d_ros.detectors import triton_process
 from sam6d_ros.detectors.triton_admin import TritonAdmin
 from sam6d_ros.detectors.triton_backend import __file__ as backend_package
 from sam6d_ros.detectors.triton_environment import TritonEnvironment, find
-from sam6d_ros.detectors.triton_process import SHARED_MEMORY_DIR, TritonProcess
+from sam6d_ros.detectors.triton_process import SHARED_MEMORY_DIR, Address, TritonProcess
 from sam6d_ros.errors import BackendUnavailable, InvalidConfig
 
 NO_SERVER = TritonEnvironment(Path("python3"), Path("nowhere"), Path("nowhere"), "3.11")
@@ -66,7 +65,7 @@ def test_a_model_process_refuses_numpy_2(monkeypatch):
 
 
 def test_a_taken_port_is_named_with_its_usual_holder(tmp_path, monkeypatch):
-    address = free_address()
+    address = Address.free()
     for name, port in address.ports().items():
         with socket.socket() as holder:
             holder.bind((address.host, port))
@@ -78,15 +77,15 @@ def test_a_taken_port_is_named_with_its_usual_holder(tmp_path, monkeypatch):
 
 def test_a_missing_repository_or_backend_is_named(tmp_path):
     with pytest.raises(InvalidConfig, match="none"):
-        TritonProcess(NO_SERVER, tmp_path / "none", free_address(), {})
+        TritonProcess(NO_SERVER, tmp_path / "none", Address.free(), {})
     before = set(Path("/tmp").glob("sam6d_triton_*"))
     with pytest.raises(BackendUnavailable, match=r"Python 3\.11"):
-        TritonProcess(NO_SERVER, tmp_path, free_address(), {})
+        TritonProcess(NO_SERVER, tmp_path, Address.free(), {})
     assert set(Path("/tmp").glob("sam6d_triton_*")) == before
 
 
 def test_a_server_that_ends_at_once_is_explained(environment, tmp_path):
-    address = free_address()
+    address = Address.free()
     process = TritonProcess(environment, tmp_path, replace(address, grpc=address.http), os.environ)
     with pytest.raises(BackendUnavailable, match=r"ended at its start.*(?i:address|port|socket)"):
         process.wait_ready()
@@ -95,7 +94,7 @@ def test_a_server_that_ends_at_once_is_explained(environment, tmp_path):
 @pytest.mark.sam6d
 def test_a_stopped_server_leaves_nothing(environment, repository, tmp_path):
     lines = []
-    process = TritonProcess(environment, repository, free_address(), os.environ, lines.append)
+    process = TritonProcess(environment, repository, Address.free(), os.environ, lines.append)
     process.wait_ready()
     assert triton_process.is_up(process.address)
     with TritonAdmin(f"127.0.0.1:{process.address.http}") as admin:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from ros.asking import MASKS, POSES, Asking
+from ros.grasp_graph import Graph, write_files
 from ros.probe import Probe
 
 from sam6d_ros.apps.ros.children import Children, graph_environment
@@ -44,3 +45,16 @@ def asking(probe, tmp_path, monkeypatch):
     monkeypatch.setattr("ros.probe.DOUBLE", Path(__file__).with_name("held_double.py"))
     probe.listen(POSES, MASKS, "/diagnostics")
     return Asking(probe, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def grasp_files(tmp_path_factory):
+    """A folder with what the grasp nodes load, and a cache that the tests of a module share."""
+    folder = tmp_path_factory.mktemp("grasps")
+    write_files(folder)
+    return folder
+
+
+@pytest.fixture
+def graph(probe, grasp_files):
+    return Graph(probe, grasp_files)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 
@@ -92,14 +93,7 @@ def build(spec):
 
 
 def main(node, args):
-    from sam6d_ros.apps.ros import pipeline, pose_node, segmentation_node, spin
-
-    factories = {
-        "segmentation_node": [lambda: segmentation_node.SegmentationNode(build)],
-        "pose_node": [lambda: pose_node.PoseNode(build)],
-        "pipeline": pipeline.factories(build),
-    }
-    return spin.run(factories[node], args)
+    return import_module(f"sam6d_ros.apps.ros.{node}").main(args, build)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,7 @@ from ros.grasp_graph import (
     GRASPS,
     POSES,
     TOPICS,
-    Graph,
     matrices,
-    write_files,
 )
 from visualization_msgs.msg import Marker
 
@@ -20,19 +18,6 @@ from sam6d_ros.apps.ros.conversions.rigid import transform_from_pose
 from sam6d_ros.apps.ros.node.qos import LATCHED
 from sam6d_ros.geometry import se3
 from sam6d_ros.msg import ObjectEntry, ObjectList
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """A folder with what the nodes load, and a cache that the tests of this module share."""
-    folder = tmp_path_factory.mktemp("grasps")
-    write_files(folder)
-    return folder
-
-
-@pytest.fixture
-def graph(probe, files):
-    return Graph(probe, files)
 
 
 def test_grasps_come_in_the_frames_of_camera_object_and_base(graph):

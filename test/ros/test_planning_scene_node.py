@@ -9,22 +9,9 @@ import pytest
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.qos import QoSProfile
-from ros.grasp_graph import BASE, BASE_FROM_CAM, BOX, POSES, Graph, write_files
+from ros.grasp_graph import BASE, BASE_FROM_CAM, BOX, POSES
 
 from sam6d_ros.apps.ros.conversions.rigid import transform_from_pose
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    """A folder with what the nodes load, and a cache that the tests of this module share."""
-    folder = tmp_path_factory.mktemp("grasps")
-    write_files(folder)
-    return folder
-
-
-@pytest.fixture
-def graph(probe, files):
-    return Graph(probe, files)
 
 
 def test_without_moveit_the_planning_scene_node_says_in_one_line_what_to_install():

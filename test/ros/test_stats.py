@@ -10,19 +10,6 @@ from sam6d_ros.errors import InvalidFrame
 from sam6d_ros.runtime.states import State
 from sam6d_ros.runtime.status import HostStatus
 
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 # --- as messages
 
 

@@ -50,9 +50,9 @@ def build(spec):
 
 
 def main(args):
-    from sam6d_ros.apps.ros import spin, tracking_node
+    from sam6d_ros.apps.ros import tracking_node
 
-    return spin.run([lambda: tracking_node.TrackingNode(build)], args)
+    return tracking_node.main(args, build)
 
 
 if __name__ == "__main__":

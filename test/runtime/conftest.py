@@ -1,9 +1,12 @@
-"""Engines around stages that know the answer."""
+"""Engines around stages that know the answer, and work that a test holds."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from oracles import OracleStages
+from runtime.host_double import Gate
 
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.pipeline import PoseEstimation, Segmentation
@@ -26,3 +29,10 @@ def make_engine(stages):
         )
 
     return make
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    made = Gate()
+    yield made
+    made.open()

@@ -41,13 +41,6 @@ def host(time):
     made.close(PATIENCE_S)
 
 
-@pytest.fixture
-def gate():
-    made = Gate()
-    yield made
-    made.open()
-
-
 def calling(value):
     return Request(lambda engine, ctx: engine.call(value))
 

@@ -43,13 +43,6 @@ def host(build, seen):
     made.close(PATIENCE_S)
 
 
-@pytest.fixture
-def gate():
-    made = Gate()
-    yield made
-    made.open()
-
-
 def state(host) -> State:
     return host.status.snapshot().state
 

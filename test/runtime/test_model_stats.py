@@ -18,18 +18,6 @@ from sam6d_ros.runtime.model_stats import (
 )
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 @given(st.lists(st.floats(0, 1e3), min_size=1, max_size=50))
 def test_a_distribution_is_that_of_its_values(values):
     found = Distribution.of(deque(values))

@@ -5,18 +5,6 @@ import pytest
 from sam6d_ros.runtime.pairing import PairingWatch
 
 
-class Clock:
-    now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 def watch_with(clock, offset_ns, seconds=5):
     """A watch after some seconds of messages at 10 Hz, ``depth`` stamped later by an offset."""
     watch = PairingWatch(("rgb", "depth"), timeout_s=2.0, clock=clock)

@@ -9,18 +9,6 @@ from sam6d_ros.runtime.memory import device_bytes, resident_bytes
 from sam6d_ros.runtime.stats import WINDOW_S, FrameStats
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
 @pytest.fixture
 def stats(clock):
     return FrameStats(clock)

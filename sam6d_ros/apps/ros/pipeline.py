@@ -61,9 +61,9 @@ def factories(
     ]
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main(args: Sequence[str] | None = None, build_engine: EngineBuilder = build_engine) -> int:
     """Entry point of the executable."""
-    return spin.run(factories(), args)
+    return spin.run(factories(build_engine), args)
 
 
 if __name__ == "__main__":

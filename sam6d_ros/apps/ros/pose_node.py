@@ -187,9 +187,9 @@ class PoseNode(VisionNode):
         super().destroy_node()
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main(args: Sequence[str] | None = None, build_engine: EngineBuilder = build_engine) -> int:
     """Entry point of the executable."""
-    return spin.run([PoseNode], args)
+    return spin.run([lambda: PoseNode(build_engine)], args)
 
 
 if __name__ == "__main__":

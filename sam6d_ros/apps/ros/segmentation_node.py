@@ -130,9 +130,9 @@ class SegmentationNode(VisionNode):
                 self.status.log(logging.WARNING, doubt, f"size of {name}", SIZE_DOUBT_EVERY_S)
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main(args: Sequence[str] | None = None, build_engine: EngineBuilder = build_engine) -> int:
     """Entry point of the executable."""
-    return spin.run([SegmentationNode], args)
+    return spin.run([lambda: SegmentationNode(build_engine)], args)
 
 
 if __name__ == "__main__":

@@ -171,9 +171,9 @@ def _no_engine(*_: object) -> PoseEstimates:
     raise InvariantError("a frame was followed without an engine")
 
 
-def main(args: Sequence[str] | None = None) -> int:
+def main(args: Sequence[str] | None = None, build_engine: EngineBuilder = build_engine) -> int:
     """Entry point of the executable."""
-    return spin.run([TrackingNode], args)
+    return spin.run([lambda: TrackingNode(build_engine)], args)
 
 
 if __name__ == "__main__":
