@@ -91,8 +91,9 @@ class GraspNode(DetectionsNode):
         with ctx.timings.measure("place"):
             most = self.get_parameter("max_grasps").value
             placed = grasp_conversions.place_grasps(poses, self._planned, most, wanted)
-        self._publish(placed, message.header, base_from_cam)
-        self.published(message.header)
+        with self.publishing(ctx):
+            self._publish(placed, message.header, base_from_cam)
+            self.published(message.header)
         if placed:
             return ""
         return self._why_none(poses, base_from_cam) or unknown or "no object was detected"
@@ -106,8 +107,7 @@ class GraspNode(DetectionsNode):
         self._poses.publish(grasp_conversions.poses_of(in_camera))
         prefix = self.get_parameter("tf_prefix").value
         for name, poses in grasp_conversions.object_frame_poses(placed, header, prefix):
-            if self.active:
-                self._in_object.publish_one(name, poses)
+            self._in_object.publish_one(name, poses)
         if base_from_cam is not None:
             base_header = Header(stamp=header.stamp, frame_id=self._base.name)
             in_base = grasp_conversions.grasp_array(placed, base_header, base_from_cam)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -22,6 +23,7 @@ from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.node.qos import LATCHED
 from sam6d_ros.apps.ros.parameters import Parameter, declare
 from sam6d_ros.apps.ros.slow_calls import SlowCalls, as_exception
+from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.host import Host
 from sam6d_ros.runtime.status import HostStatus
 
@@ -78,7 +80,7 @@ class ManagedNode(LifecycleNodeMixin, Node, ABC):
         self._ready = self.create_publisher(Bool, topics.READY, LATCHED)
         self._ready.publish(Bool(data=False))
         self.slow_calls = SlowCalls(self, self.service_group, self.status.log_error)
-        self.inputs = ExitStack()
+        self.inputs, self._publishing = ExitStack(), threading.Lock()
         self.slow_calls.detach(SLOW_SERVICES)
         self._start = self.create_guard_condition(
             lambda: self.slow_calls.start(self._autostart), callback_group=self.service_group
@@ -128,6 +130,21 @@ class ManagedNode(LifecycleNodeMixin, Node, ABC):
     def active(self) -> bool:
         """Whether requests and frames are processed."""
         return self.host.active
+
+    @contextmanager
+    def publishing(self, ctx: RunContext) -> Iterator[None]:
+        """Publish the results of work inside; a deactivation waits for the end of it.
+
+        Args:
+            ctx: context of the work.
+
+        Raises:
+            NotReady: the node was deactivated since the work came.
+            Cancelled, DeadlineExceeded: the request is over.
+        """
+        with self._publishing:
+            ctx.checkpoint()
+            yield
 
     def awaitable(self, outcome: futures.Future[Any]) -> Future:
         """Return an outcome of the host as a future that coroutine callbacks await."""
@@ -192,7 +209,8 @@ class ManagedNode(LifecycleNodeMixin, Node, ABC):
         """Stop working and close the topics, if they are open."""
         self._ready.publish(Bool(data=False))
         self.host.deactivate(why)
-        self.inputs.close()
+        with self._publishing:  # after what is published now
+            self.inputs.close()
         self.inputs_closed()
 
     def _autostart(self) -> None:

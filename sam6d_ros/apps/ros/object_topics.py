@@ -40,8 +40,8 @@ def topic_names(classes: Iterable[str]) -> dict[str, str]:
 class ClassPoses:
     """``<folder>/<class>``: poses of one class as a PoseArray, for tools that know no other.
 
-    They are plain publishers, which come and go while the node is active: the caller sends nothing
-    through them while it is not.
+    They are plain publishers, which come and go with the classes: callers publish only while the
+    node is active.
     """
 
     def __init__(self, node: Node, folder: str = topics.CLASS_POSES) -> None:

@@ -190,13 +190,14 @@ class OnDemandEstimation:
         return estimated
 
     def _published(
-        self, goal: Goal, found: list[Estimated], header: Header, engine: Engine, _: RunContext
+        self, goal: Goal, found: list[Estimated], header: Header, engine: Engine, ctx: RunContext
     ) -> tuple[Detection3DArray, str]:
         """In the compute thread: fuse and publish with the header of the last frame."""
         limits = self._steps.acceptance(engine)
         results = [poses for _, poses in found]
         poses, left_out = accepted_fusion(results, self._node.objects, limits)
-        message = self._steps.publish(found[-1][0], poses, header, goal.complete)
+        with self._node.publishing(ctx):
+            message = self._steps.publish(found[-1][0], poses, header, goal.complete)
         return message, summary(message, poses.reason, left_out, len(found))
 
 

@@ -80,12 +80,13 @@ class PlanningSceneNode(DetectionsNode):
         if self._base.name and base_from_cam is None:
             return NO_TRANSFORM
         frame = self._base.name or message.header.frame_id
-        self._header = Header(stamp=message.header.stamp, frame_id=frame)
-        self._welcome()
         frame_from_cam = np.eye(4) if base_from_cam is None else base_from_cam
         stamp_ns = conversions.stamp_ns_of(message.header)
-        self._send(self._scene.update(stamp_ns, poses, frame_from_cam))
-        self.published(message.header)
+        with self.publishing(ctx):
+            self._header = Header(stamp=message.header.stamp, frame_id=frame)
+            self._welcome()
+            self._send(self._scene.update(stamp_ns, poses, frame_from_cam))
+            self.published(message.header)
         return "" if poses else unknown or "no object was detected"
 
     def _welcome(self) -> None:

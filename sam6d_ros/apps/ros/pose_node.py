@@ -137,7 +137,8 @@ class PoseNode(VisionNode):
 
         def work(engine: Engine, ctx: RunContext) -> str:
             frame, poses = self.estimate(camera, masks, engine, ctx)
-            self.publish(frame, poses, camera.rgb.header)
+            with self.publishing(ctx):
+                self.publish(frame, poses, camera.rgb.header)
             return poses.reason
 
         self.host.offer(work)
@@ -175,7 +176,7 @@ class PoseNode(VisionNode):
     def publish(
         self, frame: Frame, poses: PoseEstimates, header: Header, complete: bool = True
     ) -> Detection3DArray:
-        """Publish poses with their colour image's header; returns the detections."""
+        """Publish poses with their colour image's header; return the detections."""
         message = self._outputs.publish(frame, poses, header, complete)
         self.published(header)
         return message

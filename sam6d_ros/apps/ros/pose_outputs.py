@@ -42,7 +42,7 @@ class PoseOutputs:
         self._detections = create(Detection3DArray, topics.DETECTIONS, RESULTS)
         self._markers = create(MarkerArray, topics.MARKERS, RESULTS)
         self._overlay = create(Image, topics.OVERLAY, RESULTS)
-        # These two are no part of the lifecycle: nothing is sent through them unless active.
+        # These two are no part of the lifecycle; callers publish while the node is active.
         self._tf = TransformBroadcaster(node)
         self._class_poses = ClassPoses(node)
         self._view_period_s, self._view_due = 1 / view_rate_hz, 0.0
@@ -57,7 +57,9 @@ class PoseOutputs:
     def publish(
         self, frame: Frame, poses: PoseEstimates, header: Header, complete: bool = True
     ) -> Detection3DArray:
-        """Publish the poses in a frame with its colour image's header; returns the detections.
+        """Publish the poses in a frame with its colour image's header; return the detections.
+
+        Callers do so within ``ManagedNode.publishing``.
 
         Args:
             complete: all objects were looked for everywhere. Else TF and viewers alone are told:
@@ -66,10 +68,8 @@ class PoseOutputs:
         message = conversions.detection_3d_array(poses, header, self._models)
         if complete:
             self._detections.publish(message)
-        if self._node.active:
-            if complete:
-                self._class_poses.publish(poses, header)
-            self._send_transforms(poses, header)
+            self._class_poses.publish(poses, header)
+        self._send_transforms(poses, header)
         now = time.monotonic()
         if now >= self._view_due:
             self._view_due = now + self._view_period_s

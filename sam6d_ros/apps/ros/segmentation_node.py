@@ -102,15 +102,17 @@ class SegmentationNode(VisionNode):
         """
         scene = Scene(conversions.frame_from_messages(*camera))
         header, shape = camera.rgb.header, scene.frame.depth.shape
-        self._in_work.publish(header)
+        with self.publishing(ctx):
+            self._in_work.publish(header)
         detections = engine.segment(scene, names, region, ctx=ctx)
         self._warn_of_sizes(engine, scene)
         masks = conversions.masks_from_detections(detections, header, shape)
-        if names is None and region is None:
-            self._masks.publish(masks)
-            self._boxes.publish(conversions.detection_2d_array(detections, header))
-            self._publish_views(detections, header, shape)
-        self.published(header)
+        with self.publishing(ctx):
+            if names is None and region is None:
+                self._masks.publish(masks)
+                self._boxes.publish(conversions.detection_2d_array(detections, header))
+                self._publish_views(detections, header, shape)
+            self.published(header)
         return masks
 
     def _publish_views(

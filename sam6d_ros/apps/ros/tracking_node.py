@@ -120,13 +120,14 @@ class TrackingNode(VisionNode):
             tracked, self._follow = self._all_tracked(), engine.track
             with ctx.timings.measure("convert"):
                 frame = conversions.frame_from_messages(*camera)
-            with ctx.timings.measure("track"):
-                poses = tracked.step(frame)
-            with ctx.timings.measure("publish"):
-                self._outputs.publish(frame, poses, camera.rgb.header)
-            self.published(camera.rgb.header)
-            self._frame_id = frame.frame_id
-            self.status.tracking(tracked.counts.tracked)
+            with self.publishing(ctx):  # the tracks too: those of a later activation begin anew
+                with ctx.timings.measure("track"):
+                    poses = tracked.step(frame)
+                with ctx.timings.measure("publish"):
+                    self._outputs.publish(frame, poses, camera.rgb.header)
+                self.published(camera.rgb.header)
+                self._frame_id = frame.frame_id
+                self.status.tracking(tracked.counts.tracked)
             return poses.reason
 
         self.host.offer(work)
@@ -134,9 +135,10 @@ class TrackingNode(VisionNode):
     def _on_estimates(self, message: Detection3DArray) -> None:
         """Take them in before the next frame."""
 
-        def work(engine: Engine, _: RunContext) -> None:
+        def work(engine: Engine, ctx: RunContext) -> None:
             self._follow = engine.track
-            self._all_tracked().correct(self._poses_of(message))
+            with self.publishing(ctx):
+                self._all_tracked().correct(self._poses_of(message))
 
         taken = self.host.submit(Request(work, is_frame=False))
         taken.add_done_callback(self._report_refusal)
