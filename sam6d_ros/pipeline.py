@@ -20,7 +20,7 @@ from sam6d_ros.stages.regions import (
     proposals_in_areas,
     proposals_in_region,
 )
-from sam6d_ros.types import Candidates, Detections, PoseEstimates, Proposals, Scene
+from sam6d_ros.types import Boxes, Candidates, Detections, PoseEstimates, Proposals, Scene
 
 _LOG = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ class Timings:
 class Record:
     """Intermediate results of one frame, for debugging (``sam6d estimate --debug``)."""
 
+    boxes: Boxes | None = None
     proposals: Proposals | None = None
     detections: Detections | None = None
     candidates: Candidates | None = None

@@ -217,6 +217,8 @@ class Engine:
         """Return where the boxes allow which object; report the unusable ones."""
         settings = {name: self._settings.get(name, ObjectSettings()) for name in self._objects}
         areas = areas_of(boxes, frame, settings)
+        if ctx.record:
+            ctx.record.boxes = boxes
         for text in areas.left_out:
             ctx.on_warning(text)
         return areas

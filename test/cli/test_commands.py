@@ -11,6 +11,7 @@ from types import ModuleType
 
 import pytest
 from bop_folder import BopFolder
+from detectors.tiny import write_fixed
 
 from sam6d_ros.apps.cli.main import build_parser, main
 from sam6d_ros.errors import ResourceExhausted
@@ -100,6 +101,30 @@ def test_eval_of_a_part(sam6d, folder, tmp_path):
     code, _, err = sam6d("eval", root, "--scenes", 4)
     assert code == 2
     assert "no target" in err
+
+
+def test_eval_searches_in_boxes(sam6d, folder, tmp_path):
+    root, scores = folder.write(), tmp_path / "scores.json"
+    words = ["eval", root, "--json", scores]
+    assert sam6d(*words, "--boxes", "gt")[0] == 0
+    assert json.loads(scores.read_text())["summary"]["all"]["add"] == 1
+    code, _, err = sam6d(*words, "--boxes", "gt", "--detector", "model.pt")
+    assert code == 2
+    assert "exclude each other" in err
+
+
+@pytest.mark.sam6d
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_eval_searches_in_the_boxes_of_a_detector(sam6d, folder, tmp_path):
+    """The detector can report both objects, and reports one."""
+    root, scores = folder.write(), tmp_path / "scores.json"
+    write_fixed(
+        tmp_path / "detector",
+        [("obj_000001", 20, 30, 90, 90), ("obj_000005", 0, 0, 10, 10)],
+    )
+    assert sam6d("eval", root, "--json", scores, "--detector", tmp_path / "detector")[0] == 0
+    rows = json.loads(scores.read_text())["summary"]
+    assert (rows["obj_000001"]["add"], rows["obj_000005"]["add"]) == (1, 0)
 
 
 @pytest.mark.parametrize("variant", [{"with_targets": False}, {}])

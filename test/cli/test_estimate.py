@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from bop_folder import CAMERA, POSES, dump, models
+from detectors.tiny import write_fixed
 from pycocotools import mask as coco_mask
 
 from sam6d_ros.geometry import se3
@@ -87,6 +88,33 @@ def test_the_debug_folder_names_every_picture_in_it(sam6d, command, tmp_path):
     for name in pictures:
         assert name in index, name
         assert cv2.imread(str(debug / name)) is not None
+
+
+@pytest.mark.sam6d
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_objects_are_searched_in_the_boxes_of_their_classes(sam6d, command, scene, tmp_path):
+    """Object 1 is the left box of the picture; "person" is no object."""
+    boxes = [("cup", 20, 30, 90, 90), ("person", 0, 0, 30, 40), ("person", 9, 9, 30, 40)]
+    write_fixed(tmp_path / "detector", boxes)
+    entries = [
+        {"name": name, "mesh": f"obj_{i:06d}.ply", "unit": "mm", "detector_classes": [label]}
+        for name, i, label in (("obj_000001", 1, "cup"), ("obj_000005", 5, "person"))
+    ]
+    objects = scene.parents[1] / "models/objects.yaml"
+    objects.write_text(json.dumps({"objects": entries[:1]}))
+    given = {k: v for k, v in command.items() if "--cad" not in k} | {"--objects": objects}
+    more = ["--detector", tmp_path / "detector", "--debug"]
+    code, _, err = sam6d(*flat(given, *more))
+    assert code == 0
+    assert "note: 2 boxes of class 'person', which no object has" in err
+    assert cv2.imread(str(tmp_path / "out/debug/boxes.png")) is not None
+    objects.write_text(json.dumps({"objects": entries}))  # the right one is in no box
+    sam6d(*flat(given, *more))
+    poses = json.loads((tmp_path / "out/poses.json").read_text())["poses"]
+    assert [pose["name"] for pose in poses] == ["obj_000001"]
+    code, _, err = sam6d(*flat(given, "--detector", tmp_path / "none"))
+    assert code == 2
+    assert "no detector at" in err
 
 
 def test_a_rejected_pose_is_written_and_printed_with_its_threshold(

@@ -68,3 +68,28 @@ def write_onnx(folder: Path, name: str = "model.onnx") -> Path:
     )
     (folder / FILE_NAME).write_text(MANIFEST.to_json())
     return path
+
+
+def write_fixed(folder: Path, rows: list[tuple[str, float, float, float, float]]) -> Path:
+    """Write a detector that gives the same boxes (label, left, top, right, bottom) in any image."""
+    torch = pytest.importorskip("torch", reason="torch is missing: make setup-sam6d")
+    xyxy = torch.tensor([row[1:] for row in rows], dtype=torch.float32).reshape(-1, 4)
+    labels = tuple(dict.fromkeys(row[0] for row in rows))
+
+    class Fixed(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("xyxy", xyxy)
+            self.register_buffer("places", torch.tensor([labels.index(row[0]) for row in rows]))
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            count = x.shape[0]
+            boxes = self.xyxy[None].repeat(count, 1, 1)
+            places = self.places[None].repeat(count, 1)
+            return boxes, places, torch.ones(places.shape)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "model.pt"
+    torch.jit.script(Fixed().eval()).save(str(path))
+    (folder / FILE_NAME).write_text(Manifest("fixed", labels, InputSpec(fit="keep")).to_json())
+    return path

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from sam6d_ros import exchange, frames, visualize
 from sam6d_ros.apps.cli import explain, output
+from sam6d_ros.apps.cli.boxes import add_detector_options, boxes_in, detector_of, show_warning
 from sam6d_ros.apps.cli.objects import add_object_options, load_models, read_settings
 from sam6d_ros.apps.cli.options import (
     CONSOLE,
@@ -43,6 +44,8 @@ examples:
         --cad obj_000001.ply --cad obj_000003.ply --cad-unit mm --out out --debug
   sam6d estimate --rgb color.png --depth depth.npy --camera camera_info.yaml \\
         --objects objects.yaml --out out
+  sam6d estimate --rgb rgb.png --depth depth.png --camera camera.json --objects objects.yaml \\
+        --detector repo/fasterrcnn --out out      only in the boxes of detector_classes
 
 exit codes: 0 found, 3 nothing found (the reason is printed), 2 bad input"""
 
@@ -53,6 +56,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     add_frame_options(parser.add_argument_group("frame"))
     add_object_options(parser)
     add_backend_options(parser)
+    add_detector_options(parser)
     group = parser.add_argument_group("result")
     group.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
     add_rejection_options(group)
@@ -104,8 +108,9 @@ def run(args: argparse.Namespace) -> int:
     settings = read_settings(args)
     engine = load_engine(args, models, args.min_score, args.max_instances, settings)
     record = Record() if args.debug else None
-    with CONSOLE.status("estimating"):
-        poses = engine.run(frame, ctx=RunContext(record=record))
+    ctx = RunContext(record=record, on_warning=show_warning)
+    with detector_of(args) as detector, CONSOLE.status("estimating"):
+        poses = engine.run(frame, ctx=ctx, boxes=boxes_in(frame, detector))
     write_results(args, frame, poses, models)
     if record:
         explain.write_debug(args.out / "debug", frame, record, poses, engine.objects)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from rich.progress import track
 
+from sam6d_ros.apps.cli.boxes import add_detector_options, boxes_in, detector_of
 from sam6d_ros.apps.cli.options import (
     CONSOLE,
     add_backend_options,
@@ -20,11 +22,18 @@ from sam6d_ros.apps.cli.options import (
 )
 from sam6d_ros.cad.bop_models import load_bop_models
 from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.errors import InvalidInput
 from sam6d_ros.evaluation import report, runner
 from sam6d_ros.evaluation.bop import BopDataset, ImageTargets
 from sam6d_ros.evaluation.results_csv import ImageResult, read_csv, write_csv
+from sam6d_ros.evaluation.truth_boxes import boxes_of_truth
 from sam6d_ros.exchange import json_text
+from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.error_table import Handling, gravest, handling_of, message_of
+from sam6d_ros.stages.accept import Acceptance
+from sam6d_ros.types import Boxes, Frame, PoseEstimates
+
+BoxSource = Callable[[ImageTargets, Frame], Boxes | None]
 
 DESCRIPTION = """\
 Find the target objects in every image of a dataset in BOP format and, where there is ground
@@ -44,6 +53,7 @@ examples:
   sam6d eval ycbv
   sam6d eval ycbv --scenes 48 49 --object-ids 1 2 --json scores.json
   sam6d eval ycbv --csv geometric_ycbv-test.csv       a results file for the BOP server
+  sam6d eval ycbv --boxes gt                          search in the boxes of the ground truth
   sam6d eval ycbv --from-csv theirs_ycbv-test.csv     score somebody else's results
 
 exit codes: as `sam6d`; images that fail are shown and the others evaluated, the code is that of
@@ -67,6 +77,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         help="most instances per object (default: the largest number in the targets)",
     )
     add_backend_options(parser)
+    add_detector_options(parser).add_argument(
+        "--boxes",
+        choices=("gt",),
+        help="instead of a detector the boxes of the ground truth, named by the objects",
+    )
     group = parser.add_argument_group("result")
     group.add_argument("--csv", type=Path, metavar="FILE", help="write a BOP results file")
     group.add_argument("--json", type=Path, metavar="FILE", help="write scores and every error")
@@ -154,16 +169,51 @@ def run_method(
     engine = load_engine(args, list(models.values()), args.min_score, limit)
     limits = engine.acceptance
     kept = replace(limits, min_score=0.0) if args.min_score is None else limits
-    method = partial(engine.run, acceptance=kept)
     done = MethodRun([], [], limits.min_score)
-    for target in track(targets, "estimating", console=CONSOLE):
-        try:
-            done.results.append(runner.run_image(dataset, target, names, method))
-        except Exception as error:  # one image: see runtime/error_table
-            text = message_of(error)
-            done.failures.append(show_failure(target, error, text))
-            done.results.append(ImageResult(target.scene_id, target.im_id, (), -1.0, text))
+    with box_source(args, dataset, models) as boxes_of:
+        for target in track(targets, "estimating", console=CONSOLE):
+            try:
+                method = partial(run_engine, engine, kept, partial(boxes_of, target))
+                done.results.append(runner.run_image(dataset, target, names, method))
+            except Exception as error:  # one image: see runtime/error_table
+                text = message_of(error)
+                done.failures.append(show_failure(target, error, text))
+                done.results.append(ImageResult(target.scene_id, target.im_id, (), -1.0, text))
     return done
+
+
+def run_engine(
+    engine: Engine,
+    acceptance: Acceptance,
+    boxes_in: Callable[[Frame], Boxes | None],
+    frame: Frame,
+    names: Sequence[str],
+) -> PoseEstimates:
+    """Search the objects in the boxes of the frame, or everywhere without boxes."""
+    return engine.run(frame, names, acceptance, boxes=boxes_in(frame))
+
+
+@contextmanager
+def box_source(
+    args: argparse.Namespace, dataset: BopDataset, models: Mapping[int, ObjectModel]
+) -> Iterator[BoxSource]:
+    """Return the boxes that the options state, as a function of target and frame.
+
+    Raises:
+        InvalidInput: a detector and the ground truth are stated.
+        InvalidConfig, BackendUnavailable, NotReady: see ``open_detector``.
+    """
+
+    def of_truth(target: ImageTargets, frame: Frame) -> Boxes:
+        truth = dataset.ground_truth(target.scene_id, target.im_id)
+        if truth is None:
+            raise InvalidInput("--boxes gt needs ground truth; leave the scene out by --scenes")
+        return boxes_of_truth(frame, truth, models)
+
+    if args.boxes and args.detector:
+        raise InvalidInput("--detector and --boxes exclude each other; state one of them")
+    with detector_of(args) as detector:
+        yield of_truth if args.boxes else lambda _, frame: boxes_in(frame, detector)
 
 
 def show_failure(target: ImageTargets, error: Exception, text: str) -> Handling:

@@ -8,6 +8,7 @@ from pathlib import Path
 from sam6d_ros import visualize
 from sam6d_ros.apps.cli.output import pose_text, write_png
 from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.detectors.draw import draw_boxes
 from sam6d_ros.geometry.units import MM_PER_M
 from sam6d_ros.pipeline import Record
 from sam6d_ros.types import Candidates, Frame, PoseEstimate, PoseEstimates
@@ -19,6 +20,8 @@ INDEX = """\
 
 Read in this order; the first picture that is wrong names the stage to blame.
 
+0. **boxes.png** – boxes of the 2D detector, if one was used. Is your object in a box of one of its
+   detector_classes? Objects are searched nowhere else.
 1. **proposals.png** – regions that may be one object each. Is yours one region? If it is
    torn apart or merged with its support, look at the depth image there.
 2. **detections.png** – regions by name and score. Is yours named rightly? If not, compare the
@@ -56,7 +59,9 @@ def write_debug(
 
 
 def write_stages(folder: Path, frame: Frame, record: Record) -> None:
-    """Write proposals.png and detections.png, of those stages that ran."""
+    """Write boxes.png, proposals.png and detections.png, of those stages that ran."""
+    if record.boxes is not None:
+        write_png(folder / "boxes.png", draw_boxes(frame.rgb, record.boxes))
     if record.proposals is not None:
         labels = [f"{score:.2f}" for score in record.proposals.scores]
         picture = visualize.draw_masks(frame.rgb, list(record.proposals.masks), labels)
