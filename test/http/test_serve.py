@@ -14,6 +14,8 @@ import pytest
 
 from sam6d_ros.apps.cli import serve
 from sam6d_ros.apps.cli.main import build_parser, main
+from sam6d_ros.apps.http.serve import bound
+from sam6d_ros.apps.http.settings import Address
 from sam6d_ros.errors import InvalidConfig
 
 
@@ -89,6 +91,12 @@ def test_a_taken_port_names_its_usual_holder(tmp_path, monkeypatch, capsys):
     text = capsys.readouterr().err
     assert f"port {port} of 127.0.0.1 is taken" in text
     assert "a gauge reader" in text
+
+
+def test_answers_are_not_delayed_by_the_network():
+    """Each connection must have TCP_NODELAY, which asyncio sets by the protocol."""
+    with bound(Address("127.0.0.1", 0)) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
 
 
 def test_defaults_are_loopback_and_the_older_ports():
