@@ -64,7 +64,7 @@ def test_every_sam6d_command_of_the_readme_is_understood() -> None:
                 build_parser().parse_args([words[1], "--help"])
             assert helped.value.code == 0, line
     bags = {"offline", "replay", "record"}
-    assert seen == {"estimate", "eval", "onboard", "weights", "demo"} | bags
+    assert seen == {"estimate", "eval", "onboard", "weights", "demo", "serve"} | bags
 
 
 def test_the_version_is_the_same_everywhere() -> None:
