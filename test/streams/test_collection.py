@@ -34,6 +34,7 @@ def made(tmp_path: Path) -> Iterator[Made]:
         def make(policy: SourcePolicy = LOOPBACK, **kwargs: object) -> StreamSet:
             streams = StreamSet(policy, tmp_path / "server/streams.json", **kwargs)
             stack.callback(streams.close)
+            streams.restore()
             return streams
 
         yield make

@@ -81,7 +81,20 @@ def _add_data_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="folder in which clients may name model files (default: none)",
+        help="folder in which clients may name model files and videos (default: none)",
+    )
+    group.add_argument(
+        "--allow-network",
+        action="append",
+        default=[],
+        metavar="NET",
+        help="network whose cameras clients may name, such as 192.168.1.0/24, or 'private'; "
+        "public addresses always may be named (default: none)",
+    )
+    group.add_argument(
+        "--allow-devices",
+        action="store_true",
+        help="clients may name cameras of this machine, /dev/videoN (default: no)",
     )
     group.add_argument(
         "--data-dir",

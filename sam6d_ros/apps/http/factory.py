@@ -22,6 +22,7 @@ from sam6d_ros.apps.http.routes import (
     pages,
     pem,
     predict,
+    streams,
 )
 from sam6d_ros.apps.http.settings import ISM, LOOPBACK, MODELS, PEM, TITLES, Address, Limits
 
@@ -29,7 +30,7 @@ ENGINE_ROUTERS = (health.router, objects.router)
 ROUTERS: dict[str, tuple[APIRouter, ...]] = {
     ISM: (*ENGINE_ROUTERS, ism.router),
     PEM: (*ENGINE_ROUTERS, pem.router),
-    MODELS: (model_health.router, predict.router, models.router),
+    MODELS: (model_health.router, predict.router, models.router, streams.router),
 }
 POSES = """6D poses of objects from an RGB-D frame and CAD models. A pose takes points of the
 CAD model to the camera optical frame (OpenCV: x right, y down, z forward)."""
@@ -69,6 +70,9 @@ class Shared(Protocol):
 
     async def open(self) -> None:
         """Begin to load; a failure leaves the server up, with the reason."""
+
+    def interrupt(self) -> None:
+        """End the answers that have no end of their own, when the server begins to end."""
 
     async def close(self) -> None:
         """Finish what waits and free everything."""

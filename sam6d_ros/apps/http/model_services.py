@@ -1,4 +1,4 @@
-"""State of a model server: registry, threads, metrics."""
+"""State of a model server: registry, streams, threads, metrics."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 from fastapi import Request as HttpRequest
@@ -15,12 +16,14 @@ from sam6d_ros.apps.http.limits import Roots
 from sam6d_ros.apps.http.metrics import Metrics
 from sam6d_ros.apps.http.model_metrics import ANSWERING, ModelCollector
 from sam6d_ros.apps.http.model_settings import ModelServerSettings
+from sam6d_ros.apps.http.stream_metrics import StreamCollector
 from sam6d_ros.detectors.table import model_file
 from sam6d_ros.errors import InvalidConfig, InvalidInput, Sam6dError
 from sam6d_ros.runtime.model_host import ModelReport, ModelState, Opener
 from sam6d_ros.runtime.model_spec import REMOTE
 from sam6d_ros.runtime.models_file import ModelsFile
 from sam6d_ros.runtime.registry import Registry
+from sam6d_ros.runtime.streams import Analysis, SourcePolicy, StreamSet, StreamSpec, by_model
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -43,12 +46,20 @@ class ModelServices:
         file = None if folder is None else ModelsFile(folder / "models.json")
         self.registry = Registry(openers, file, settings.registry)
         self.roots = Roots.of((), settings.roots)
-        self.metrics = Metrics(ModelCollector(self.registry.list))
+        self.streams = StreamSet(
+            SourcePolicy(settings.networks, settings.roots, settings.devices),
+            None if folder is None else folder / "streams.json",
+            self._analysis_of,
+        )
+        self.metrics = Metrics(
+            ModelCollector(self.registry.list), StreamCollector(self.streams.entries)
+        )
         self._threads = ThreadPoolExecutor(CONVERTERS, "convert")
 
     async def open(self) -> None:
-        """Begin to load the models; one that fails is listed with its reason."""
+        """Begin to load the models and to read the streams; failures are listed with reasons."""
         self.registry.restore()
+        self.streams.restore()
         for spec in self.settings.models:
             try:
                 self.registry.register(spec, keep=False)
@@ -56,13 +67,19 @@ class ModelServices:
                 _LOG.warning("model '%s' of the settings is not loaded: %s", spec.name, error)
 
     async def close(self) -> None:
-        """Free all models and end the threads."""
-        await asyncio.get_running_loop().run_in_executor(None, self.registry.close)
+        """End all streams, free all models and end the threads."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self.streams.close)
+        await loop.run_in_executor(None, self.registry.close)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def convert(self, function: Callable[..., T], *args: Any) -> T:
         """Run a conversion in a thread of its own kind."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+
+    def interrupt(self) -> None:
+        """End the viewers of streams, whose answers have no end of their own."""
+        self.streams.close(0.0)
 
     def model_named(self, name: str | None) -> str:
         """Return the name of the model that answers a request.
@@ -98,6 +115,14 @@ class ModelServices:
         except (OSError, InvalidConfig) as error:
             raise InvalidInput(f"source {text!r:.300} holds no model: {error}") from error
         return str(path)
+
+    def _analysis_of(self, spec: StreamSpec) -> Analysis | None:
+        """Return the analysis of a stream: by its model, or none."""
+        if not spec.model:
+            return None
+        most_s = self.settings.limits.deadline_s
+        submit = partial(self.registry.submit, spec.model, timeout_s=most_s)
+        return by_model(submit, spec.threshold, most_s)
 
     def health(self) -> tuple[str, str]:
         """Return status and message: healthy, degraded, or unavailable if no model answers."""

@@ -13,6 +13,7 @@ from sam6d_ros.apps.http.settings import DEFAULT_PORTS, LOOPBACK, MODELS, Addres
 from sam6d_ros.errors import InvalidConfig
 from sam6d_ros.runtime.model_slots import RegistryOptions
 from sam6d_ros.runtime.model_spec import ModelSpec
+from sam6d_ros.runtime.streams import Network, parse_networks
 
 MEGA = 1 << 20
 MAX_BATCH_IMAGES = 64  # of one request
@@ -29,7 +30,9 @@ class ModelServerSettings:
         registry: limits of all models.
         use_cuda_stream: for models that do not state it.
         data_dir: folder of the models file, or None to keep nothing.
-        roots: folders that clients may name model files in.
+        roots: folders that clients may name model files and videos in.
+        networks: networks whose cameras clients may name, beside public addresses.
+        devices: whether clients may name cameras of this machine.
         token: that clients must send; empty for none.
         limits: bounds on requests.
         batch_images: most images of one request.
@@ -45,6 +48,8 @@ class ModelServerSettings:
     use_cuda_stream: bool = False
     data_dir: Path | None = None
     roots: tuple[Path, ...] = ()
+    networks: tuple[Network, ...] = ()
+    devices: bool = False
     token: str = field(default="", repr=False)
     limits: Limits = field(default_factory=Limits)
     batch_images: int = MAX_BATCH_IMAGES
@@ -80,6 +85,8 @@ def assemble(
         ),
         use_cuda_stream=stream,
         data_dir=options["data_dir"],
+        networks=parse_networks(options.get("allow_network") or ()),
+        devices=bool(options.get("allow_devices")),
         roots=(*(options.get("allow_root") or ()), *_folders(stated)),
         token=read_token(token_file) if token_file else "",
         limits=Limits(deadline_s=options["deadline"], queue=options["queue"]),

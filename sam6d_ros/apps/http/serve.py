@@ -27,6 +27,9 @@ from sam6d_ros.errors import BackendUnavailable
 log = logging.getLogger(__name__)
 
 DRAIN_S = 10  # for requests in progress, after a signal to end
+# A slow viewer of a stream gets pictures from the server's buffers, which would otherwise grow to
+# 4 MB of old ones; and a connection whose peer takes nothing is closed.
+TCP_OPTIONS = {socket.TCP_NOTSENT_LOWAT: 128 * 1024, socket.TCP_USER_TIMEOUT: 30_000}
 LOG_BYTES, LOG_FILES = 10 * 2**20, 5
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -79,6 +82,8 @@ def bound(address: Address) -> socket.socket:
     # waits 40 ms for the acknowledgement of its head.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    for option, value in TCP_OPTIONS.items():  # connections inherit them
+        listener.setsockopt(socket.IPPROTO_TCP, option, value)
     try:
         listener.bind((address.host, address.port))
     except OSError as error:
@@ -129,13 +134,15 @@ async def _run(served: list[tuple[FastAPI, socket.socket]]) -> None:
     ]
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _ender(servers))
+        loop.add_signal_handler(number, _ender(servers, [app for app, _ in served]))
     listeners = [listener for _, listener in served]
     await asyncio.gather(*(s.serve(sockets=[x]) for s, x in zip(servers, listeners, strict=True)))
 
 
-def _ender(servers: list[_Server]) -> Callable[[], None]:
+def _ender(servers: list[_Server], apps: list[FastAPI]) -> Callable[[], None]:
     def end() -> None:
+        for app in apps:
+            app.state.services.interrupt()
         for server in servers:
             server.force_exit = server.should_exit  # the second signal does not wait
             server.should_exit = True

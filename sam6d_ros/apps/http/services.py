@@ -77,6 +77,9 @@ class Services:
         await loop.run_in_executor(None, partial(self.host.close, CLOSE_S))
         self._threads.shutdown(wait=False, cancel_futures=True)
 
+    def interrupt(self) -> None:
+        """Do nothing: all answers of these services have an end."""
+
     def obstacle(self) -> str:
         """Return why requests are not served now; empty if they are."""
         if self.host.active:

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 MAX_STREAMS, MAX_TESTS = 16, 4
 TEST_S = 3.0
 LOOK_S = 0.05
+CLOSE_S = 5.0  # FFmpeg returns from a silent source after twice its read timeout
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,14 @@ class StreamSet:
         self._lock = threading.Lock()
         self._tests = threading.BoundedSemaphore(MAX_TESTS)
         self._closed = False
-        stored = self._file.read() if self._file else {}
-        self._entries = {key: self._opened(key, spec) for key, spec in stored.items()}
+        self._entries: dict[str, Entry] = {}
+        self._ending: list[Entry] = []
+
+    def restore(self) -> None:
+        """Open the streams of the file."""
+        with self._lock:
+            for key, spec in (self._file.read() if self._file else {}).items():
+                self._entries[key] = self._opened(key, spec)
 
     def entries(self) -> list[Entry]:
         """Return all streams, oldest first."""
@@ -201,15 +208,18 @@ class StreamSet:
             except InvalidInput as error:
                 log.info("stream %s: %s", spec.name, error)
 
-    def close(self, timeout_s: float = 5.0) -> None:
-        """End all streams; they stay in the file."""
+    def close(self, timeout_s: float = CLOSE_S) -> None:
+        """End all streams; they stay in the file. A second call waits for the first one's."""
         with self._lock:
             self._closed = True
-            entries, self._entries = [*self._entries.values()], {}
+            self._ending += self._entries.values()
+            self._entries = {}
+            entries = [*self._ending]
         for entry in entries:
             entry.close(0.0)  # all at once, then wait
+        end = time.monotonic() + timeout_s
         for entry in entries:
-            if not entry.close(timeout_s):
+            if not entry.close(max(end - time.monotonic(), 0.0)) and timeout_s:
                 log.warning("stream %s did not end within %.0f s", entry.spec.name, timeout_s)
 
     def _unknown(self, key: str) -> UnknownName:

@@ -90,7 +90,7 @@ class Live:
         self._thread = threading.Thread(target=self._run, name=f"live {stream.name}", daemon=True)
         self._thread.start()
 
-    def subscribe(self, notify: Callable[[], None] | None = None) -> Viewer[LivePicture]:
+    def subscribe(self, notify: Callable[[], object] | None = None) -> Viewer[LivePicture]:
         """Return a viewer; see ``Newest.subscribe``.
 
         Raises:

@@ -53,7 +53,7 @@ class Newest(Generic[T]):
         for viewer in viewers:
             viewer.notify()
 
-    def subscribe(self, notify: Callable[[], None] | None = None) -> Viewer[T]:
+    def subscribe(self, notify: Callable[[], object] | None = None) -> Viewer[T]:
         """Return a new viewer.
 
         Args:
@@ -95,7 +95,7 @@ class Viewer(Generic[T]):
         missed: number of values that were replaced before this viewer took them.
     """
 
-    def __init__(self, slot: Newest[T], notify: Callable[[], None] | None) -> None:
+    def __init__(self, slot: Newest[T], notify: Callable[[], object] | None) -> None:
         self._slot, self._notify, self._seen = slot, notify, 0
         self.missed = 0
 

@@ -120,10 +120,21 @@ def prediction_of(
 ) -> tuple[Prediction, bytes | None]:
     """Return the answer of a model as JSON values, and as a picture."""
     png = results.png(answer.draw(image_rgb)) if visualize else None
+    height, width = image_rgb.shape[:2]
+    return result_of(answer, (width, height), png), png
+
+
+def result_of(answer: FrameAnswer, size: tuple[int, int], png: bytes | None = None) -> Prediction:
+    """Return the answer of a model as JSON values.
+
+    Args:
+        size: width and height of the image, pixels.
+        png: picture of the result, if it is wanted.
+    """
     boxes = answer.boxes
     return Prediction(
-        width=image_rgb.shape[1],
-        height=image_rgb.shape[0],
+        width=size[0],
+        height=size[1],
         num_detections=len(boxes),
         detections=[
             DetectionOut(label=label, score=float(score), box_xyxy=[float(x) for x in xyxy])
@@ -132,7 +143,7 @@ def prediction_of(
         poses=None if answer.poses is None else [_pose(pose) for pose in answer.poses.items],
         timings_ms={phase: 1e3 * seconds for phase, seconds in answer.seconds.items()},
         visualization=png_text(png),
-    ), png
+    )
 
 
 def _pose(pose: PoseEstimate) -> PoseOfObject:
