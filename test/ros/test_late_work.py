@@ -17,6 +17,7 @@ from vision_msgs.msg import Detection2DArray, Detection3DArray
 
 from sam6d_ros.apps.ros import conversions
 from sam6d_ros.apps.ros.conversions import stamp_ns_of
+from sam6d_ros.apps.ros.detections import known_poses
 from sam6d_ros.apps.ros.grasp_node import GraspNode
 from sam6d_ros.apps.ros.pose_node import PoseNode
 from sam6d_ros.apps.ros.segmentation_node import SegmentationNode
@@ -194,3 +195,18 @@ def test_a_deactivation_waits_for_the_publication_in_progress(held, monkeypatch)
     publishing.go_on.set()
     assert transition.result(PATIENCE_S) is TransitionCallbackReturn.SUCCESS
     await_that(lambda: all(stamps.values()), "the frame")
+
+
+def test_work_of_before_a_deactivation_reports_no_missing_transform(monkeypatch):
+    barrier = Barrier()
+    monkeypatch.setattr("sam6d_ros.apps.ros.grasp_node.known_poses", barrier.before(known_poses))
+    given = arguments(base_frame="base", tf_timeout_s="0.0")
+    with spun(lambda: GraspNode(engine_double.build, cli_args=given)) as node:
+        assert node.trigger_configure() is TransitionCallbackReturn.SUCCESS
+        activate(node)
+        detect(node, EARLY)
+        barrier.await_reached()
+        deactivate(node)
+        barrier.go_on.set()
+        node.host.change(ObjectChange()).result(PATIENCE_S)  # in the compute thread, after the work
+        assert node.status.snapshot().input_problem == ""

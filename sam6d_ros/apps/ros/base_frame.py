@@ -36,7 +36,7 @@ class BaseFrame:
 
     def __init__(self, node: Node, status: HostStatus) -> None:
         self.name: str = node.get_parameter("base_frame").value
-        self._node, self._status = node, status
+        self._node, self._status, self._is_open = node, status, False
         self._timeout = Duration(seconds=node.get_parameter("tf_timeout_s").value)
         if self.name:
             # Once per node: the original makes a service with it that it never destroys.
@@ -46,10 +46,12 @@ class BaseFrame:
         """Listen."""
         if self.name:
             self._listener = TransformListener(self._buffer, self._node)
+            self._is_open = True
 
     def close(self) -> None:
         """Listen no more."""
         if self.name:
+            self._is_open = False
             self._listener.unregister()
             self._buffer.clear()
 
@@ -66,7 +68,8 @@ class BaseFrame:
                 self.name, header.frame_id, stamp, timeout=self._timeout
             )
         except TransformException as error:
-            self._warn(header, str(error))
+            if self._is_open:  # else the work is of before a deactivation
+                self._warn(header, str(error))
             return None
         self._status.input_problem("")
         return matrix_from_transform(found.transform)

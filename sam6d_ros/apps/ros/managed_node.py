@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from contextlib import ExitStack, contextmanager
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNodeMixin, LifecycleState, TransitionCallbackReturn
@@ -22,12 +22,11 @@ from sam6d_ros.apps.ros.log_bridge import log
 from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.node.qos import LATCHED
 from sam6d_ros.apps.ros.parameters import Parameter, declare
-from sam6d_ros.apps.ros.slow_calls import SlowCalls, as_exception
+from sam6d_ros.apps.ros.slow_calls import SlowCalls
 from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.host import Host
 from sam6d_ros.runtime.status import HostStatus
 
-Result = TypeVar("Result")
 Given = ParamSpec("Given")
 
 AUTOSTART = Parameter(
@@ -38,17 +37,19 @@ SLOW_SERVICES = ("change_state", "set_parameters", "set_parameters_atomically")
 
 
 def reported(
-    transition: Callable[Concatenate[Any, Given], Result],
-) -> Callable[Concatenate[Any, Given], Result]:
-    """Log what a transition raises; rclpy turns it into ERROR without a word."""
+    transition: Callable[Concatenate[Any, Given], TransitionCallbackReturn],
+) -> Callable[Concatenate[Any, Given], TransitionCallbackReturn]:
+    """Report an error of a transition; rclpy would turn it into ERROR without a log line."""
 
     @wraps(transition)
-    def run(self: ManagedNode, *args: Given.args, **kwargs: Given.kwargs) -> Result:
+    def run(
+        self: ManagedNode, *args: Given.args, **kwargs: Given.kwargs
+    ) -> TransitionCallbackReturn:
         try:
             return transition(self, *args, **kwargs)
-        except BaseException as error:
+        except BaseException as error:  # the boundary: a transition must end
             self.status.failed(error)
-            raise as_exception(error) from error
+            return TransitionCallbackReturn.ERROR
 
     return run
 
