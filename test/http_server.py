@@ -61,6 +61,7 @@ def serving(
     root: Path = Path("/nonexistent"),
     build: Callable[[], Engine] | None = None,
     ready: bool = True,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Served]:
     """Serve while the block runs.
 
@@ -68,8 +69,9 @@ def serving(
         root: folder that the settings allow, for `Served.root`.
         build: makes the engine in place of the real one.
         ready: wait until the engine serves.
+        clock: of the sessions.
     """
-    services = Services(settings, build)
+    services = Services(settings, build, clock)
     with ExitStack() as stack:
         urls, clients = {}, {}
         for name in SERVICES[settings.role]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,6 +94,12 @@ class Catalogue:
             yield Chosen((file.name,), str(path), template_dir)
         finally:
             file.users -= 1
+
+    def keep(self, names: Collection[str]) -> None:
+        """Count CAD files as used now, for tracking sessions that name no file any more."""
+        for key, file in [*self._files.items()]:
+            if file.name in names:
+                self._files.move_to_end(key)
 
     def _template_dir(self, body: FrameBody) -> str | None:
         given = body.template_dir or self._settings.template_dir

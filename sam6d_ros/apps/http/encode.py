@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sam6d_ros.apps.http.schemas.common import RLE_FORMAT
 from sam6d_ros.apps.http.schemas.ism import DetectionsOut
 from sam6d_ros.apps.http.schemas.pem import GraspOut, PoseOut
+from sam6d_ros.apps.http.schemas.track import TrackedPose
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.exchange import pose_as_json
 from sam6d_ros.geometry import rle
@@ -84,6 +85,28 @@ def _pose_out(
         mask=values["mask"],
         grasps=None if grasps is None else grasps_out(pose, grasps),
     )
+
+
+def tracked_out(
+    poses: PoseEstimates, models: Mapping[str, ObjectModel], units: str
+) -> list[TrackedPose]:
+    """Return followed poses for an answer; arguments as in ``poses_out``."""
+    scale = MM_PER_M if units == "mm" else 1.0
+    out = []
+    for pose in poses.items:
+        values = pose_as_json(pose, models[pose.class_id])
+        tracked = TrackedPose(
+            instance_id=pose.instance_id,
+            name=pose.class_id,
+            confirmed=pose.confirmed,
+            rotation=values["R"],
+            translation=[scale * value for value in values["t"]],
+            quat_xyzw=values["quat_xyzw"],
+            confidence=float(pose.score),
+            covariance=values["covariance"],
+        )
+        out.append(tracked)
+    return out
 
 
 def grasps_out(pose: PoseEstimate, grasps: GraspSet) -> list[GraspOut]:

@@ -23,13 +23,14 @@ from sam6d_ros.apps.http.routes import (
     pem,
     predict,
     streams,
+    track,
 )
 from sam6d_ros.apps.http.settings import ISM, LOOPBACK, MODELS, PEM, TITLES, Address, Limits
 
 ENGINE_ROUTERS = (health.router, objects.router)
 ROUTERS: dict[str, tuple[APIRouter, ...]] = {
     ISM: (*ENGINE_ROUTERS, ism.router),
-    PEM: (*ENGINE_ROUTERS, pem.router),
+    PEM: (*ENGINE_ROUTERS, pem.router, track.router),
     MODELS: (model_health.router, predict.router, models.router, streams.router),
 }
 POSES = """6D poses of objects from an RGB-D frame and CAD models. A pose takes points of the

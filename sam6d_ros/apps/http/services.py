@@ -18,6 +18,7 @@ from sam6d_ros.apps.http.limits import Roots
 from sam6d_ros.apps.http.metrics import HostCollector, Metrics
 from sam6d_ros.apps.http.object_store import ObjectStore
 from sam6d_ros.apps.http.sample import Sample
+from sam6d_ros.apps.http.sessions import Sessions
 from sam6d_ros.apps.http.settings import ENGINE_ROLES, ServerSettings
 from sam6d_ros.apps.http.waiting import result_for
 from sam6d_ros.errors import NotReady
@@ -41,9 +42,15 @@ class Services:
     Args:
         settings: of the server.
         build: makes the engine (default: from the settings); raises if that is impossible.
+        clock: seconds that never jump, for the expiry of sessions.
     """
 
-    def __init__(self, settings: ServerSettings, build: Callable[[], Engine] | None = None) -> None:
+    def __init__(
+        self,
+        settings: ServerSettings,
+        build: Callable[[], Engine] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.settings, self.started = settings, time.monotonic()
         self.store = ObjectStore(settings.data_dir, settings.limits, settings.cache_dir)
         self.sample = Sample(settings.cache_dir)
@@ -54,6 +61,7 @@ class Services:
         self.metrics = Metrics(HostCollector(lambda: self.host.counts, lambda: not self.obstacle()))
         self._threads = ThreadPoolExecutor(CONVERTERS, "convert")
         self.catalogue = Catalogue(self.host, settings, self.roots, self.convert)
+        self.sessions = Sessions(settings.limits, lambda: self.host.objects.models, clock)
         self.grasps = Grasps(settings.cache_dir)
         self.changing = asyncio.Lock()  # of the uploaded objects
         self.running: dict[str, Request[Any]] = {}
@@ -120,8 +128,7 @@ class Services:
             Overloaded, NotReady, DeadlineExceeded, Cancelled: there is no result.
         """
         self.check_ready()
-        most = self.settings.limits.deadline_s
-        deadline = time.monotonic() + min(timeout_s or most, most)
+        deadline = time.monotonic() + self.timeout_of(timeout_s)
         request_id = http.state.request_id
         job = Request(work, deadline, reason_of=reason_of, request_id=request_id)
         self.running[request_id] = job
@@ -129,6 +136,11 @@ class Services:
             return await result_for(http, self.host.submit(job), job.cancel)
         finally:
             self.running.pop(request_id, None)
+
+    def timeout_of(self, wanted_s: float | None) -> float:
+        """Return the seconds that a request may take: what it states, bounded by the settings."""
+        most = self.settings.limits.deadline_s
+        return most if wanted_s is None else min(wanted_s, most)
 
     def check_ready(self) -> None:
         """Refuse work while the engine does not serve.

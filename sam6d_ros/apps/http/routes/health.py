@@ -53,6 +53,7 @@ async def status(http: HttpRequest) -> Status:
         queue_length=counts.waiting,
         queue_capacity=services.settings.limits.queue,
         rejected=counts.rejected,
+        sessions=len(services.sessions),
         state=snapshot.state.value,
         last_error=snapshot.last_error,
         timings_s={name: value for name, value in medians.items() if math.isfinite(value)},

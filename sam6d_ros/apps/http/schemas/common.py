@@ -127,6 +127,7 @@ class Status(BaseModel):
     queue_length: int
     queue_capacity: int
     rejected: int
+    sessions: int = Field(description="open tracking sessions")
     state: str
     last_error: str
     timings_s: dict[str, float] = Field(description="median seconds of each stage")
