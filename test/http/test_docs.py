@@ -27,6 +27,8 @@ def folder(served, sample, tmp_path_factory):
     served.pem.post("/api/v1/full_pipeline", json=sample).raise_for_status()
     folder = tmp_path_factory.mktemp("docs")
     (folder / "sample.json").write_text(json.dumps(sample))
+    start = {**sample, "detect": True, "stamp_s": 12.5}
+    (folder / "track.json").write_text(json.dumps(start))
     images = ("rgb_image", "depth_image")
     for name in images:
         data = base64.b64decode(sample[name])
