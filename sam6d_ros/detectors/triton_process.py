@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import http.client
 import logging
+import os
 import shutil
 import signal
 import socket
@@ -13,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -156,6 +157,8 @@ class TritonProcess:
                 LOG.warning("Triton did not end within %.0f s; killing it", KILL_AFTER_S)
                 self._process.kill()
         self._process.wait()
+        with suppress(ProcessLookupError):  # model processes of a killed server live on
+            os.killpg(self.pid, signal.SIGKILL)
         self._reader.join(timeout=1.0)
         for region in SHARED_MEMORY_DIR.glob(f"{self._region_prefix}*"):
             region.unlink(missing_ok=True)

@@ -178,6 +178,8 @@ def test_a_killed_server_is_restarted_while_a_client_retries(way, shared, triton
     assert triton.supervisor.ready.wait(PATIENCE_S)
     assert regions
     assert not regions & set(SHARED_MEMORY_DIR.glob("sam6d_triton_*"))
+    with pytest.raises(ProcessLookupError):  # its model processes ended with it
+        os.killpg(pid, 0)
 
 
 @pytest.mark.parametrize("way", ["http", "grpc"])
