@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rtsp import Camera, camera, require_rtsp
@@ -75,3 +76,12 @@ def opened() -> Iterator[Opened]:
             return stream
 
         yield open_stream
+
+
+@pytest.fixture
+def server() -> Iterator[Any]:
+    """A model server with loopback cameras allowed, as a client of it."""
+    from stream_server import served
+
+    with served() as client:
+        yield client
