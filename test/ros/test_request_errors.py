@@ -197,3 +197,10 @@ def test_a_cancelled_goal_whose_client_did_not_cancel_is_aborted(both_nodes, bar
     pose._estimation.notify()
     client.join(PATIENCE_S)
     assert result[0].message == "cancelled in stage segment, frame 1 of 1"
+
+
+def test_a_call_without_a_frame_names_the_timeout_as_it_was_given(both_nodes):
+    _, node = both_nodes
+    request = SegmentFrame.Request(timeout=Duration(nanosec=10**8))
+    message = asked(node, SegmentFrame, "~/segment", request)().message
+    assert message.startswith("NotReady: no frame came within 0.1 s; there was none since")

@@ -83,10 +83,12 @@ class OnDemandSegmentation:
     ) -> SegmentFrame.Response:
         """Segment the frame that fits the request; the response has the result or the error."""
         try:
-            call = client_request(self._deadline(request))
+            own_s = self._node.get_parameter("request_timeout_s").value
+            timeout_s = seconds_from(request.timeout, when_zero=own_s)
+            call = client_request(time.monotonic() + timeout_s)
             region = region_from(request.roi)
             names = names_from(request.class_ids, self._node)
-            frame = await self._frame(request, call.deadline)
+            frame = await self._frame(request, min(timeout_s, topics.FRAME_TIMEOUT_S))
             if region is not None:
                 region.check_inside((frame.camera_info.height, frame.camera_info.width))
             work = partial(self._segment, frame, names, region)
@@ -98,15 +100,10 @@ class OnDemandSegmentation:
             response.message = remote_text(error)
         return response
 
-    def _deadline(self, request: SegmentFrame.Request) -> float:
-        own_s = self._node.get_parameter("request_timeout_s").value
-        return time.monotonic() + seconds_from(request.timeout, when_zero=own_s)
-
-    async def _frame(self, request: SegmentFrame.Request, deadline: float) -> CameraMessages:
+    async def _frame(self, request: SegmentFrame.Request, timeout_s: float) -> CameraMessages:
         """The newest frame that is new enough, or the next one that is."""
         newer_ns = Time.from_msg(request.newer_than).nanoseconds
         asked = time.monotonic()
-        timeout_s = min(deadline - asked, topics.FRAME_TIMEOUT_S)
 
         def fitting() -> CameraMessages | None:
             if self._newest is None:
@@ -134,4 +131,4 @@ class OnDemandSegmentation:
             else "there was none since the node was activated"
         )
         problem = self._node.status.snapshot().input_problem or "is the camera running?"
-        return f"no frame{late} came within {timeout_s:.3g} s; {newest}. {problem}"
+        return f"no frame{late} came within {timeout_s:g} s; {newest}. {problem}"
