@@ -104,6 +104,19 @@ class BopDataset:
         stems = {path.stem for path in self.models_dir.glob("obj_*.*")}
         return sorted(int(stem[4:]) for stem in stems if stem[4:].isdigit())
 
+    def images(self, scenes: Collection[int] | None = None) -> list[tuple[int, int]]:
+        """Return (scene_id, im_id) of every image that has a camera, in order.
+
+        Args:
+            scenes: only these scenes; all by default.
+        """
+        wanted = [s for s in self.scene_ids if scenes is None or s in scenes]
+        return [
+            (scene_id, im_id)
+            for scene_id in wanted
+            for im_id in sorted(read_json(self.scene_dir(scene_id) / "scene_camera.json"))
+        ]
+
     def targets(
         self, scenes: Collection[int] | None = None, obj_ids: Collection[int] | None = None
     ) -> list[ImageTargets]:
@@ -181,14 +194,13 @@ class BopDataset:
             if (self.root / name).is_file():
                 yield from self._targets_from_file(self.root / name)
                 return
-        for scene_id in self.scene_ids:
-            for im_id in sorted(read_json(self.scene_dir(scene_id) / "scene_camera.json")):
-                truth = self.ground_truth(scene_id, im_id)
-                if truth is None:
-                    yield scene_id, im_id, dict.fromkeys(self.model_ids(), 1)
-                else:
-                    visible = [gt.obj_id for gt in truth if gt.visibility >= MIN_VISIBILITY]
-                    yield scene_id, im_id, dict(Counter(visible))
+        for scene_id, im_id in self.images():
+            truth = self.ground_truth(scene_id, im_id)
+            if truth is None:
+                yield scene_id, im_id, dict.fromkeys(self.model_ids(), 1)
+            else:
+                visible = [gt.obj_id for gt in truth if gt.visibility >= MIN_VISIBILITY]
+                yield scene_id, im_id, dict(Counter(visible))
 
     def _targets_from_file(self, path: Path) -> Iterator[tuple[int, int, dict[int, int]]]:
         images: dict[tuple[int, int], dict[int, int]] = {}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.progress import track
 
+from sam6d_ros.apps.cli import evaluate_all
 from sam6d_ros.apps.cli.boxes import add_detector_options, boxes_in, detector_of
 from sam6d_ros.apps.cli.options import (
     CONSOLE,
@@ -53,6 +54,7 @@ examples:
   sam6d eval ycbv
   sam6d eval ycbv --scenes 48 49 --object-ids 1 2 --json scores.json
   sam6d eval ycbv --csv geometric_ycbv-test.csv       a results file for the BOP server
+  sam6d eval ycbv --ask-all                           all models in all images: precision too
   sam6d eval ycbv --boxes gt                          search in the boxes of the ground truth
   sam6d eval ycbv --from-csv theirs_ycbv-test.csv     score somebody else's results
 
@@ -76,6 +78,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         metavar="N",
         help="most instances per object (default: the largest number in the targets)",
     )
+    evaluate_all.add_options(group)
     add_backend_options(parser)
     add_detector_options(parser).add_argument(
         "--boxes",
@@ -100,6 +103,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run or read results, score them where there is ground truth, tell and write."""
     dataset = BopDataset(args.dataset, args.split)
+    if args.ask_all:
+        obj_ids = args.object_ids or dataset.model_ids()
+        return evaluate_all.run(args, dataset, load_models(dataset, obj_ids, args.cache_dir))
     targets = dataset.targets(args.scenes, args.object_ids)
     obj_ids = sorted({obj_id for target in targets for obj_id in target.counts})
     with CONSOLE.status(f"onboarding {len(obj_ids)} objects of {dataset.models_dir}"):
