@@ -49,7 +49,7 @@ class FrameAnswer:
     """Result of a model for one image.
 
     Attributes:
-        boxes: best first; of poses those of their silhouettes.
+        boxes: best first; of poses the rectangles around the projected boxes of the objects.
         draw: returns a copy of an image (H, W, 3) uint8 of the same size with the result.
         poses: of a pose pipeline, else None.
         seconds: of each phase, with the wait in the queue.

@@ -6,11 +6,12 @@ import argparse
 import os
 from pathlib import Path
 
-from sam6d_ros.apps.cli.options import add_command
+from sam6d_ros.apps.cli.options import add_cache_option, add_command
 from sam6d_ros.apps.environment import default_cache_dir
 from sam6d_ros.apps.http import environment
 from sam6d_ros.apps.http.model_settings import ModelServerSettings, assemble
 from sam6d_ros.apps.http.settings import DEFAULT_PORTS, LOOPBACK, MODELS, Limits
+from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import BackendUnavailable, InvalidConfig
 
 SUMMARY = "many detectors, loaded and unloaded at run time"
@@ -55,6 +56,7 @@ def add_models_role(roles: argparse._SubParsersAction, variables: str) -> None:
         action="store_true",
         help="at the limit, unload the model unused for longest; its next request loads it again",
     )
+    _add_pose_options(parser)
     _add_data_options(parser)
     parser.set_defaults(run=run)
 
@@ -71,6 +73,20 @@ def _add_network_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--token-file", type=Path, metavar="FILE", help="clients must send the token in this file"
     )
+
+
+def _add_pose_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("poses on streams with depth")
+    group.add_argument(
+        "--objects",
+        type=Path,
+        metavar="YAML",
+        help="objects file; adds the model 'poses', the pose pipeline (default: none)",
+    )
+    group.add_argument(
+        "--backend", default=PipelineConfig.backend, help="of that model (default: %(default)s)"
+    )
+    add_cache_option(group)
 
 
 def _add_data_options(parser: argparse.ArgumentParser) -> None:

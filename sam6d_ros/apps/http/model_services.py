@@ -20,13 +20,15 @@ from sam6d_ros.apps.http.stream_metrics import StreamCollector
 from sam6d_ros.detectors.table import model_file
 from sam6d_ros.errors import InvalidConfig, InvalidInput, Sam6dError
 from sam6d_ros.runtime.model_host import ModelReport, ModelState, Opener
-from sam6d_ros.runtime.model_spec import REMOTE
+from sam6d_ros.runtime.model_spec import REMOTE, ModelSpec
 from sam6d_ros.runtime.models_file import ModelsFile
+from sam6d_ros.runtime.pose_model import SCHEME
 from sam6d_ros.runtime.registry import Registry
 from sam6d_ros.runtime.streams import Analysis, SourcePolicy, StreamSet, StreamSpec, by_model
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
+POSES = "poses"  # name of the model of the pose pipeline
 CONVERTERS = 2  # threads that decode and encode
 
 
@@ -60,7 +62,7 @@ class ModelServices:
         """Begin to load the models and to read the streams; failures are listed with reasons."""
         self.registry.restore()
         self.streams.restore()
-        for spec in self.settings.models:
+        for spec in (*self.settings.models, *_pose_models(self.settings)):
             try:
                 self.registry.register(spec, keep=False)
             except Sam6dError as error:  # restored under this name, by the wish of a client
@@ -135,6 +137,15 @@ class ModelServices:
         if message:
             return "degraded", message
         return "healthy", "Server is running" if reports else "Server is running without a model"
+
+
+def _pose_models(settings: ModelServerSettings) -> tuple[ModelSpec, ...]:
+    """Return the model of the pose pipeline, if the settings have one."""
+    if settings.poses is None:
+        return ()
+    source = f"{SCHEME}:{settings.poses.objects_file}"
+    limits = settings.limits
+    return (ModelSpec(POSES, source, timeout_s=limits.deadline_s, capacity=limits.queue),)
 
 
 def _line(report: ModelReport) -> str:

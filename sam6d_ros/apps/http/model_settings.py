@@ -10,7 +10,9 @@ from typing import Any
 
 from sam6d_ros.apps.http.auth import read_token
 from sam6d_ros.apps.http.settings import DEFAULT_PORTS, LOOPBACK, MODELS, Address, Limits
+from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import InvalidConfig
+from sam6d_ros.runtime.build import EngineSpec
 from sam6d_ros.runtime.model_slots import RegistryOptions
 from sam6d_ros.runtime.model_spec import ModelSpec
 from sam6d_ros.runtime.streams import Network, parse_networks
@@ -27,6 +29,7 @@ class ModelServerSettings:
         addresses: of the service.
         models: that are loaded at the start, unless the restored ones have their names.
         default_model: that answers requests which name none; empty for the only one.
+        poses: engine of the model that estimates poses on streams with depth, or None.
         registry: limits of all models.
         use_cuda_stream: for models that do not state it.
         data_dir: folder of the models file, or None to keep nothing.
@@ -44,6 +47,7 @@ class ModelServerSettings:
     addresses: Mapping[str, Address] = field(default_factory=dict)
     models: tuple[ModelSpec, ...] = ()
     default_model: str = ""
+    poses: EngineSpec | None = None
     registry: RegistryOptions = field(default_factory=RegistryOptions)
     use_cuda_stream: bool = False
     data_dir: Path | None = None
@@ -73,12 +77,13 @@ def assemble(
     """
     stated = found[MODELS]
     stream = bool(options.get("use_cuda_stream") or stated.get("use_cuda_stream"))
-    models = _models(options, stated, stream)
+    models, poses = _models(options, stated, stream), _poses(options)
     token_file, limit_mb = options.get("token_file"), options.get("memory_mb")
     return ModelServerSettings(
         addresses={MODELS: _address(options, stated)},
         models=models,
         default_model=models[0].name if models else "",
+        poses=poses,
         registry=RegistryOptions(
             memory_bytes=None if limit_mb is None else limit_mb * MEGA,
             evict=bool(options.get("evict")),
@@ -115,6 +120,15 @@ def _models(
         ModelSpec(name, _absolute(source), device=device, use_cuda_stream=stream, **limits)
         for name, source in sources.items()
     )
+
+
+def _poses(options: Mapping[str, Any]) -> EngineSpec | None:
+    """Return the engine of `--objects`."""
+    file = options.get("objects")
+    if file is None:
+        return None
+    config = PipelineConfig(backend=options["backend"], device=options.get("device") or "cpu")
+    return EngineSpec(config, options["cache_dir"], objects_file=file)
 
 
 def _named(text: str) -> tuple[str, str]:

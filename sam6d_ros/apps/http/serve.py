@@ -23,6 +23,9 @@ from sam6d_ros.apps.http.model_settings import ModelServerSettings
 from sam6d_ros.apps.http.services import Services
 from sam6d_ros.apps.http.settings import MODELS, SERVICES, USUAL_HOLDERS, Address, ServerSettings
 from sam6d_ros.errors import BackendUnavailable
+from sam6d_ros.runtime.build import build_engine
+from sam6d_ros.runtime.model_host import Opener
+from sam6d_ros.runtime.pose_model import SCHEME, pose_model_opener
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +61,14 @@ def serve_models(settings: ModelServerSettings) -> int:
     start_log(settings)
     for note in settings.notes:
         log.warning("%s", note)
-    app = create_app(ModelServices(settings), MODELS)
+    app = create_app(ModelServices(settings, openers_of(settings)), MODELS)
     return run_servers({MODELS: app}, settings.addresses, settings.token)
+
+
+def openers_of(settings: ModelServerSettings) -> dict[str, Opener]:
+    """Return what opens the sources of models that are no detectors."""
+    spec = settings.poses
+    return {} if spec is None else {SCHEME: pose_model_opener(lambda: build_engine(spec))}
 
 
 def run_servers(apps: Mapping[str, FastAPI], addresses: Mapping[str, Address], token: str) -> int:
