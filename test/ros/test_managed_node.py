@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 import trimesh
+from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.srv import SetParameters
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -20,6 +21,7 @@ from std_srvs.srv import Trigger
 
 from sam6d_ros.apps.ros import vision_node
 from sam6d_ros.apps.ros.pipeline import shared
+from sam6d_ros.apps.ros.reports import diagnostic_status
 from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import NotReady
@@ -110,7 +112,9 @@ def test_a_failed_activation_closes_what_it_opened_and_leaves_the_node_inactive(
     parrot.broken = True
     assert parrot.trigger_activate() is TransitionCallbackReturn.FAILURE
     assert parrot.lifecycle == "inactive"
-    assert "the inputs are broken" in parrot.status.snapshot().last_error
+    row = diagnostic_status(parrot.status, dropped=0)
+    assert row.level == DiagnosticStatus.WARN
+    assert row.message == "inactive: ZeroDivisionError: the inputs are broken"
     assert not parrot.active
     assert parrot.engine() is not None
     assert inputs_of(parrot) == 0

@@ -158,3 +158,14 @@ def test_the_memory_of_logged_keys_is_bounded(serving):
     for number in range(2 * MAX_LOG_KEYS):
         serving.status.log(logging.INFO, "text", key=f"key {number}")
     assert len(serving.status._logged) == MAX_LOG_KEYS
+
+
+def test_an_error_that_reaches_the_client_of_its_request_is_logged_once(serving):
+    """The host logs it, and then the shell that answers the request."""
+    error = InvalidFrame("no depth")
+    serving.status.failed(error)
+    serving.status.log_error(error, "request failed")
+    assert serving.lines == [(logging.WARNING, "InvalidFrame: no depth")]
+    serving.status.log_error(Cancelled("by the client"), "request failed")
+    assert serving.lines[1:] == [(logging.INFO, "request failed: Cancelled: by the client")]
+    assert serving.status.snapshot().figures.failed == 1

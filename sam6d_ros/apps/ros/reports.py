@@ -37,8 +37,9 @@ def diagnostic_status(status: HostStatus, dropped: int, lifecycle: str = "") -> 
     now = status.snapshot()
     level, state = LEVELS[now.state], now.state.value
     summary = f"{state}: {now.last_error}" if now.last_error else state
-    if now.input_problem:
+    if now.last_error or now.input_problem:
         level = max(level, DiagnosticStatus.WARN)
+    if now.input_problem:
         summary = f"{state}: {now.input_problem}"
     values = {
         "state": state,
