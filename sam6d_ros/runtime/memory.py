@@ -16,9 +16,9 @@ def free_memory() -> None:
     # malloc_trim(3), of glibc alone: without it more than half of an engine stayed here.
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
         trim(0)
-    torch = _torch()
-    if torch is not None and torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    cuda = _torch_cuda()
+    if cuda is not None and cuda.is_available():
+        cuda.empty_cache()
 
 
 def resident_bytes(process: int | str = "self") -> int:
@@ -29,12 +29,16 @@ def resident_bytes(process: int | str = "self") -> int:
 
 def device_bytes() -> int:
     """What this process has allocated on all GPUs by torch; 0 without."""
-    torch = _torch()
-    if torch is None or not torch.cuda.is_initialized():
+    cuda = _torch_cuda()
+    if cuda is None or not cuda.is_initialized():
         return 0
-    return sum(torch.cuda.memory_allocated(i) for i in range(torch.cuda.device_count()))
+    return sum(cuda.memory_allocated(i) for i in range(cuda.device_count()))
 
 
-def _torch() -> Any:
-    """The module if it is in use; never imported for this: without networks there is none."""
-    return sys.modules.get("torch")
+def _torch_cuda() -> Any:
+    """Return `torch.cuda` if torch is in use; None before, and while another thread imports it.
+
+    It is never imported for this: without networks there is none.
+    """
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)
+    return cuda if hasattr(cuda, "memory_allocated") else None

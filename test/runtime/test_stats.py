@@ -2,10 +2,12 @@
 
 import gc
 import math
+import sys
+from types import ModuleType
 
 import pytest
 
-from sam6d_ros.runtime.memory import device_bytes, resident_bytes
+from sam6d_ros.runtime.memory import device_bytes, free_memory, resident_bytes
 from sam6d_ros.runtime.stats import WINDOW_S, FrameStats
 
 
@@ -80,3 +82,14 @@ def test_memory_is_that_of_this_process():
     assert 50_000_000 < resident_bytes() - before < 90_000_000
     assert len(held) == 60_000_000
     assert device_bytes() >= 0
+
+
+def test_a_module_that_another_thread_still_imports_holds_no_device_memory(monkeypatch):
+    """A node reports its memory while its compute thread imports torch."""
+    half, cuda = ModuleType("torch"), ModuleType("torch.cuda")
+    monkeypatch.setitem(sys.modules, "torch", half)
+    assert device_bytes() == 0
+    free_memory()
+    half.cuda = cuda
+    assert device_bytes() == 0
+    free_memory()
