@@ -4,7 +4,8 @@
 
 `--show-args` lists the arguments. An argument left empty keeps what the parameter file says.
 `tracking:=true` adds the tracking node, `one_process:=true` puts the first two into one process,
-`grasps:=true` and `planning_scene:=true` add what comes after the poses.
+`grasps:=true` and `planning_scene:=true` add what comes after the poses. `detector:=…` searches in
+the boxes of a 2D detector, `detector_node:=true` runs it as a node of its own.
 """
 
 import os
@@ -38,6 +39,10 @@ ARGUMENTS = {
     "backend": ("", "auto, sam6d, geometric or an installed one (docs/backends.md)"),
     "device": ("", "auto, cpu or cuda[:N]"),
     "max_rate_hz": ("", "most frames per second that are searched"),
+    "detector": ("", "2D detector: objects are searched in its boxes only (docs/detectors.md)"),
+    "detector_threshold": ("", "lowest score of its boxes, 0 to 1"),
+    "detector_node": ("false", "run the detector as a node of its own, which publishes its boxes"),
+    "boxes_topic": ("", "topic of another detector's boxes (vision_msgs/Detection2DArray)"),
     "tracking": ("false", "also follow the objects from frame to frame"),
     "grasps": ("false", "also plan grasps of the objects"),
     "grasp_file": ("", "YAML file with the grasps of the objects"),
@@ -73,6 +78,20 @@ def parameters(context: LaunchContext, value: dict[str, str]) -> dict[str, objec
     return {**given, **{n: switched_on(context, n) for n in ("use_sim_time", "autostart")}}
 
 
+def detection(
+    context: LaunchContext, value: dict[str, str]
+) -> tuple[dict[str, object], list[tuple[str, str]], dict[str, object]]:
+    """Parameters and remappings of the node that searches; parameters of the detector node."""
+    given: dict[str, object] = {"detector": value["detector"]} if value["detector"] else {}
+    if value["detector_threshold"]:
+        given["detector_threshold"] = float(value["detector_threshold"])
+    own_node = switched_on(context, "detector_node")
+    topic = value["boxes_topic"] or ("detector_node/detections" if own_node else "")
+    if not topic:
+        return given, [], {}
+    return {"box_input": "boxes"}, [("~/boxes", topic)], given
+
+
 def camera_remappings(value: dict[str, str]) -> list[tuple[str, str]]:
     """From the nodes' inputs to the camera's topics."""
 
@@ -93,10 +112,16 @@ def nodes(context: LaunchContext) -> list[Node]:
     tracking = switched_on(context, "tracking")
     # Where the tracking node follows the objects, their frames are its to publish.
     no_tf = {"publish_tf": False} if tracking else {}
-    if switched_on(context, "one_process"):
-        started = [("pipeline", [], no_tf)]  # it connects its two nodes itself
+    boxes, boxes_remapping, detector = detection(context, value)
+    if switched_on(context, "one_process"):  # it connects its two nodes itself
+        started = [("pipeline", boxes_remapping, {**no_tf, **boxes})]
     else:
-        started = [("segmentation_node", [], {}), ("pose_node", [MASKS, OBJECTS], no_tf)]
+        started = [
+            ("segmentation_node", boxes_remapping, boxes),
+            ("pose_node", [MASKS, OBJECTS], no_tf),
+        ]
+    if switched_on(context, "detector_node"):
+        started.append(("detector_node", [], detector))
     if tracking:
         started.append(("tracking_node", [ESTIMATES, OBJECTS], {}))
     shown = ("~/detections", f"{shown_node(context)}/detections")

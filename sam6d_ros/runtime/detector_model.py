@@ -122,10 +122,10 @@ def _at_least(boxes: Boxes, limit: float | None) -> Boxes:
     if limit is None:
         return boxes
     kept = np.flatnonzero(boxes.scores >= limit)
-    return Boxes(
-        boxes.xyxy[kept],
-        tuple(boxes.labels[place] for place in kept),
-        boxes.scores[kept],
-        None if boxes.masks is None else boxes.masks[kept],
-        boxes.stamp_ns,
+    return replace(
+        boxes,
+        xyxy=boxes.xyxy[kept],
+        labels=tuple(boxes.labels[place] for place in kept),
+        scores=boxes.scores[kept],
+        masks=None if boxes.masks is None else boxes.masks[kept],
     )

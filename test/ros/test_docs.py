@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from sam6d_ros.apps.ros import (
+    detector_node,
     grasp_node,
     planning_scene_parameters,
     pose_node,
@@ -18,7 +19,7 @@ from sam6d_ros.apps.ros import (
 REPO = Path(__file__).resolve().parents[2]
 TYPES = {bool: "bool", int: "int", float: "float", str: "string", list: "string[]"}
 NODES = [
-    segmentation_node, pose_node, tracking_node, grasp_node,
+    segmentation_node, pose_node, tracking_node, detector_node, grasp_node,
     planning_scene_parameters, replay_node,
 ]  # fmt: skip
 

@@ -27,7 +27,7 @@ EXPECTED = {
 }  # fmt: skip
 PROGRAMS = (
     "segmentation_node", "pose_node", "tracking_node", "grasp_node", "planning_scene_node",
-    "replay_node", "pipeline",
+    "replay_node", "pipeline", "detector_node",
 )  # fmt: skip
 NOTE_WHAT_IT_WAS_TOLD = f"""#!{sys.executable}
 import json, pathlib, sys
@@ -190,6 +190,14 @@ def test_the_tracking_node_hears_the_pose_node_and_publishes_the_frames_in_its_p
     both = ground.start("tracking.launch.py", one_process="true", max_rate_hz="0.5")
     assert both["pipeline"].parameter("publish_tf") is False
     assert both["pipeline"].parameter("max_rate_hz") == 0.5
+
+
+def test_boxes_come_from_the_node_itself_or_from_a_detector_node(ground):
+    told = ground.start("pipeline.launch.py", detector="m.pt", detector_node="true")
+    searching = told["segmentation_node"]
+    assert told["detector_node"].parameter("detector") == "m.pt"
+    assert (searching.parameter("detector"), searching.parameter("box_input")) == ("", "boxes")
+    assert searching.remapped["~/boxes"] == "detector_node/detections"
 
 
 def test_grasps_and_the_planning_scene_come_from_the_node_that_has_the_poses(ground):

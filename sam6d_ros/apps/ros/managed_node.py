@@ -24,7 +24,7 @@ from sam6d_ros.apps.ros.node.qos import LATCHED
 from sam6d_ros.apps.ros.parameters import Parameter, declare
 from sam6d_ros.apps.ros.slow_calls import SlowCalls
 from sam6d_ros.pipeline import RunContext
-from sam6d_ros.runtime.host import Host
+from sam6d_ros.runtime.resource_host import ResourceHost
 from sam6d_ros.runtime.status import HostStatus
 
 Given = ParamSpec("Given")
@@ -62,13 +62,13 @@ class ManagedNode(LifecycleNodeMixin, Node, ABC):
     to the host. Transitions run in threads of their own.
 
     Attributes:
-        host: owner of the engine and of the compute thread.
+        host: owner of what the node works with, and of the compute thread.
         status: record of the host's events.
         service_group: group of callbacks that await something; it is reentrant.
         inputs: undoes the steps of ``open_inputs``.
     """
 
-    host: Host[Any]
+    host: ResourceHost[Any, Any]
 
     def __init__(
         self, name: str, parameters: Sequence[Parameter], cli_args: Sequence[str] | None = None

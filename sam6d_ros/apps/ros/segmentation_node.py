@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from sensor_msgs.msg import Image
@@ -11,6 +12,7 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 from sam6d_ros.apps.ros import (
+    box_input,
     camera_input,
     conversions,
     frame_schedule,
@@ -18,6 +20,7 @@ from sam6d_ros.apps.ros import (
     spin,
     vision_node,
 )
+from sam6d_ros.apps.ros.box_input import BoxInput
 from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
 from sam6d_ros.apps.ros.engine_turn import EngineTurn
 from sam6d_ros.apps.ros.engines import EngineBuilder
@@ -40,6 +43,7 @@ SIZE_DOUBT_EVERY_S = 60.0
 PARAMETERS = (
     *vision_node.PARAMETERS,
     *camera_input.PARAMETERS,
+    *box_input.PARAMETERS,
     *frame_schedule.PARAMETERS,
     *on_demand_segment.PARAMETERS,
 )
@@ -66,18 +70,26 @@ class SegmentationNode(VisionNode):
         self._instances = self.create_lifecycle_publisher(Image, topics.INSTANCE_IMAGE, RESULTS)
         self._class_ids = ClassIds(self)
         self._schedule = FrameSchedule(self, self.status)
+        self._box_input = BoxInput(self, self._on_frame)
         self._on_demand = OnDemandSegmentation(self, self.segment)
 
     def objects_changed(self) -> None:
         """Number the classes."""
         self._class_ids.update(self.objects)
 
+    def released(self) -> None:
+        """Close the detector."""
+        self._box_input.release()
+
     def open_inputs(self) -> None:
-        """Listen to the camera."""
-        self.inputs.callback(CameraInput(self, self.status, self._on_frame).close)
+        """Listen to the camera and to the boxes."""
+        boxes = self._box_input
+        self.inputs.callback(CameraInput(self, self.status, boxes.add_frame, boxes.unfed).close)
+        boxes.open()
 
     def inputs_closed(self) -> None:
-        """Forget the newest frame."""
+        """Forget the frames."""
+        self._box_input.forget()
         self._on_demand.forget()
 
     def _on_frame(self, camera: CameraMessages) -> None:
@@ -100,11 +112,13 @@ class SegmentationNode(VisionNode):
         Only a result for all objects, everywhere (None), goes to the topics: their readers take
         what is missing there for gone.
         """
+        ctx = replace(ctx, on_warning=self._box_input.warn)
         scene = Scene(conversions.frame_from_messages(*camera))
         header, shape = camera.rgb.header, scene.frame.depth.shape
         with self.publishing(ctx):
             self._in_work.publish(header)
-        detections = engine.segment(scene, names, region, ctx=ctx)
+        boxes = self._box_input.boxes_of(scene.frame, ctx)
+        detections = engine.segment(scene, names, region, ctx=ctx, boxes=boxes)
         self._warn_of_sizes(engine, scene)
         masks = conversions.masks_from_detections(detections, header, shape)
         with self.publishing(ctx):
@@ -114,6 +128,10 @@ class SegmentationNode(VisionNode):
                 self._publish_views(detections, header, shape)
             self.published(header)
         return masks
+
+    def _build(self) -> Engine:
+        self._box_input.load()
+        return super()._build()
 
     def _publish_views(
         self, detections: Detections, header: Header, shape: tuple[int, int]

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.clock import Clock, ClockType
 from rclpy.parameter import Parameter as RosParameter
 from std_msgs.msg import Header
 
-from sam6d_ros.apps.ros import engines, reports
-from sam6d_ros.apps.ros.conversions import stamp_ns_of
+from sam6d_ros.apps.ros import engines
 from sam6d_ros.apps.ros.engine_turn import EngineTurn
 from sam6d_ros.apps.ros.engines import EngineBuilder
 from sam6d_ros.apps.ros.managed_node import AUTOSTART, ManagedNode
-from sam6d_ros.apps.ros.node import topics
-from sam6d_ros.apps.ros.node.qos import RESULTS
 from sam6d_ros.apps.ros.object_services import ObjectServices, Waits
 from sam6d_ros.apps.ros.objects_file import ObjectsFile
 from sam6d_ros.apps.ros.parameters import Parameter
+from sam6d_ros.apps.ros.status_outputs import StatusOutputs
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import PipelineConfig
-from sam6d_ros.msg import NodeStats
 from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.host import Host
@@ -50,6 +45,7 @@ class VisionNode(ManagedNode):
         turn: held by the compute thread while it works; the nodes of one process share it.
     """
 
+    host: Host[Work]
     # Whether to load what another node lists on ~/follow_objects.
     follows_objects = False
 
@@ -77,14 +73,7 @@ class VisionNode(ManagedNode):
             self, self.host, waits, follow=self.follows_objects, shared=self._shares_engine
         )
         self.objects_file = ObjectsFile(self, self.host, lambda: not self._refusal())
-        self._diagnostics = self.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, RESULTS)
-        self._stats = self.create_publisher(NodeStats, topics.STATS, RESULTS)
-        self._timer = self.create_timer(
-            topics.DIAGNOSTICS_PERIOD_S,
-            self._publish_status,
-            # Not the node's clock: a paused simulation must not silence the diagnostics.
-            clock=Clock(clock_type=ClockType.STEADY_TIME),
-        )
+        self._status_outputs = StatusOutputs(self)
 
     @property
     def objects(self) -> Mapping[str, ObjectModel]:
@@ -98,9 +87,7 @@ class VisionNode(ManagedNode):
 
     def published(self, header: Header) -> None:
         """Note that the result of the image with this header has just been published."""
-        now_ns = self.get_clock().now().nanoseconds
-        if now_ns > 0:  # a simulation's clock may not run yet
-            self.status.stats.publish(1e-9 * (now_ns - stamp_ns_of(header)))
+        self._status_outputs.published(header)
 
     # --- for subclasses, called in the compute thread
 
@@ -152,13 +139,6 @@ class VisionNode(ManagedNode):
         if self.host.loaded and not self.slow_calls.stopping:
             return ""
         return f"{self.status.name} is {self.lifecycle}: configure it first"
-
-    def _publish_status(self) -> None:
-        dropped = self.host.counts.dropped
-        row = reports.diagnostic_status(self.status, dropped, self.lifecycle)
-        header = Header(stamp=self.get_clock().now().to_msg())
-        self._diagnostics.publish(DiagnosticArray(header=header, status=[row]))
-        self._stats.publish(reports.node_stats(self.status, header, dropped))
 
 
 def _perform(engine: Engine, work: Work, ctx: RunContext) -> str:

@@ -1,11 +1,16 @@
 """Message ↔ type, as pure functions: no node, no clock, no state.
 
 ``frames`` camera messages ↔ Frame; ``images``, ``compressed``, ``rvl`` pixels ↔ plain and
-compressed messages; ``masks`` Detections ↔ instance masks, 2D boxes; ``labels`` → label images;
-``poses`` PoseEstimates ↔ 3D detections and transforms; ``rigid`` 4×4 matrices ↔ Pose;
-``markers`` meshes for RViz.
+compressed messages; ``boxes`` Boxes ↔ 2D boxes, ← label images; ``masks`` Detections ↔ instance
+masks, 2D boxes; ``labels`` → label images; ``poses`` PoseEstimates ↔ 3D detections and transforms;
+``rigid`` 4×4 matrices ↔ Pose; ``markers`` meshes for RViz.
 """
 
+from sam6d_ros.apps.ros.conversions.boxes import (
+    boxes_from_detection_2d_array,
+    boxes_from_label_image,
+    detection_2d_array_from_boxes,
+)
 from sam6d_ros.apps.ros.conversions.compressed import (
     compressed_depth_from_metres,
     compressed_image_from_rgb,
@@ -16,6 +21,7 @@ from sam6d_ros.apps.ros.conversions.frames import (
     frame_from_messages,
     header_from,
     intrinsics_from_camera_info,
+    rgb_from_message,
     stamp_ns_of,
 )
 from sam6d_ros.apps.ros.conversions.images import depth_image_from_metres, image_from_rgb
@@ -35,11 +41,14 @@ from sam6d_ros.apps.ros.conversions.poses import (
 
 __all__ = [
     "MeshMarkers",
+    "boxes_from_detection_2d_array",
+    "boxes_from_label_image",
     "camera_info_from_intrinsics",
     "compressed_depth_from_metres",
     "compressed_image_from_rgb",
     "depth_image_from_metres",
     "detection_2d_array",
+    "detection_2d_array_from_boxes",
     "detection_3d_array",
     "detections_from_masks",
     "distortion_warning",
@@ -53,6 +62,7 @@ __all__ = [
     "masks_from_detections",
     "pose_array",
     "poses_from_detection_3d_array",
+    "rgb_from_message",
     "stamp_ns_of",
     "transforms_from_poses",
 ]

@@ -45,7 +45,7 @@ def frame_from_messages(
         InvalidCamera: the intrinsics are unusable.
     """
     return Frame(
-        rgb=_rgb_from_message(rgb),
+        rgb=rgb_from_message(rgb),
         depth=_metres_from_message(depth),
         camera=intrinsics_from_camera_info(info),
         stamp_ns=stamp_ns_of(rgb.header),
@@ -53,7 +53,12 @@ def frame_from_messages(
     )
 
 
-def _rgb_from_message(message: Image | CompressedImage) -> NDArray[np.uint8]:
+def rgb_from_message(message: Image | CompressedImage) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of a colour message, compressed or not.
+
+    Raises:
+        InvalidFrame: encoding, size or data is wrong.
+    """
     compressed = isinstance(message, CompressedImage)
     return rgb_from_compressed(message) if compressed else rgb_from_image(message)
 

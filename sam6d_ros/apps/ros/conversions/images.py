@@ -23,6 +23,7 @@ COLOUR_CHANNELS = {
 COLOUR_ENCODINGS = tuple(COLOUR_CHANNELS)
 DEPTH_TYPES = {"16UC1": "u2", "32FC1": "f4"}
 DEPTH_ENCODINGS = tuple(DEPTH_TYPES)
+LABEL_TYPES = {"mono8": "u1", "8UC1": "u1", "mono16": "u2", "16UC1": "u2"}
 
 _bridge = CvBridge()
 
@@ -68,6 +69,21 @@ def metres_from_image(message: Image) -> NDArray[np.float32]:
     byte_order = ">" if message.is_bigendian else "<"
     dtype = np.dtype(byte_order + DEPTH_TYPES[message.encoding])
     return metres_from_values(_pixels(message, "depth", dtype, 1)[..., 0])
+
+
+def labels_from_image(message: Image) -> NDArray[np.unsignedinteger]:
+    """(H, W) uint8 or uint16 numbers of a label image, 0 is background.
+
+    Raises:
+        InvalidFrame: encoding, size or length of the data is wrong.
+    """
+    if message.encoding not in LABEL_TYPES:
+        raise InvalidFrame(
+            f"label image encoding is {message.encoding!r:.80}; expected one of "
+            f"{tuple(LABEL_TYPES)}, the number of a class at each pixel"
+        )
+    dtype = np.dtype((">" if message.is_bigendian else "<") + LABEL_TYPES[message.encoding])
+    return _pixels(message, "label image", dtype, 1)[..., 0]
 
 
 def _pixels(message: Image, name: str, dtype: np.dtype, channels: int) -> NDArray:

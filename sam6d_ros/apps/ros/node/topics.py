@@ -30,6 +30,9 @@ FRAME_TIMEOUT_S = 5.0
 # A frame that arrived longer ago is not the newest one of a running camera.
 FRESH_S = 1.0
 
+# Inputs from a 2D detector; ~/label_image is an output.
+BOXES, LABELS = "~/boxes", "~/labels"
+
 # --- pose_node and tracking_node
 
 ESTIMATES = "~/estimates"
