@@ -28,7 +28,8 @@ class Host(ResourceHost[Engine, Item]):
         status: record of events (default: a new one); only the host reports load and work to it.
         capacity: most requests that wait.
         name: of the host and its threads.
-        on_objects: called in the compute thread with the objects after each load, change, unload.
+        on_objects: called in the compute thread with the objects after each load, change and
+            unload. Its error fails a load, and frees the engine; other errors are recorded only.
         deadlines: timer for the deadlines of requests.
         turn: held while the engine is used (default: nothing); hosts that share an engine share it.
         clock: seconds that never jump.
@@ -78,7 +79,8 @@ class Host(ResourceHost[Engine, Item]):
     # --- in the compute thread
 
     def _taken(self, resource: Engine) -> None:
-        self._report(ObjectSet.of(resource))
+        self._objects = ObjectSet.of(resource)
+        self._on_objects(self._objects)  # its error fails the load
 
     def _given_up(self, resource: Engine) -> None:
         self._report(ObjectSet())
@@ -92,5 +94,9 @@ class Host(ResourceHost[Engine, Item]):
         return self._objects
 
     def _report(self, objects: ObjectSet) -> None:
+        """Take the objects; an error of the listener undoes nothing, and is recorded."""
         self._objects = objects
-        self._on_objects(objects)
+        try:
+            self._on_objects(objects)
+        except BaseException as error:
+            self.status.failed(error)

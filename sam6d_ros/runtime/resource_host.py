@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import replace
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from sam6d_ros.errors import NotReady
 from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.admission import DEFAULT_CAPACITY, Admission
 from sam6d_ros.runtime.deadlines import Deadlines
 from sam6d_ros.runtime.engine_host import HostCounts
+from sam6d_ros.runtime.measured_work import MeasuredWork
 from sam6d_ros.runtime.memory import free_memory
 from sam6d_ros.runtime.phase_gate import PhaseGate
 from sam6d_ros.runtime.request import Request
@@ -41,9 +41,6 @@ class Resource(Protocol):
 R = TypeVar("R", bound=Resource)
 Item = TypeVar("Item")
 T = TypeVar("T")
-
-TOTAL = "total"  # key of the timings
-
 
 # (resource, item, context) → why the result is empty, or nothing. ``context.checkpoint()`` raises
 # ``NotReady`` once the host has stopped serving; to be called just before anything is published.
@@ -83,10 +80,11 @@ class ResourceHost(Generic[R, Item]):
         self._build, self._process = build, process
         self._turn = turn or nullcontext()
         self._resource: R | None = None
-        self._worker: Worker[tuple[int, Item]] = Worker(name, self._work)
+        self._worker: Worker[tuple[int, Item]] = Worker(name, self._work, self._release)
         admission = Admission(name, capacity, clock)
         self._queue = RequestQueue(self._worker, admission, deadlines)
         self._gate = PhaseGate(name, self.status, admission, self._worker, lambda: self.loaded)
+        self._measured = MeasuredWork(self._required, self._gate, self.status, self._turn)
 
     # --- state
 
@@ -171,13 +169,15 @@ class ResourceHost(Generic[R, Item]):
         return finished
 
     def close(self, timeout_s: float = 0.0) -> bool:
-        """End the threads after the work in progress; what waits or runs fails with ``NotReady``.
+        """Free the resource and end the threads after the work in progress.
+
+        What waits or runs fails with ``NotReady``.
 
         Args:
             timeout_s: time to wait for the compute thread.
 
         Returns:
-            Whether the compute thread has ended.
+            Whether the compute thread has ended; if not, it frees the resource when it comes to it.
         """
         self._end()
         return self._worker.join(timeout_s)
@@ -200,31 +200,54 @@ class ResourceHost(Generic[R, Item]):
 
     def _load(self) -> None:
         self._gate.enter(Phase.LOADING, keep_serving=True)
-        if self._resource is not None:
-            self._free()
-        self.status.loading()
         try:
+            if self._resource is not None:
+                self._free()
+            self.status.loading()
             self._resource = resource = self._build()
             self._taken(resource)
+            self.status.loaded(resource.backend, resource.device)
         except BaseException as error:
-            self._free()
-            self.status.load_failed(error)
-            self._gate.settle(Phase.UNLOADED, f"{Phase.UNLOADED.value}: {error}")
+            self._not_loaded(error)
             raise
-        self.status.loaded(resource.backend, resource.device)
         self._gate.settle(Phase.INACTIVE, Phase.INACTIVE.value)
 
+    def _not_loaded(self, error: BaseException) -> None:
+        """End a failed load."""
+        try:
+            self._free()
+        except BaseException as second:
+            self.status.failed(second)
+        finally:
+            self.status.load_failed(error)
+            self._gate.settle(Phase.UNLOADED, f"{Phase.UNLOADED.value}: {error}")
+
     def _unload(self) -> None:
-        self._free()
-        self.status.released()
-        self._gate.settle(Phase.UNLOADED, Phase.UNLOADED.value)
+        try:
+            self._free()
+        finally:
+            self.status.released()
+            self._gate.settle(Phase.UNLOADED, Phase.UNLOADED.value)
+
+    def _release(self) -> None:
+        """Free the resource at the end of the thread."""
+        try:
+            if self._resource is not None:
+                self._free()
+        except BaseException as error:
+            self.status.failed(error)
+        finally:
+            self.status.released()
 
     def _free(self) -> None:
-        if self._resource is not None:
-            resource, self._resource = self._resource, None
-            self._given_up(resource)
+        """Let the resource go, also if the code that frees its parts raises."""
+        resource, self._resource = self._resource, None
+        try:
+            if resource is not None:
+                self._given_up(resource)
+        finally:
             del resource
-        free_memory()
+            free_memory()
 
     def _taken(self, resource: R) -> None:
         """Take notice of a loaded resource, in the compute thread."""
@@ -239,49 +262,22 @@ class ResourceHost(Generic[R, Item]):
 
     def _run(self, request: Request[T], period: int) -> T:
         reason_of = request.reason_of if request.is_frame else None
-        return self._measured(request.work, request.context(), period, reason_of)
+        return self._measured.run(request.work, request.context(), period, reason_of)
 
     def _work(self, offered: tuple[int, Item]) -> None:
-        """Process one item; ``_measured`` has recorded its error."""
+        """Process one item; ``MeasuredWork`` has recorded its error."""
         period, item = offered
         process = self._process
         if process is not None:
             with suppress(BaseException):
-                self._measured(
+                self._measured.run(
                     lambda resource, ctx: process(resource, item, ctx), RunContext(), period, str
                 )
-
-    def _measured(
-        self,
-        work: Callable[[Any, RunContext], T],
-        ctx: RunContext,
-        period: int,
-        reason_of: Callable[[T], str] | None,
-    ) -> T:
-        """Run work, timed; record a frame (``reason_of``) if its period of service goes on."""
-        own_check = ctx.checkpoint
-
-        def checkpoint() -> None:
-            own_check()
-            self._gate.check(period)
-
-        ctx = replace(ctx, checkpoint=checkpoint)
-        try:
-            with self._turn, self.status.working(), ctx.timings.measure(TOTAL):
-                self._gate.check(period)
-                result = work(self._required(), ctx)
-        except BaseException as error:
-            if self._gate.wants(period):
-                self.status.failed(error)
-            raise
-        if reason_of is not None and self._gate.wants(period):
-            self.status.processed(ctx.timings.seconds, reason_of(result))
-        return result
 
     # --- end
 
     def _end(self) -> None:
-        """End the threads after the work in progress, without a wait for it."""
+        """Begin to end the threads, without a wait for the work in progress."""
         reason = f"{self.name} {Phase.CLOSED.value}"
         self._gate.enter(Phase.CLOSED, reason)
         self._worker.stop(reason)

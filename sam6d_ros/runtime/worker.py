@@ -25,15 +25,18 @@ class Worker(Generic[Item]):
     Args:
         name: of the thread.
         process: called with each item; handles its own errors.
+        ended: called in the thread at its end, after the work in progress.
 
     Attributes:
         dropped: number of items that a newer one replaced, since ``open``.
         refused: number of items that came while the slot was closed.
     """
 
-    def __init__(self, name: str, process: Callable[[Item], None]) -> None:
+    def __init__(
+        self, name: str, process: Callable[[Item], None], ended: Callable[[], None] | None = None
+    ) -> None:
         self.dropped = self.refused = 0
-        self._process = process
+        self._process, self._ended = process, ended
         self._item: Item | None = None
         self._open = self._stopping = self._processing = False
         self._end = ""
@@ -125,6 +128,8 @@ class Worker(Generic[Item]):
         while (work := self._next()) is not None:
             work()
             del work  # it may hold what a later cleanup frees
+        if self._ended is not None:
+            self._ended()
 
     def _next(self) -> Callable[[], None] | None:
         """Wait for work; None if the thread shall end."""
