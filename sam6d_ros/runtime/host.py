@@ -11,12 +11,22 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
-from sam6d_ros.runtime.admission import DEFAULT_CAPACITY
+from sam6d_ros.runtime.admission import DEFAULT_CAPACITY, Admission
 from sam6d_ros.runtime.deadlines import Deadlines
 from sam6d_ros.runtime.engine import Engine
-from sam6d_ros.runtime.objects import ObjectChange, ObjectSet, apply_change
+from sam6d_ros.runtime.objects import (
+    ObjectChange,
+    ObjectSet,
+    apply_onboarded,
+    onboard_change,
+)
+from sam6d_ros.runtime.request import Request
+from sam6d_ros.runtime.request_queue import RequestQueue
 from sam6d_ros.runtime.resource_host import Item, Process, ResourceHost
 from sam6d_ros.runtime.status import HostStatus
+
+# Changes that wait for the compute thread. A launch file may add many objects at once.
+MAX_WAITING_CHANGES = 64
 
 
 class Host(ResourceHost[Engine, Item]):
@@ -60,6 +70,8 @@ class Host(ResourceHost[Engine, Item]):
             turn=turn,
             clock=clock,
         )
+        waiting = Admission(f"the objects of {name}", MAX_WAITING_CHANGES, clock)
+        self._changes = RequestQueue(self._worker, waiting, deadlines)
 
     @property
     def objects(self) -> ObjectSet:
@@ -73,8 +85,13 @@ class Host(ResourceHost[Engine, Item]):
         return "" if engine is None else engine.backend
 
     def change(self, change: ObjectChange) -> Future[ObjectSet]:
-        """Change the objects of a loaded engine, as a whole or not at all."""
-        return self._worker.call(lambda: self._change(change))
+        """Change the objects of a loaded engine, as a whole or not at all.
+
+        New objects are onboarded before the turn is taken, so that hosts of the same engine work
+        on meanwhile. The future fails with ``Overloaded`` if ``MAX_WAITING_CHANGES`` wait.
+        """
+        request: Request[ObjectSet] = Request(_no_work)  # neither a deadline nor a client
+        return self._changes.submit(request, lambda: self._change(change), self.status.failed)
 
     # --- in the compute thread
 
@@ -87,8 +104,9 @@ class Host(ResourceHost[Engine, Item]):
 
     def _change(self, change: ObjectChange) -> ObjectSet:
         engine = self._required()
+        onboarded = onboard_change(engine, change)
         with self._turn:
-            objects = apply_change(engine, change)
+            objects = apply_onboarded(engine, onboarded)
         source = change.source if change.replace_all else self._objects.source
         self._report(replace(objects, source=source))
         return self._objects
@@ -100,3 +118,8 @@ class Host(ResourceHost[Engine, Item]):
             self._on_objects(objects)
         except BaseException as error:
             self.status.failed(error)
+
+
+def _no_work(*_: object) -> ObjectSet:
+    """Stand for the work of a change, which ``Host`` does."""
+    return ObjectSet()

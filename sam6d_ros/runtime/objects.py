@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TypeVar
 
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.object_entry import with_settings
@@ -12,6 +13,8 @@ from sam6d_ros.cad.object_settings import ObjectSettings
 from sam6d_ros.cad.objects import ObjectEntry, load_entry
 from sam6d_ros.errors import UnknownName
 from sam6d_ros.runtime.engine import Engine
+
+T = TypeVar("T")
 
 # Of one object: (content hash, settings). Equal pairs give equal results.
 Content = tuple[str, ObjectSettings]
@@ -67,7 +70,8 @@ class ObjectChange:
         put: objects to add; each replaces one of the same name.
         remove: names of objects to remove.
         replace_all: whether every object that is not in ``put`` is removed.
-        settings: new settings by name; no object is prepared again for them.
+        settings: new settings by name, of objects that are there afterwards; no object is
+            prepared again for them.
         source: where all objects come from (a file), if ``replace_all``.
     """
 
@@ -140,22 +144,53 @@ def difference(current: ObjectSet, wanted: Sequence[WantedObject]) -> tuple[Obje
     return (*first, *map(ObjectChange.add, missing))
 
 
-def apply_change(engine: Engine, change: ObjectChange) -> ObjectSet:
-    """Apply a change to an engine; a failure leaves the engine as it was.
+@dataclass(frozen=True)
+class OnboardedChange:
+    """Change with the models of its new objects.
+
+    Attributes:
+        change: the change.
+        models: of ``change.put``, in its order.
+    """
+
+    change: ObjectChange
+    models: tuple[ObjectModel, ...]
+
+
+def onboard_change(engine: Engine, change: ObjectChange) -> OnboardedChange:
+    """Onboard the new objects of a change; the engine may do other work meanwhile.
 
     Raises:
         UnknownName: an object to remove or to change is not there.
         InvalidMesh: a mesh is unusable.
     """
-    models, entries = dict(engine.objects), dict(engine.entries)
-    settings = dict(engine.settings)
-    _check_known({*change.remove, *change.settings}, models)
-    for name in models if change.replace_all else change.remove:
-        settings.pop(name)
-        entries.pop(name, None)
-    models = {name: model for name, model in models.items() if name in settings}
-    for item in change.put:
-        _put(item, models, entries, settings, engine)
+    _check_known(change, engine.objects)
+    return OnboardedChange(
+        change,
+        tuple(
+            item if isinstance(item, ObjectModel) else load_entry(item, engine.cache_dir)
+            for item in change.put
+        ),
+    )
+
+
+def apply_onboarded(engine: Engine, onboarded: OnboardedChange) -> ObjectSet:
+    """Apply an onboarded change to an engine that does no other work; a failure changes nothing.
+
+    Raises:
+        UnknownName: an object to remove or to change is not there.
+    """
+    change, present = onboarded.change, ObjectSet.of(engine)
+    _check_known(change, present.models)
+    gone = {*present.models} if change.replace_all else {*change.remove}
+    models = _without(present.models, gone)
+    entries, settings = _without(present.entries, gone), _without(present.settings, gone)
+    for item, model in zip(change.put, onboarded.models, strict=True):
+        models[item.name] = _kept_if_equal(present.models.get(item.name), item, model)
+        entries.pop(item.name, None)
+        settings[item.name] = ObjectSettings()
+        if not isinstance(item, ObjectModel):
+            entries[item.name], settings[item.name] = item, item.settings
     for name, new in change.settings.items():
         settings[name] = new
         if name in entries:
@@ -164,23 +199,34 @@ def apply_change(engine: Engine, change: ObjectChange) -> ObjectSet:
     return ObjectSet.of(engine)
 
 
-def _check_known(names: Iterable[str], models: Mapping[str, ObjectModel]) -> None:
-    if unknown := sorted(name for name in names if name not in models):
-        raise UnknownName(f"no object is named {unknown[0]!r}; there are {[*models]}")
+def apply_change(engine: Engine, change: ObjectChange) -> ObjectSet:
+    """Onboard and apply a change; a failure leaves the engine as it was.
+
+    Raises:
+        UnknownName: an object to remove or to change is not there.
+        InvalidMesh: a mesh is unusable.
+    """
+    return apply_onboarded(engine, onboard_change(engine, change))
 
 
-def _put(
-    item: ObjectEntry | ObjectModel,
-    models: dict[str, ObjectModel],
-    entries: dict[str, ObjectEntry],
-    settings: dict[str, ObjectSettings],
-    engine: Engine,
-) -> None:
-    entries.pop(item.name, None)
-    if isinstance(item, ObjectModel):
-        models[item.name], settings[item.name] = item, ObjectSettings()
-        return
-    model, before = load_entry(item, engine.cache_dir), engine.objects.get(item.name)
-    same = before is not None and before.content_hash == model.content_hash
-    models[item.name] = before if before is not None and same else model
-    entries[item.name], settings[item.name] = item, item.settings
+def _check_known(change: ObjectChange, models: Mapping[str, ObjectModel]) -> None:
+    """Refuse a removal of what is not there, and settings of what is not there afterwards."""
+    gone = {*models} if change.replace_all else {*change.remove}
+    after = [name for name in models if name not in gone]
+    after += [item.name for item in change.put if item.name not in after]
+    for names, there in ((change.remove, [*models]), (change.settings, after)):
+        if unknown := sorted(name for name in names if name not in there):
+            raise UnknownName(f"no object is named {unknown[0]!r}; there are {there}")
+
+
+def _without(values: Mapping[str, T], gone: set[str]) -> dict[str, T]:
+    return {name: value for name, value in values.items() if name not in gone}
+
+
+def _kept_if_equal(
+    present: ObjectModel | None, item: ObjectEntry | ObjectModel, model: ObjectModel
+) -> ObjectModel:
+    """Return the present model if an entry gives an equal one: it is prepared already."""
+    if present is None or isinstance(item, ObjectModel):
+        return model
+    return present if present.content_hash == model.content_hash else model

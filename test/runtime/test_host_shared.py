@@ -1,11 +1,15 @@
 """Hosts that share an engine; work that is no frame; the source of all objects."""
 
 import threading
+from pathlib import Path
 
 import pytest
 from runtime.host_double import PATIENCE_S, EngineDouble, Gate, outcome, serving
 
-from sam6d_ros.runtime.host import Host
+from sam6d_ros.cad.object_entry import ObjectEntry
+from sam6d_ros.errors import NotReady, Overloaded
+from sam6d_ros.runtime import objects
+from sam6d_ros.runtime.host import MAX_WAITING_CHANGES, Host
 from sam6d_ros.runtime.objects import ObjectChange
 from sam6d_ros.runtime.request import Request
 from sam6d_ros.runtime.warmup import box_model
@@ -63,3 +67,41 @@ def test_the_source_is_that_of_the_last_change_of_all_objects(make_host):
         outcome(host.change(change))
     assert seen == ["", "a.yaml", "a.yaml", "b.yaml"]
     assert host.objects.source == "b.yaml"
+
+
+def test_a_host_works_while_another_one_of_its_engine_onboards_an_object(make_host, monkeypatch):
+    begun, released = threading.Event(), threading.Event()
+
+    def load(entry, cache_dir):
+        begun.set()
+        assert released.wait(PATIENCE_S)
+        return box_model()
+
+    monkeypatch.setattr(objects, "load_entry", load)
+    engine, turn = EngineDouble(), threading.Lock()
+    one, other = make_host(engine, turn=turn), make_host(engine, turn=turn)
+    entry = ObjectEntry(box_model().name, Path("/box.ply"))
+    change = one.change(ObjectChange.add(entry))
+    assert begun.wait(PATIENCE_S)
+    try:
+        assert outcome(other.submit(Request(lambda shared, ctx: shared.call("other")))) == "other"
+        assert not engine.objects
+    finally:
+        released.set()
+    assert [*outcome(change).models] == [*engine.objects] == [entry.name]
+
+
+def test_changes_that_wait_are_bounded_and_their_places_are_given_back(make_host):
+    host, gate = make_host(EngineDouble()), Gate()
+    host.submit(Request(gate))
+    gate.wait_entered()
+    waiting = [host.change(ObjectChange()) for _ in range(MAX_WAITING_CHANGES)]
+    error = outcome(host.change(ObjectChange()))
+    assert isinstance(error, Overloaded)
+    assert "the objects of host 0" in str(error)
+    host.deactivate()
+    assert all(isinstance(outcome(future), NotReady) for future in waiting)
+    waiting = [host.change(ObjectChange()) for _ in range(MAX_WAITING_CHANGES)]
+    gate.open()
+    assert {outcome(future) for future in waiting} == {host.objects}
+    assert outcome(host.change(ObjectChange())) == host.objects

@@ -131,6 +131,8 @@ def test_an_object_without_an_entry_is_kept_if_it_is_here_and_left_out_if_not():
     [
         (ObjectChange(put=(entry("can"),), remove=("nobody",)), UnknownName),
         (ObjectChange(put=(entry("can"),), settings={"nobody": STRICT}), UnknownName),
+        (ObjectChange(remove=("mug",), settings={"mug": STRICT}), UnknownName),
+        (ObjectChange(replace_all=True, settings={"mug": STRICT}), UnknownName),
         (ObjectChange.add(entry("can"), entry("bolt", "broken")), InvalidMesh),
         (ObjectChange.only([entry("can"), entry("bolt", "broken")]), InvalidMesh),
     ],
@@ -164,3 +166,33 @@ def test_a_change_of_settings_keeps_the_model_and_reaches_the_entry():
     assert engine.objects["mug"] is before
     assert engine.settings["mug"] == engine.entries["mug"].settings == STRICT
     assert "min_score: 0.9" in engine.entries["mug"].options
+
+
+@pytest.mark.parametrize(
+    "change", [ObjectChange.drop("mug"), ObjectChange.only([model("can")]), ObjectChange()]
+)
+def test_an_object_without_settings_has_the_default_ones_in_a_change(change):
+    engine = EngineDouble()
+    engine.take_objects({"mug": model("mug"), "can": model("can")}, {}, {})
+    after = apply_change(engine, change)
+    assert [*after.models] == (["mug", "can"] if change == ObjectChange() else ["can"])
+    assert engine.settings == dict.fromkeys(after.models, NO_SETTINGS)
+
+
+def test_an_object_that_is_removed_twice_is_removed():
+    engine = EngineDouble()
+    apply_change(engine, ObjectChange.add(entry("mug")))
+    twice = ObjectChange.together([ObjectChange.drop("mug"), ObjectChange.drop("mug")])
+    assert apply_change(engine, twice) == ObjectSet()
+
+
+def test_settings_of_an_object_that_the_change_adds_are_taken():
+    engine = EngineDouble()
+    apply_change(engine, ObjectChange(put=(entry("mug"),), settings={"mug": STRICT}))
+    assert engine.settings["mug"] == engine.entries["mug"].settings == STRICT
+
+
+def test_a_change_is_checked_before_a_mesh_is_read(monkeypatch):
+    monkeypatch.setattr(objects, "load_entry", lambda *_: pytest.fail("a mesh was read"))
+    with pytest.raises(UnknownName):
+        apply_change(EngineDouble(), ObjectChange(put=(entry("can"),), remove=("nobody",)))
