@@ -48,9 +48,11 @@ class ObjectModel:
             metrics compare up to them.
         shape_symmetries: motions under which its *shape* (nearly) stays the same whatever the
             colour: the estimator tries them all and lets the texture decide. A superset.
-        content_hash: of mesh, unit, symmetry settings and code version: the cache key.
+        content_hash: of mesh, unit, symmetry settings, templates and code version: the cache key.
         source: file the mesh came from.
         unit_note: how the unit was decided, for the log.
+        templates: folder of SAM-6D's template files (``template_files``), or None: backends that
+            compare views render them.
     """
 
     name: str
@@ -65,6 +67,7 @@ class ObjectModel:
     content_hash: str
     source: Path | None = None
     unit_note: str = ""
+    templates: Path | None = None
 
     @cached_property
     def box_corners(self) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from sam6d_ros.cad.yaml_entries import YamlEntry
 from sam6d_ros.errors import InvalidInput, InvalidObjects
 
 SETTINGS_KEYS = ("min_score", "max_instances", "detector_classes")
-KEYS = ("name", "mesh", "unit", "symmetries", *SETTINGS_KEYS)
+KEYS = ("name", "mesh", "unit", "symmetries", "templates", *SETTINGS_KEYS)
 REQUEST_KEYS = ("name", "mesh", "unit")
 SYMMETRY_KEYS = ("continuous", "discrete", "rotations")
 
@@ -37,6 +37,7 @@ class ObjectEntry:
         unit: "m", "mm" or "auto".
         symmetries: "auto", "none" or the motions (metres).
         settings: what may change without preparing the object again.
+        templates: folder of SAM-6D's template files, resolved, or None.
         options: the keys beside name, mesh and unit as they were stated, YAML; to be handed on.
     """
 
@@ -45,6 +46,7 @@ class ObjectEntry:
     unit: str = "auto"
     symmetries: Symmetries | str = "auto"
     settings: ObjectSettings = field(default_factory=ObjectSettings)
+    templates: Path | None = None
     options: str = field(default="", compare=False)
 
 
@@ -119,55 +121,59 @@ class EntryReader(YamlEntry):
             raise self.fail("unit", f"is {unit!r}; expected one of {UNITS}")
         return ObjectEntry(
             self.text("name"),
-            self.mesh(),
+            self.path("mesh"),
             unit,
             self.symmetries(),
             self.settings(),
+            self.templates(),
             self.options(),
         )
 
     def options(self) -> str:
-        return _options({k: v for k, v in self.item.items() if k not in REQUEST_KEYS})
+        further = {k: v for k, v in self.item.items() if k not in REQUEST_KEYS}
+        templates = self.templates()
+        if templates is not None:
+            further["templates"] = str(templates.absolute())
+        return _options(further)
 
-    def mesh(self) -> Path:
-        text = self.text("mesh")
+    def templates(self) -> Path | None:
+        return None if self.item.get("templates") is None else self.path("templates")
+
+    def path(self, key: str) -> Path:
+        text = self.text(key)
         scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text)
         if "\0" in text:
-            raise self.fail("mesh", "has a NUL character")
+            raise self.fail(key, "has a NUL character")
         if scheme is None and self.folder is None and not Path(text).is_absolute():
-            raise self.fail(
-                "mesh", f"is {text!r}; expected an absolute path, file:// or package://"
-            )
+            raise self.fail(key, f"is {text!r}; expected an absolute path, file:// or package://")
         if scheme is None:
             return (self.folder or Path()) / text
         if scheme.group(1) == "file":
             path = unquote(text[len("file://") :])
             if not path.startswith("/"):
-                raise self.fail(
-                    "mesh", f"is {text!r}; a file URL has three slashes: file:///{path}"
-                )
+                raise self.fail(key, f"is {text!r}; a file URL has three slashes: file:///{path}")
             return Path(path)
         if scheme.group(1) != "package":
-            raise self.fail("mesh", f"is {text!r}; expected package://, file:// or a path")
-        return self.package_file(text)
+            raise self.fail(key, f"is {text!r}; expected package://, file:// or a path")
+        return self.package_file(key, text)
 
-    def package_file(self, text: str) -> Path:
+    def package_file(self, key: str, text: str) -> Path:
         try:
             parts = urlparse(text)
         except ValueError as error:
-            raise self.fail("mesh", f"{text!r} is not package://PACKAGE/FILE: {error}") from error
+            raise self.fail(key, f"{text!r} is not package://PACKAGE/FILE: {error}") from error
         package, file = parts.netloc, unquote(parts.path).lstrip("/")
         if not package or not file:
-            raise self.fail("mesh", f"is {text!r}; expected package://PACKAGE/FILE")
+            raise self.fail(key, f"is {text!r}; expected package://PACKAGE/FILE")
         if self.resolve_package is None:
             raise self.fail(
-                "mesh", f"{text!r} needs a sourced ROS workspace; use file:// or a relative path"
+                key, f"{text!r} needs a sourced ROS workspace; use file:// or a relative path"
             )
         try:
             return Path(self.resolve_package(package)) / file
         except Exception as error:  # ament raises its own types, of which nothing is known here
             raise self.fail(
-                "mesh", f"the ROS package {package!r} is not found ({error}); source its workspace"
+                key, f"the ROS package {package!r} is not found ({error}); source its workspace"
             ) from error
 
     def settings(self) -> ObjectSettings:

@@ -7,6 +7,7 @@ objects:
     min_score: 0.4                              # lower scores are not returned; default: common
     max_instances: 2                            # at most so many in one result; default: common
     detector_classes: [cup, mug]                # names of a 2D detector; default: the name
+    templates: templates/mug                    # folder of SAM-6D's templates; default: rendered
     symmetries: none                            # auto (default), none, or a map:
   - name: bolt
     mesh: meshes/bolt.stl
@@ -33,6 +34,7 @@ from sam6d_ros.cad.object_entry import (
     stated_settings,
 )
 from sam6d_ros.cad.onboard import onboard
+from sam6d_ros.cad.template_files import with_templates
 from sam6d_ros.cad.yaml_entries import read_entries
 from sam6d_ros.errors import InvalidMesh, InvalidObjects
 
@@ -66,14 +68,15 @@ def load_objects(
 
 
 def load_entry(entry: ObjectEntry, cache_dir: Path | None = None) -> ObjectModel:
-    """Onboard the object of one entry; raises what ``onboard`` does."""
-    return onboard(
+    """Onboard the object of one entry; raises what ``onboard`` and ``with_templates`` do."""
+    model = onboard(
         entry.mesh,
         entry.name,
         unit=entry.unit,
         symmetries=entry.symmetries,
         cache_dir=cache_dir,
     )
+    return model if entry.templates is None else with_templates(model, entry.templates)
 
 
 def read_objects_file(
@@ -120,4 +123,6 @@ def _plain(entry: ObjectEntry, folder: Path) -> dict[str, Any]:
                 for direction, offset in entry.symmetries.axes
             ],
         }
+    if entry.templates is not None:
+        out["templates"] = os.path.relpath(entry.templates.resolve(), folder.resolve())
     return {**out, **stated_settings(entry.settings)}

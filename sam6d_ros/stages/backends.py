@@ -66,10 +66,13 @@ class Backend(ABC):
         name: value of the setting ``backend``.
         auto_rank: ``auto`` takes the backend of the lowest rank that can run; None excludes it.
             The ranks of this package are 10 (sam6d) and 100 (geometric).
+        reads_templates: whether the stages use the template files of an object
+            (``ObjectModel.templates``).
     """
 
     name: str
     auto_rank: int | None = None
+    reads_templates: bool = False
 
     def obstacle(self, config: PipelineConfig) -> str:
         """Return why the backend cannot run here, with the remedy; nothing if it can."""

@@ -28,6 +28,7 @@ class Sam6dBackend(Backend):
 
     name = "sam6d"
     auto_rank = 10
+    reads_templates = True
 
     def obstacle(self, config: PipelineConfig) -> str:
         """Return which library or file is missing, with the remedy."""

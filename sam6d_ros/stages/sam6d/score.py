@@ -17,7 +17,7 @@ from sam6d_ros.models.sam import mask_boxes
 from sam6d_ros.stages.library import BuildContext
 from sam6d_ros.stages.sam6d.descriptors import Describer, Descriptors
 from sam6d_ros.stages.sam6d.networks import Networks
-from sam6d_ros.stages.sam6d.views import SCORE_POINTS, render_views, surface_points
+from sam6d_ros.stages.sam6d.views import SCORE_POINTS, surface_points, template_views
 from sam6d_ros.types import Detection, Detections, Frame, Proposals, Scene
 
 CACHE_VERSION = 1
@@ -99,7 +99,7 @@ class DescriptorScorer:
         )
 
     def _describe(self, model: ObjectModel) -> dict[str, np.ndarray]:
-        views = render_views(model, self.config.views, self.config.seed)
+        views = template_views(model, self.config.views, self.config.seed)
         found = self.describer.templates(views, self.config.legacy)
         return {
             "classes": found.classes.cpu().numpy(),

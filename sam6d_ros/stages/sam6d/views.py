@@ -1,4 +1,4 @@
-"""Template views of an object, rendered like those of SAM-6D, and their inputs to the networks."""
+"""Template views of an object: rendered like those of SAM-6D, or from its files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.cad.template_files import read_template
 from sam6d_ros.geometry.camera import CameraIntrinsics
 from sam6d_ros.geometry.mesh import sample_surface
 from sam6d_ros.geometry.raycast import Rendering
@@ -25,12 +26,12 @@ SRGB_GAMMA = 2.2
 
 @dataclass(frozen=True)
 class TemplateView:
-    """One rendered view.
+    """One view, 512 × 512 pixels if it was rendered.
 
     Attributes:
-        rgb: (512, 512, 3) uint8, black outside the mask.
-        mask: (512, 512) bool.
-        points_obj: (512, 512, 3) float32 metres, object frame.
+        rgb: (H, W, 3) uint8, black outside the mask.
+        mask: (H, W) bool.
+        points_obj: (H, W, 3) float32 metres, object frame.
         cam_from_obj: (4, 4).
     """
 
@@ -61,8 +62,7 @@ def reach(points: NDArray[np.floating]) -> float:
 def render_views(model: ObjectModel, count: int, seed: int) -> list[TemplateView]:
     """Render ``count`` of the 42 views; views in which the object is invisible are left out."""
     camera = template_camera()
-    distance = DISTANCE_FACTOR * reach(surface_points(model, POSE_POINTS, seed))
-    poses = camera_poses(distance)[view_numbers(count)]
+    poses = camera_poses(_distance(model, seed))[view_numbers(count)]
     views = []
     for pose in poses:
         rendering = model.scene.render(camera, pose)
@@ -70,6 +70,28 @@ def render_views(model: ObjectModel, count: int, seed: int) -> list[TemplateView
             points = half_precision(rendering.points_obj)
             views.append(TemplateView(shade(rendering, camera), rendering.mask, points, pose))
     return views
+
+
+def template_views(model: ObjectModel, count: int, seed: int) -> list[TemplateView]:
+    """Return ``count`` of the 42 views: from the object's template files, else rendered.
+
+    Raises:
+        InvalidObjects: a template file changed since the object was prepared, and is unusable.
+    """
+    if model.templates is None:
+        return render_views(model, count, seed)
+    poses = camera_poses(_distance(model, seed))
+    views = []
+    for number in view_numbers(count):
+        found = read_template(model.templates, int(number))
+        if found.mask.any():
+            views.append(TemplateView(found.rgb, found.mask, found.points_obj, poses[number]))
+    return views
+
+
+def _distance(model: ObjectModel, seed: int) -> float:
+    """Return the distance of the camera of the views, metres."""
+    return DISTANCE_FACTOR * reach(surface_points(model, POSE_POINTS, seed))
 
 
 def shade(rendering: Rendering, camera: CameraIntrinsics) -> NDArray[np.uint8]:
