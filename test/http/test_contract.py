@@ -159,6 +159,19 @@ def test_the_files_of_sam6d_are_written(served, sample):
     assert sum(pose["segmentation"]["counts"]) == size[0] * size[1]
 
 
+def test_the_geometric_backend_renders_its_own_views(served, sample):
+    folder = served.root / "views"
+    folder.mkdir(exist_ok=True)
+    body = {**sample, "template_dir": str(folder)}
+    found = served.ism.post("/api/v1/inference", json=body).raise_for_status().json()
+    assert found["template_dir_used"] == str(folder)
+    assert found["templates"] == "rendered"
+    note = "the geometric backend renders its own views; template_dir is not used"
+    assert found["notes"] == [note]
+    poses = served.pem.post("/api/v1/pose_estimation", json=body).raise_for_status().json()
+    assert (poses["templates"], poses["notes"]) == ("rendered", [note])
+
+
 def test_an_error_keeps_the_older_fields(served, sample):
     answer = served.pem.post("/api/v1/full_pipeline", json={**sample, "cad_path": "/etc/passwd"})
     assert answer.status_code == 403

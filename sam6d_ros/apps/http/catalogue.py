@@ -8,19 +8,22 @@ from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sam6d_ros.apps.http.limits import Roots, check_count
 from sam6d_ros.apps.http.object_store import check_mesh, load_confined
 from sam6d_ros.apps.http.schemas.common import FrameBody
 from sam6d_ros.apps.http.settings import ServerSettings
+from sam6d_ros.apps.http.templates import Templates, choose_templates, reads_templates
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.object_entry import ObjectEntry
+from sam6d_ros.cad.template_files import signature
 from sam6d_ros.errors import InvalidObjects, UnknownName
 from sam6d_ros.runtime.host import Host
 from sam6d_ros.runtime.objects import ObjectChange
 
-Key = tuple[str, int, int, str]
+# Path, time and size of the CAD file, its unit, templates with the state of their files.
+Key = tuple[str, int, int, str, tuple[Any, ...]]
 
 
 @dataclass
@@ -39,11 +42,15 @@ class Chosen:
         names: in the engine, in the order of the request.
         cad_path: the file that was used, or None.
         template_dir: the folder that was named, or None.
+        templates: "files" if the views come from template files, else "rendered".
+        notes: remarks on the choice.
     """
 
     names: tuple[str, ...]
     cad_path: str | None
     template_dir: str | None
+    templates: Literal["files", "rendered"]
+    notes: tuple[str, ...]
 
 
 class Catalogue:
@@ -81,17 +88,20 @@ class Catalogue:
             UnknownName: an object is not registered.
             InvalidObjects: the request names none and the server has none.
             InvalidMesh, NotAllowed, TooLarge: the CAD file is unusable.
+            InvalidObjects: the templates are unusable.
         """
-        template_dir = self._template_dir(body)
         cad_path = body.cad_path or (self._settings.cad_path if body.object is None else "")
+        templates = choose_templates(
+            body, self._settings, self._roots, self._backend, bool(cad_path)
+        )
         if not cad_path:
-            yield Chosen(self._registered(body), None, template_dir)
+            yield self._chosen(self._registered(body), None, templates)
             return
         path = self._roots.readable(cad_path, "cad_path")
-        file = await self._prepared(path, body.cad_unit)
+        file = await self._prepared(path, body.cad_unit, templates.folder)
         file.users += 1
         try:
-            yield Chosen((file.name,), str(path), template_dir)
+            yield self._chosen((file.name,), str(path), templates)
         finally:
             file.users -= 1
 
@@ -101,9 +111,17 @@ class Catalogue:
             if file.name in names:
                 self._files.move_to_end(key)
 
-    def _template_dir(self, body: FrameBody) -> str | None:
-        given = body.template_dir or self._settings.template_dir
-        return str(self._roots.readable(given, "template_dir")) if given else None
+    @property
+    def _backend(self) -> str:
+        return self._host.status.snapshot().backend
+
+    def _chosen(self, names: tuple[str, ...], cad_path: str | None, templates: Templates) -> Chosen:
+        models = [self._host.objects.models.get(name) for name in names]
+        has_files = all(model is not None and model.templates is not None for model in models)
+        used = has_files and reads_templates(self._backend)
+        return Chosen(
+            names, cad_path, templates.named, "files" if used else "rendered", templates.notes
+        )
 
     def _registered(self, body: FrameBody) -> tuple[str, ...]:
         here = self._host.objects.models
@@ -119,21 +137,22 @@ class Catalogue:
             )
         return tuple(dict.fromkeys(wanted))
 
-    async def _prepared(self, path: Path, unit: str) -> _File:
+    async def _prepared(self, path: Path, unit: str, templates: Path | None) -> _File:
         """Return the prepared file; onboard it at the first use, and again when it changed."""
         status = path.stat()
-        key = (str(path), status.st_mtime_ns, status.st_size, unit)
+        state = await self._convert(signature, templates) if templates else ()
+        key = (str(path), status.st_mtime_ns, status.st_size, unit, (templates, *state))
         async with self._adding:
             file = self._files.get(key)
             if file is None or file.name not in self._host.objects.models:
-                file = self._files[key] = _File(await self._add(path, unit))
+                file = self._files[key] = _File(await self._add(path, unit, templates))
             self._files.move_to_end(key)
             await self._drop_oldest()
             return file
 
-    async def _add(self, path: Path, unit: str) -> str:
+    async def _add(self, path: Path, unit: str, templates: Path | None) -> str:
         check_mesh(path, self._settings.limits)
-        entry = ObjectEntry(path.stem, path, unit)
+        entry = ObjectEntry(path.stem, path, unit, templates=templates)
         cache_dir, limits = self._settings.cache_dir, self._settings.limits
         model = await self._convert(load_confined, entry, cache_dir, limits)
         model = self._free_name(model)

@@ -15,6 +15,7 @@ from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.object_entry import ObjectEntry
 from sam6d_ros.cad.objects import read_objects_file, write_objects_file
 from sam6d_ros.cad.onboard import onboard
+from sam6d_ros.cad.template_files import with_templates
 from sam6d_ros.errors import InvalidInput, InvalidMesh, InvalidObjects, TooLarge
 from sam6d_ros.runtime.objects import ObjectSet
 
@@ -64,6 +65,7 @@ def load_confined(entry: ObjectEntry, cache_dir: Path | None, limits: Limits) ->
 
     Raises:
         InvalidMesh, TooLarge: it is unusable or too large.
+        InvalidObjects: its templates are unusable.
     """
     if not entry.mesh.is_file():
         raise InvalidMesh(f"the CAD file of {entry.name!r} does not exist")
@@ -80,7 +82,7 @@ def load_confined(entry: ObjectEntry, cache_dir: Path | None, limits: Limits) ->
         raise TooLarge(
             f"{entry.mesh.name} has {len(model.faces):,} faces; at most {limits.mesh_faces:,}"
         )
-    return model
+    return model if entry.templates is None else with_templates(model, entry.templates)
 
 
 class ObjectStore:

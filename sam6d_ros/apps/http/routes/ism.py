@@ -87,11 +87,12 @@ def answer_of(
         inference_time=result.seconds,
         num_detections=len(result.found),
         template_dir_used=chosen.template_dir,
+        templates=chosen.templates,
         cad_path_used=chosen.cad_path,
         output_dir_used=None if output_dir is None else str(output_dir),
         detections=detections_out(result.found, chosen.names, body.mask_format),
         reason=result.found.reason,
-        notes=list(result.notes),
+        notes=[*chosen.notes, *result.notes],
         timings_s=dict(result.timings_s),
         visualization=png_text(png),
     ), png

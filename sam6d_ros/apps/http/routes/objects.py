@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Annotated
 
 import trimesh
@@ -58,7 +59,7 @@ async def _register(
     settings = services.settings
     path = await services.convert(services.store.receive, name, files)
     try:
-        entry: ObjectEntry = read_entry(name, str(path), unit, options)
+        entry = _with_allowed_templates(services, read_entry(name, str(path), unit, options))
         model = await services.convert(load_confined, entry, settings.cache_dir, settings.limits)
         await asyncio.wrap_future(services.host.change(ObjectChange.add(entry)))
     except BaseException:
@@ -66,6 +67,14 @@ async def _register(
         raise
     await services.convert(services.store.keep, entry)
     return model
+
+
+def _with_allowed_templates(services: Services, entry: ObjectEntry) -> ObjectEntry:
+    """Return the entry of a client; a folder of templates must lie below an allowed one."""
+    if entry.templates is None:
+        return entry
+    folder = services.roots.readable(str(entry.templates), "options.templates")
+    return dataclasses.replace(entry, templates=folder)
 
 
 @router.get("", responses={401: FAILURES[401]})

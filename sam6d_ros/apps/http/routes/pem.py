@@ -226,9 +226,10 @@ def answer_of(
         units=body.units,
         inference_time=result.seconds,
         cad_path_used=chosen.cad_path,
+        templates=chosen.templates,
         output_dir_used=None if output_dir is None else str(output_dir),
         reason=poses.reason,
-        notes=list(result.notes),
+        notes=[*chosen.notes, *result.notes],
         timings_s=dict(result.timings_s),
         visualization=png_text(png),
     ), png

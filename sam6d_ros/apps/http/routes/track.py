@@ -103,8 +103,10 @@ async def _followed(
     """Follow in the compute thread; objects are prepared only if the request needs them."""
     async with AsyncExitStack() as stack:
         names: Sequence[str] = ()
+        notes: tuple[str, ...] = ()
         if body.needs_objects:
-            names = (await stack.enter_async_context(services.catalogue.chosen(body))).names
+            chosen = await stack.enter_async_context(services.catalogue.chosen(body))
+            names, notes = chosen.names, chosen.notes
         check_count("poses", len(body.poses or ()), services.settings.limits.instances)
         given = known_poses(body, frame, names, services.host.objects.models)
         searched = names if body.detect else ()
@@ -117,7 +119,7 @@ async def _followed(
             lambda result: result.poses.reason,
         )
     services.metrics.stages(result.timings_s)
-    return result
+    return replace(result, notes=notes + result.notes)
 
 
 def _answer(

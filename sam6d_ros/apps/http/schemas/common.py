@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
+TemplateSource = Literal["rendered", "files"]
 RLE_FORMAT, ROWS_FORMAT = "rle", "lists"
 Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Matrix = Annotated[list[list[FiniteFloat]], Field(min_length=3, max_length=4)]
@@ -49,7 +50,9 @@ class FrameBody(Body):
     cam_params: CameraParams
     cad_path: str | None = Field(None, description="CAD file below an allowed folder")
     template_dir: str | None = Field(
-        None, description="folder of SAM-6D's templates; without any, they are rendered"
+        None,
+        description="folder of SAM-6D's templates of cad_path (rgb_N.png, mask_N.png, xyz_N.npy); "
+        "without any, they are rendered",
     )
     object: str | list[str] | None = Field(
         None, description="name of a registered object, or several; instead of cad_path"

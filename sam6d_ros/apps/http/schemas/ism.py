@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from sam6d_ros.apps.http.schemas.common import Answer, FrameBody
+from sam6d_ros.apps.http.schemas.common import Answer, FrameBody, TemplateSource
 
 
 class InferenceRequest(FrameBody):
@@ -33,6 +33,9 @@ class InferenceAnswer(Answer):
     inference_time: float = Field(description="seconds, without the waiting time")
     num_detections: int
     template_dir_used: str | None
+    templates: TemplateSource = Field(
+        "rendered", description="whether views were rendered or read from template files"
+    )
     cad_path_used: str | None
     output_dir_used: str | None
     detections: DetectionsOut

@@ -6,7 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, FiniteFloat, model_validator
 
-from sam6d_ros.apps.http.schemas.common import Answer, Body, FrameBody, Matrix, Share
+from sam6d_ros.apps.http.schemas.common import (
+    Answer,
+    Body,
+    FrameBody,
+    Matrix,
+    Share,
+    TemplateSource,
+)
 from sam6d_ros.apps.http.schemas.ism import InferenceAnswer
 
 
@@ -91,6 +98,9 @@ class PoseAnswer(Answer):
     units: Literal["mm", "m"]
     inference_time: float = Field(description="seconds, without the waiting time")
     cad_path_used: str | None
+    templates: TemplateSource = Field(
+        "rendered", description="whether views were rendered or read from template files"
+    )
     output_dir_used: str | None
     reason: str = Field(description="why there is no pose; else empty")
     notes: list[str] = Field(description="doubts about the input")
