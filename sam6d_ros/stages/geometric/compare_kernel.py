@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import njit, prange
 
-from sam6d_ros.stages.geometric.kernels import color_similarity, normal_agreement, pixel
+from sam6d_ros.stages.geometric.kernels import color_similarity, normal_agreement, pixel, rotated
 
 # Columns of the sums that the kernel gathers per pose.
 (
@@ -92,12 +92,8 @@ def _cell_fit(face_normals, f, rot, directions, k, normals, v, u, e):  # type: i
     a, b, c = face_normals[f, 0], face_normals[f, 1], face_normals[f, 2]
     if a * directions[k, 0] + b * directions[k, 1] + c * directions[k, 2] > 0:
         a, b, c = -a, -b, -c
-    agreement = normal_agreement(
-        rot[0, 0] * a + rot[0, 1] * b + rot[0, 2] * c,
-        rot[1, 0] * a + rot[1, 1] * b + rot[1, 2] * c,
-        rot[2, 0] * a + rot[2, 1] * b + rot[2, 2] * c,
-        normals[v, u, 0], normals[v, u, 1], normals[v, u, 2],
-    )  # fmt: skip
+    a, b, c = rotated(rot, a, b, c)
+    agreement = normal_agreement(a, b, c, normals[v, u, 0], normals[v, u, 1], normals[v, u, 2])
     return math.exp(-e * e) * (0.3 + 0.7 * agreement)
 
 

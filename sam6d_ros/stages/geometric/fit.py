@@ -18,7 +18,10 @@ from sam6d_ros.stages.geometric.kernels import (
     color_similarity,
     normal_agreement,
     pixel,
+    placed,
     rotate_by_vector,
+    rotated,
+    set_jacobian,
     solve_spd6,
 )
 from sam6d_ros.stages.geometric.scene import SceneMaps
@@ -125,10 +128,7 @@ def _icp_step(  # type: ignore[no-untyped-def]  # noqa: PLR0915  (one compiled p
     used = 0.0
     arm2 = 0.0
     for i in range(len(points)):
-        px, py, pz = points[i, 0], points[i, 1], points[i, 2]
-        x = rot[0, 0] * px + rot[0, 1] * py + rot[0, 2] * pz + trans[0]
-        y = rot[1, 0] * px + rot[1, 1] * py + rot[1, 2] * pz + trans[1]
-        z = rot[2, 0] * px + rot[2, 1] * py + rot[2, 2] * pz + trans[2]
+        x, y, z = placed(rot, trans, points[i, 0], points[i, 1], points[i, 2])
         if z <= 0:
             continue
         u, v = pixel(fx * x / z + cx), pixel(fy * y / z + cy)
@@ -140,13 +140,8 @@ def _icp_step(  # type: ignore[no-untyped-def]  # noqa: PLR0915  (one compiled p
         mx, my, mz = normals[v, u, 0], normals[v, u, 1], normals[v, u, 2]
         if mx == 0.0 and my == 0.0 and mz == 0.0:
             continue
-        nx, ny, nz = point_normals[i, 0], point_normals[i, 1], point_normals[i, 2]
-        w = normal_agreement(
-            rot[0, 0] * nx + rot[0, 1] * ny + rot[0, 2] * nz,
-            rot[1, 0] * nx + rot[1, 1] * ny + rot[1, 2] * nz,
-            rot[2, 0] * nx + rot[2, 1] * ny + rot[2, 2] * nz,
-            mx, my, mz,
-        )  # fmt: skip
+        nx, ny, nz = rotated(rot, point_normals[i, 0], point_normals[i, 1], point_normals[i, 2])
+        w = normal_agreement(nx, ny, nz, mx, my, mz)
         e = mx * ((u - cx) / fx * zo - x) + my * ((v - cy) / fy * zo - y) + mz * (zo - z)
         if w <= 0 or abs(e) > gate:
             continue
@@ -156,10 +151,7 @@ def _icp_step(  # type: ignore[no-untyped-def]  # noqa: PLR0915  (one compiled p
                 lab[v, u, 0], lab[v, u, 1], lab[v, u, 2], colors[i, 0], colors[i, 1], colors[i, 2]
             )
         rx, ry, rz = x - c[0], y - c[1], z - c[2]
-        jac[0], jac[1], jac[2] = mx, my, mz
-        jac[3] = ry * mz - rz * my
-        jac[4] = rz * mx - rx * mz
-        jac[5] = rx * my - ry * mx
+        set_jacobian(jac, mx, my, mz, rx, ry, rz)
         for p in range(6):
             b[p] += w * jac[p] * e
             for q in range(p + 1):
@@ -199,10 +191,7 @@ def _score(  # type: ignore[no-untyped-def]
     got = 0.0
     shown = float(len(points))
     for i in range(len(points)):
-        px, py, pz = points[i, 0], points[i, 1], points[i, 2]
-        x = rot[0, 0] * px + rot[0, 1] * py + rot[0, 2] * pz + trans[0]
-        y = rot[1, 0] * px + rot[1, 1] * py + rot[1, 2] * pz + trans[1]
-        z = rot[2, 0] * px + rot[2, 1] * py + rot[2, 2] * pz + trans[2]
+        x, y, z = placed(rot, trans, points[i, 0], points[i, 1], points[i, 2])
         if z <= 0:
             return -1.0
         u, v = pixel(fx * x / z + cx), pixel(fy * y / z + cy)
@@ -215,13 +204,8 @@ def _score(  # type: ignore[no-untyped-def]
         if e > tol:
             got -= BEHIND_PENALTY
         elif e > -tol:
-            nx, ny, nz = point_normals[i, 0], point_normals[i, 1], point_normals[i, 2]
-            w = normal_agreement(
-                rot[0, 0] * nx + rot[0, 1] * ny + rot[0, 2] * nz,
-                rot[1, 0] * nx + rot[1, 1] * ny + rot[1, 2] * nz,
-                rot[2, 0] * nx + rot[2, 1] * ny + rot[2, 2] * nz,
-                normals[v, u, 0], normals[v, u, 1], normals[v, u, 2],
-            )  # fmt: skip
+            nx, ny, nz = rotated(rot, point_normals[i, 0], point_normals[i, 1], point_normals[i, 2])
+            w = normal_agreement(nx, ny, nz, normals[v, u, 0], normals[v, u, 1], normals[v, u, 2])
             if use_color:
                 w *= color_similarity(
                     lab[v, u, 0], lab[v, u, 1], lab[v, u, 2],
@@ -234,10 +218,7 @@ def _score(  # type: ignore[no-untyped-def]
             shown -= 1.0
     beyond = 0.0
     for i in range(len(rings)):
-        px, py, pz = rings[i, 0], rings[i, 1], rings[i, 2]
-        x = rot[0, 0] * px + rot[0, 1] * py + rot[0, 2] * pz + trans[0]
-        y = rot[1, 0] * px + rot[1, 1] * py + rot[1, 2] * pz + trans[1]
-        z = rot[2, 0] * px + rot[2, 1] * py + rot[2, 2] * pz + trans[2]
+        x, y, z = placed(rot, trans, rings[i, 0], rings[i, 1], rings[i, 2])
         u, v = pixel(fx * x / z + cx), pixel(fy * y / z + cy)
         if z <= 0 or u < 0 or v < 0 or u >= width or v >= height:
             continue

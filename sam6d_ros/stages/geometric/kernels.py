@@ -37,6 +37,35 @@ def pixels(coordinates):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=True, inline="always")
+def rotated(m, x, y, z):  # type: ignore[no-untyped-def]
+    """Coordinates of a vector after a rotation (3, 3)."""
+    return (
+        m[0, 0] * x + m[0, 1] * y + m[0, 2] * z,
+        m[1, 0] * x + m[1, 1] * y + m[1, 2] * z,
+        m[2, 0] * x + m[2, 1] * y + m[2, 2] * z,
+    )
+
+
+@njit(cache=True, fastmath=True, inline="always")
+def placed(m, t, x, y, z):  # type: ignore[no-untyped-def]
+    """Coordinates of a point after a rotation (3, 3) and a translation (3,)."""
+    return (
+        m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + t[0],
+        m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + t[1],
+        m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + t[2],
+    )
+
+
+@njit(cache=True, fastmath=True, inline="always")
+def set_jacobian(jac, mx, my, mz, rx, ry, rz):  # type: ignore[no-untyped-def]
+    """Derivatives (6,) of a distance along m to translation and rotation, at the arm r."""
+    jac[0], jac[1], jac[2] = mx, my, mz
+    jac[3] = ry * mz - rz * my
+    jac[4] = rz * mx - rx * mz
+    jac[5] = rx * my - ry * mx
+
+
+@njit(cache=True, fastmath=True, inline="always")
 def color_similarity(l0, a0, b0, l1, a1, b1):  # type: ignore[no-untyped-def]
     """In (0, 1]: 1 for equal colours."""
     dl = LIGHTNESS_WEIGHT * (l0 - l1)

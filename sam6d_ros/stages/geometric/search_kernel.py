@@ -15,6 +15,8 @@ from sam6d_ros.stages.geometric.kernels import (
     color_similarity,
     normal_agreement,
     pixel,
+    placed,
+    rotated,
 )
 
 MIN_SCORE = 0.08  # chance placements score less
@@ -127,9 +129,7 @@ def _place(  # type: ignore[no-untyped-def]  # noqa: PLR0915  (one compiled pass
         x = points[r, i, 0] - anchor_x
         y = points[r, i, 1] - anchor_y
         z = points[r, i, 2] - anchor_z
-        qx = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + seed[0]
-        qy = m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + seed[1]
-        qz = m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + seed[2]
+        qx, qy, qz = placed(m, seed, x, y, z)
         u, v = pixel(fx * qx / qz + cx), pixel(fy * qy / qz + cy)
         if u < 0 or v < 0 or u >= width or v >= height:
             continue
@@ -140,13 +140,10 @@ def _place(  # type: ignore[no-untyped-def]  # noqa: PLR0915  (one compiled pass
         if e > tol:
             got -= BEHIND_PENALTY
         elif e > -tol:
-            x, y, z = point_normals[r, i, 0], point_normals[r, i, 1], point_normals[r, i, 2]
-            w = normal_agreement(
-                m[0, 0] * x + m[0, 1] * y + m[0, 2] * z,
-                m[1, 0] * x + m[1, 1] * y + m[1, 2] * z,
-                m[2, 0] * x + m[2, 1] * y + m[2, 2] * z,
-                normals[v, u, 0], normals[v, u, 1], normals[v, u, 2],
-            )  # fmt: skip
+            x, y, z = rotated(
+                m, point_normals[r, i, 0], point_normals[r, i, 1], point_normals[r, i, 2]
+            )
+            w = normal_agreement(x, y, z, normals[v, u, 0], normals[v, u, 1], normals[v, u, 2])
             if use_color and w > 0:
                 w *= color_similarity(
                     lab[v, u, 0], lab[v, u, 1], lab[v, u, 2],
@@ -167,9 +164,7 @@ def _place(  # type: ignore[no-untyped-def]  # noqa: PLR0915  (one compiled pass
         x = rings[r, i, 0] - anchor_x
         y = rings[r, i, 1] - anchor_y
         z = rings[r, i, 2] - anchor_z
-        qx = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + seed[0]
-        qy = m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + seed[1]
-        qz = m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + seed[2]
+        qx, qy, qz = placed(m, seed, x, y, z)
         u, v = pixel(fx * qx / qz + cx), pixel(fy * qy / qz + cy)
         if 0 <= u < width and 0 <= v < height:
             zo = depth[v, u]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from sam6d_ros.stages.geometric.kernels import accumulate, pixel
+from sam6d_ros.stages.geometric.kernels import accumulate, pixel, set_jacobian
 
 COLOR_SIGMA = (5.0, 4.0, 4.0)  # L*a*b* units: noise, and light that changes with the view
 COLOR_CUT = 3.0  # sigmas beyond which a colour says nothing
@@ -77,10 +77,7 @@ def color_terms(  # type: ignore[no-untyped-def]
             mx, my = gu * fx / z, gv * fy / z
             mz = -(mx * x + my * y) / z
             rx, ry, rz = x - c[0], y - c[1], z - c[2]
-            jac[0], jac[1], jac[2] = mx, my, mz
-            jac[3] = ry * mz - rz * my
-            jac[4] = rz * mx - rx * mz
-            jac[5] = rx * my - ry * mx
+            set_jacobian(jac, mx, my, mz, rx, ry, rz)
             accumulate(jac, e, scale * (1.0 - (e / cut) ** 2) ** 2, information, vector)
 
 

@@ -11,7 +11,10 @@ from sam6d_ros.stages.geometric.kernels import (
     accumulate,
     normal_agreement,
     pixel,
+    placed,
     rotate_by_vector,
+    rotated,
+    set_jacobian,
     solve_spd6,
 )
 from sam6d_ros.stages.geometric.track_color_kernel import color_terms, place_spots
@@ -120,10 +123,7 @@ def _depth_terms(  # type: ignore[no-untyped-def]
     jac = np.empty(6)
     used = 0.0
     for i in range(len(points)):
-        px, py, pz = points[i, 0], points[i, 1], points[i, 2]
-        x = rot[0, 0] * px + rot[0, 1] * py + rot[0, 2] * pz + trans[0]
-        y = rot[1, 0] * px + rot[1, 1] * py + rot[1, 2] * pz + trans[1]
-        z = rot[2, 0] * px + rot[2, 1] * py + rot[2, 2] * pz + trans[2]
+        x, y, z = placed(rot, trans, points[i, 0], points[i, 1], points[i, 2])
         if z <= 0:
             continue
         u, v = pixel(fx * x / z + cx), pixel(fy * y / z + cy)
@@ -133,19 +133,14 @@ def _depth_terms(  # type: ignore[no-untyped-def]
         if zo <= 0 or abs(zo - z) > gate:
             continue
         nx, ny, nz = normals[i, 0], normals[i, 1], normals[i, 2]
-        mx = rot[0, 0] * nx + rot[0, 1] * ny + rot[0, 2] * nz
-        my = rot[1, 0] * nx + rot[1, 1] * ny + rot[1, 2] * nz
-        mz = rot[2, 0] * nx + rot[2, 1] * ny + rot[2, 2] * nz
+        mx, my, mz = rotated(rot, nx, ny, nz)
         e = mx * ((u - cx) / fx * zo - x) + my * ((v - cy) / fy * zo - y) + mz * (zo - z)
         w = (1.0 - ((zo - z) / gate) ** 2) ** 2  # Tukey
         w *= _same_side(scene_normals, normal_camera, x, y, z, mx, my, mz)
         used += w
         w *= scale
         rx, ry, rz = x - c[0], y - c[1], z - c[2]
-        jac[0], jac[1], jac[2] = mx, my, mz
-        jac[3] = ry * mz - rz * my
-        jac[4] = rz * mx - rx * mz
-        jac[5] = rx * my - ry * mx
+        set_jacobian(jac, mx, my, mz, rx, ry, rz)
         accumulate(jac, e, w, information, vector)
     return used
 
@@ -173,10 +168,7 @@ def _rim_terms(  # type: ignore[no-untyped-def]
         c[i] = trans[i] + rot[i, 0] * centre[0] + rot[i, 1] * centre[1] + rot[i, 2] * centre[2]
     jac = np.empty(6)
     for i in range(len(rim)):
-        px, py, pz = rim[i, 0], rim[i, 1], rim[i, 2]
-        x = rot[0, 0] * px + rot[0, 1] * py + rot[0, 2] * pz + trans[0]
-        y = rot[1, 0] * px + rot[1, 1] * py + rot[1, 2] * pz + trans[1]
-        z = rot[2, 0] * px + rot[2, 1] * py + rot[2, 2] * pz + trans[2]
+        x, y, z = placed(rot, trans, rim[i, 0], rim[i, 1], rim[i, 2])
         if z <= 0:
             continue
         du, dv = outward[i, 0], outward[i, 1]
@@ -189,10 +181,7 @@ def _rim_terms(  # type: ignore[no-untyped-def]
         mx, my = du * fx / z, dv * fy / z
         mz = -(mx * x + my * y) / z
         rx, ry, rz = x - c[0], y - c[1], z - c[2]
-        jac[0], jac[1], jac[2] = mx, my, mz
-        jac[3] = ry * mz - rz * my
-        jac[4] = rz * mx - rx * mz
-        jac[5] = rx * my - ry * mx
+        set_jacobian(jac, mx, my, mz, rx, ry, rz)
         w = weight / (RIM_SIGMA * RIM_SIGMA) * (1.0 - (e / reach) ** 2) ** 2
         accumulate(jac, e, w, information, vector)
 
