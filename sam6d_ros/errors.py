@@ -125,7 +125,7 @@ def own_results(maker: str) -> Iterator[None]:
 
     One rule: the constructors of the typed values raise ``InvalidInput``, for values of a caller.
     What a caller gave is checked before the first stage; an invalid value that comes up later was
-    made here. Meshes and settings are the caller's wherever they fail.
+    made here. Meshes, settings and names are the caller's wherever they fail.
 
     Args:
         maker: stage or function, for the message.
@@ -135,7 +135,7 @@ def own_results(maker: str) -> Iterator[None]:
     """
     try:
         yield
-    except (InvalidMesh, InvalidConfig):
+    except (InvalidMesh, InvalidConfig, UnknownName):
         raise
     except InvalidInput as error:
         raise InvariantError(f"{maker} gave an invalid result: {error}") from error

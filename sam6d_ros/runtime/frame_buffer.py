@@ -40,6 +40,13 @@ class FrameBuffer:
         offsets = [abs(frame.stamp_ns - stamp_ns) for frame in frames]
         return frames[offsets.index(min(offsets)) :]
 
+    def since(self, stamp_ns: int, newest: Frame) -> list[Frame]:
+        """Return the kept frames from a stamp on, then the newest one, which need not be kept."""
+        if stamp_ns > newest.stamp_ns:
+            return []
+        kept = self.around(stamp_ns)
+        return [f for f in kept if stamp_ns <= f.stamp_ns < newest.stamp_ns] + [newest]
+
     def __len__(self) -> int:
         return len(self._frames)
 

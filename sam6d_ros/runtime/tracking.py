@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sam6d_ros.cad.equivalence import nearest_equivalent
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.config import TrackingConfig
+from sam6d_ros.errors import own_results
 from sam6d_ros.geometry import se3
 from sam6d_ros.runtime.frame_buffer import FrameBuffer
 from sam6d_ros.runtime.track_association import distance, pair_up
@@ -43,6 +44,8 @@ HISTORY_SLACK_S = 2.0  # kept beyond the oldest frame that may be corrected
 
 class TrackedObjects:
     """All instances that are followed; safe to call from several threads (calls queue up).
+
+    ``step`` and ``correct`` raise ``InvariantError`` if an invalid pose was made.
 
     Args:
         track: brings predicted poses onto a frame (``Engine.track``). It is given ids of its own:
@@ -101,7 +104,7 @@ class TrackedObjects:
             this frame does not confirm is held for ``hold_s``, with a falling score, a growing
             covariance and ``confirmed`` false.
         """
-        with self._lock:
+        with self._lock, own_results("tracking"):
             if self._latest is not None and frame.stamp_ns < self._latest.stamp_ns:
                 _LOG.warning("time went back: %d instances are dropped", len(self._tracks.live))
                 self.reset()
@@ -127,7 +130,7 @@ class TrackedObjects:
         Args:
             searched: objects that were searched (default: all); others cannot be missed.
         """
-        with self._lock:
+        with self._lock, own_results("tracking"):
             if self._latest is None:
                 _LOG.info("an estimate came before the first frame: it cannot be followed")
                 return
@@ -277,11 +280,7 @@ class TrackedObjects:
     def _frames_from(self, stamp_ns: int) -> list[Frame]:
         """What is kept from a stamp on, and the newest frame."""
         assert self._latest is not None  # correct() has seen to it
-        latest = self._latest
-        if stamp_ns > latest.stamp_ns:
-            return []
-        kept = self._buffer.around(stamp_ns)
-        return [f for f in kept if stamp_ns <= f.stamp_ns < latest.stamp_ns] + [latest]
+        return self._buffer.since(stamp_ns, self._latest)
 
     def _seen(self) -> list[Track]:
         return [track for track in self._tracks.live.values() if track.is_seen]
