@@ -1,6 +1,7 @@
 # Images of one source tree:
 #
 #   docker build --target core -t sam6d:core .   # command line and library, no ROS
+#   docker build --target core -t sam6d:http --build-arg EXTRAS=bags,http .   # and HTTP services
 #   docker build --target ros  -t sam6d:ros .    # the nodes, on ROS 2 Jazzy
 #   docker build --target ros  -t sam6d:ros-cuda --build-arg SAM6D=1 .   # and the networks, CUDA
 #   docker run --rm --network host --ipc host sam6d:ros \
@@ -11,12 +12,12 @@
 # These recipes have not been built in the project's own tests, which run without Docker.
 
 FROM python:3.12-slim AS core
-ARG SAM6D=0
+# Extras of the Python package (pyproject.toml), for example bags,http,sam6d.
+ARG EXTRAS=bags
 WORKDIR /opt/sam6d_ros
 COPY pyproject.toml setup.py LICENSE README.md ./
 COPY sam6d_ros sam6d_ros
-RUN if [ "$SAM6D" = 1 ]; then pip install --no-cache-dir ".[bags,sam6d]"; \
-    else pip install --no-cache-dir ".[bags]"; fi
+RUN pip install --no-cache-dir ".[$EXTRAS]"
 WORKDIR /data
 ENTRYPOINT ["sam6d"]
 CMD ["--help"]

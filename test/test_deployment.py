@@ -2,12 +2,17 @@
 
 import ast
 import re
+import shlex
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
 from catkin_pkg.package import parse_package
+
+from sam6d_ros.apps.cli.main import build_parser
+from sam6d_ros.apps.http.gate import OPEN_PATHS
+from sam6d_ros.apps.http.settings import DEFAULT_PORTS
 
 REPO = Path(__file__).resolve().parents[1]
 # Modules that are no ROS packages, and their rosdep keys (ros/rosdistro, rosdep/python.yaml).
@@ -31,6 +36,8 @@ KEYLESS = {
 OPTIONAL = {
     *("moveit_msgs", "onnxruntime", "safetensors", "segment_anything", "torch", "torchvision"),
     *("gevent", "tensorrt", "triton", "tritonclient"),
+    # of the HTTP services, which run without ROS
+    *("av", "fastapi", "httpx", "prometheus_client", "pydantic", "starlette", "uvicorn"),
     # in Triton's model processes only
     *("torchvision_ops", "triton_python_backend_utils"),
 }
@@ -94,17 +101,58 @@ def test_launch_files_start_what_is_installed():
     assert {"segmentation_node", "pose_node", "tracking_node", "pipeline", "replay_node"} <= named
 
 
-def test_the_compose_file_builds_what_the_dockerfile_has():
-    dockerfile = (REPO / "Dockerfile").read_text()
-    stages = set(re.findall(r"^FROM .* AS (\w+)$", dockerfile, re.MULTILINE))
-    arguments = set(re.findall(r"^ARG (\w+)", dockerfile, re.MULTILINE))
-    compose = yaml.safe_load((REPO / "compose.yaml").read_text())
+@pytest.fixture(scope="module")
+def compose():
+    return yaml.safe_load((REPO / "compose.yaml").read_text())
+
+
+def test_the_compose_file_builds_what_the_dockerfile_has(compose):
+    """Each service builds a stage of the Dockerfile with arguments of that stage."""
+    parts = re.split(r"^FROM .* AS (\w+)$", (REPO / "Dockerfile").read_text(), flags=re.MULTILINE)
+    stages = dict(zip(parts[1::2], parts[2::2], strict=True))
     for name, service in compose["services"].items():
-        assert service["build"]["target"] in stages, name
-        assert set(service["build"].get("args", {})) <= arguments, name
+        build = service["build"]
+        assert build["target"] in stages, name
+        arguments = set(re.findall(r"^ARG (\w+)", stages[build["target"]], re.MULTILINE))
+        assert set(build.get("args", {})) <= arguments, name
+
+
+def test_the_nodes_in_containers_share_network_and_memory_with_the_host(compose):
+    nodes = {k: v for k, v in compose["services"].items() if v["build"]["target"] == "ros"}
+    assert set(nodes) == {"cpu", "gpu", "realsense"}
+    for name, service in nodes.items():
         assert service["network_mode"] == service["ipc"] == "host", name
         (launched,) = re.findall(r"(\S+)\.launch\.py", service["command"])
         launched = launched.replace("${LAUNCH:-pipeline}", "pipeline")
         assert (REPO / f"launch/{launched}.launch.py").is_file(), name
     (gpu,) = compose["services"]["gpu"]["deploy"]["resources"]["reservations"]["devices"]
     assert gpu["capabilities"] == ["gpu"]
+
+
+@pytest.mark.parametrize("name", ["ism", "pem"])
+def test_the_http_services_in_containers_are_guarded_and_watched(compose, name):
+    """Command, ports, healthcheck, secret and volumes agree."""
+    service = compose["services"][name]
+    defaults = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", yaml.safe_dump(service))
+    service = yaml.safe_load(defaults)
+    args = build_parser().parse_args(shlex.split(service["command"]))
+    port = DEFAULT_PORTS[name]
+    assert (args.role, args.host, getattr(args, f"{name}_port")) == (name, "0.0.0.0", port)
+    assert service["ports"] == [f"127.0.0.1:{port}:{port}"]
+    assert f"http://127.0.0.1:{port}/health" in service["healthcheck"]["test"][-1]
+    compile(service["healthcheck"]["test"][-1], "healthcheck", "exec")
+    assert "/health" in OPEN_PATHS
+
+    (secret,) = service["secrets"]
+    assert secret in compose["secrets"]
+    assert args.token_file == Path("/run/secrets") / secret
+    mounts = [entry.split(":")[1] for entry in service["volumes"]]
+    named = [args.objects, args.data_dir, args.log_dir, *args.allow_root]
+    for path in named:
+        assert any(path.is_relative_to(mount) for mount in mounts), path
+    extras = service["build"]["args"]["EXTRAS"].split(",")
+    assert "http" in extras
+    for extra in extras:
+        assert f"\n{extra} = [" in (REPO / "pyproject.toml").read_text()
+    volumes = {entry.split(":")[0] for entry in service["volumes"] if entry[0] not in "./"}
+    assert volumes <= set(compose["volumes"])
