@@ -73,9 +73,12 @@ def search_image(
     method: Method,
     min_visible: float,
 ) -> CatalogueImage | None:
-    """Ask for every model in one image; None if the image is not annotated."""
+    """Ask for every model in one image; None if no instance is annotated in it.
+
+    An empty list is what data sets have for images without annotation.
+    """
     truth = dataset.ground_truth(*image)
-    if truth is None:
+    if not truth:
         return None
     frame = dataset.frame(*image)
     start = time.process_time()
