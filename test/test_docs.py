@@ -100,7 +100,7 @@ def test_the_conventions_state_the_score_as_it_is_computed() -> None:
     from sam6d_ros.stages import geometric
     from sam6d_ros.stages.geometric import compare
 
-    text = (REPO / "docs/conventions.md").read_text()
+    text = " ".join((REPO / "docs/conventions.md").read_text().split())
     floor = compare.PART_FLOOR
     assert f"p(x) = {floor:g} + {1 - floor:g}·x" in text
     assert f"The default reject threshold is {geometric.DEFAULT_MIN_SCORE:g}" in text

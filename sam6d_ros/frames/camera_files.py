@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from sam6d_ros.errors import InvalidCamera, InvalidFrame, InvalidInput
+from sam6d_ros.frames.camera_info import CameraInfo, Roi
 
 
 @dataclass(frozen=True)
@@ -32,27 +35,58 @@ class CameraFile:
 
 
 def read_camera(path: Path, image_id: int | None = None) -> CameraFile:
-    """Read intrinsics from JSON or YAML.
+    """Read intrinsics from JSON, YAML or XML.
 
     Understands BOP ``camera.json`` (fx, fy, cx, cy), BOP ``scene_camera.json`` (``cam_K``, plain
-    or under an image id) and ROS CameraInfo (``k`` or ``camera_matrix.data``).
+    or under an image id), ROS CameraInfo (``k``, as a message, or ``camera_matrix.data``, as
+    camera_calibration writes it; also the output of ``ros2 topic echo``), and calibration files
+    of OpenCV.
 
     Raises:
         InvalidCamera: missing, unreadable, of another layout, or the image id is not in it.
     """
     text = existing(path, "camera file", InvalidCamera).read_text(errors="replace")
     try:
-        data = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        data = _content(text, path)
+    except (json.JSONDecodeError, yaml.YAMLError, RecursionError) as error:
         raise InvalidCamera(f"{path} is neither JSON nor YAML: {error}") from error
     if not isinstance(data, Mapping):
         raise InvalidCamera(f"{path} holds a {type(data).__name__}; expected camera parameters")
     try:
         return parse_camera(pick_image(data, image_id, path))
-    except (TypeError, ValueError, KeyError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
         if isinstance(error, InvalidInput):
-            raise
+            raise InvalidCamera(f"{path}: {error}") from error
         raise InvalidCamera(f"{path} has a value of the wrong type: {error}") from error
+
+
+def _content(text: str, path: Path) -> Any:
+    """Return the first document of a file."""
+    if path.suffix == ".json":
+        return json.loads(text)
+    if text.lstrip().startswith(("%YAML:1", "<?xml")):
+        return _opencv_content(text, path)
+    # `ros2 topic echo` ends each message by ---
+    return next(iter(yaml.safe_load_all(text)), None)
+
+
+def _opencv_content(text: str, path: Path) -> dict[str, Any]:
+    """Return the camera of a calibration file of OpenCV (cv::FileStorage)."""
+    try:
+        storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
+    except (cv2.error, SystemError) as error:
+        raise InvalidCamera(f"{path} is no file of OpenCV: {error}") from error
+    matrices = {key: storage.getNode(key).mat() for key in ("camera_matrix", "K", "Camera_Matrix")}
+    sizes = {key: storage.getNode(key) for key in ("image_width", "image_height")}
+    found = {key: value for key, value in matrices.items() if value is not None}
+    if not found:
+        raise InvalidCamera(f"{path} has no camera_matrix; expected a calibration of OpenCV")
+    coefficients = storage.getNode("distortion_coefficients").mat()
+    return {
+        "camera_matrix": next(iter(found.values())).ravel().tolist(),
+        "distortion_coefficients": [] if coefficients is None else coefficients.ravel().tolist(),
+        **{key: int(node.real()) for key, node in sizes.items() if not node.empty()},
+    }
 
 
 def pick_image(data: Mapping[str, Any], image_id: int | None, path: Path) -> Mapping[str, Any]:
@@ -79,13 +113,59 @@ def parse_camera(data: Mapping[str, Any]) -> CameraFile:
     if all(key in data for key in ("fx", "fy", "cx", "cy")):
         fx, fy, cx, cy = (float(data[key]) for key in ("fx", "fy", "cx", "cy"))
         return CameraFile((fx, 0, cx, 0, fy, cy, 0, 0, 1), size, scale)
-    matrix = data.get("k", data.get("K", data.get("camera_matrix")))
-    if matrix is None:
+    if not any(key in data for key in ("k", "K", "camera_matrix")):
         raise InvalidCamera(
             f"the camera file has the keys {sorted(map(str, data))[:12]}; expected cam_K, or fx fy "
-            "cx cy, or k (ROS CameraInfo), or camera_matrix.data (ROS calibration)"
+            "cx cy, or k (ROS CameraInfo), or camera_matrix (calibration of ROS or OpenCV)"
         )
-    return CameraFile(flat_matrix(matrix), size, scale, distortion_note(data))
+    return _camera_info(data, size, scale)
+
+
+def _camera_info(
+    data: Mapping[str, Any], size: tuple[int, int] | None, scale: float | None
+) -> CameraFile:
+    """Read a CameraInfo; region and binning need the size of the sensor."""
+    matrix = flat_matrix(data.get("k", data.get("K", data.get("camera_matrix"))))
+    distortion = _values(data.get("d", data.get("D", data.get("distortion_coefficients"))))
+    projection = _values(data.get("p", data.get("P", data.get("projection_matrix"))))
+    width, height = size or (0, 0)
+    roi = {key: int(data.get("roi", {}).get(key, 0)) for key in Roi.__dataclass_fields__}
+    info = CameraInfo(
+        width,
+        height,
+        matrix,
+        distortion,
+        projection if len(projection) == 12 else (),
+        (int(data.get("binning_x", 0)), int(data.get("binning_y", 0))),
+        Roi(**roi),
+    )
+    if size is None:
+        if any(roi.values()) or max(info.binning) > 1:
+            raise InvalidCamera("roi and binning need width and height of the sensor")
+        size_out: tuple[int, int] | None = None
+        k = np.asarray(matrix) if not info.is_distorted else _rectified(info)
+    else:
+        k, size_out = info.intrinsics()
+    note = ""
+    if info.is_distorted:
+        note = (
+            "the camera has lens distortion; poses are right only for rectified images, with the "
+            "intrinsics of P"
+        )
+    return CameraFile(tuple(float(value) for value in np.ravel(k)), size_out, scale, note)
+
+
+def _rectified(info: CameraInfo) -> NDArray[np.float64]:
+    """Return the camera matrix of a rectified image whose size is not stated."""
+    if len(info.p) == 12 and info.p[0] > 0:
+        return np.asarray(info.p, np.float64).reshape(3, 4)[:, :3]
+    return np.asarray(info.k, np.float64)
+
+
+def _values(value: Any) -> list[float]:
+    """Return the numbers of a list, or of ``{"data": [...]}``; none of nothing."""
+    value = value.get("data") if isinstance(value, Mapping) else value
+    return [] if value is None else [float(v) for v in np.asarray(value, np.float64).ravel()]
 
 
 def flat_matrix(matrix: Any) -> tuple[float, ...]:
@@ -95,15 +175,6 @@ def flat_matrix(matrix: Any) -> tuple[float, ...]:
     if flat.size != 9:
         raise InvalidCamera(f"the camera matrix has {flat.size} values; expected 9 (3×3)")
     return tuple(float(value) for value in flat)
-
-
-def distortion_note(data: Mapping[str, Any]) -> str:
-    """A hint when a CameraInfo says that its raw image is distorted."""
-    values = data.get("d", data.get("D", data.get("distortion_coefficients")))
-    values = values.get("data") if isinstance(values, Mapping) else values
-    if values is None or not np.any(np.asarray(values, np.float64)):
-        return ""
-    return "the camera has lens distortion; poses are right only for rectified images"
 
 
 def existing(path: Path, what: str, error: type[InvalidInput] = InvalidFrame) -> Path:

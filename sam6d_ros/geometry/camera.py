@@ -10,6 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from sam6d_ros.errors import InvalidCamera
 
 NEGLIGIBLE_SKEW = 1e-6  # of the focal length: rounding of a calibration
+MAX_ASPECT = 1.25  # of fx and fy: pixels of real sensors are square within a few per cent
+# The principal point lies near the centre of an image. Equal shares of width and height that are
+# far from one half mean the matrix of another image size, or a point that was never filled in.
+SAME_SHARE = 0.06
+CENTRAL = (0.3, 0.7)
 
 
 @dataclass(frozen=True)
@@ -54,15 +59,17 @@ class CameraIntrinsics:
         """Build from a 3×3 (or flat 9, by rows) matrix K in pixels.
 
         Raises:
-            InvalidCamera: K is written by columns, has skew or another last row than 0 0 1, or a
-                value is out of its range.
+            InvalidCamera: K is written by columns, has skew or another last row than 0 0 1, a
+                value is out of its range, or K is implausible for an image of this size.
         """
         k = np.asarray(matrix, dtype=np.float64).ravel()
         if k.size != 9:
             raise InvalidCamera(f"the camera matrix has {k.size} values; expected 9 (3×3 by rows)")
         if np.isfinite(k).all() and k[0] > 0 and k[4] > 0:
             _check_form(k)
-        return cls(float(k[0]), float(k[4]), float(k[2]), float(k[5]), int(width), int(height))
+        camera = cls(float(k[0]), float(k[4]), float(k[2]), float(k[5]), int(width), int(height))
+        _check_plausible(camera)
+        return camera
 
     @property
     def matrix(self) -> NDArray[np.float64]:
@@ -87,6 +94,30 @@ def _check_form(k: NDArray[np.float64]) -> None:
         raise InvalidCamera(f"{text}. Its last row is wrong: is it a projection matrix (P)?")
     if np.abs(k[[1, 3]]).max() > NEGLIGIBLE_SKEW * k[0]:
         raise InvalidCamera(f"{text}. It has skew: rectify the images, and give their matrix")
+
+
+def _check_plausible(camera: CameraIntrinsics) -> None:
+    """Refuse focal lengths that differ, and a principal point at a corner of the image."""
+    fx, fy, cx, cy = camera.fx, camera.fy, camera.cx, camera.cy
+    size = f"{camera.width}×{camera.height}"
+    if (ratio := max(fx, fy) / min(fx, fy)) > MAX_ASPECT:
+        raise InvalidCamera(
+            f"focal lengths fx={fx:g} and fy={fy:g} differ by a factor of {ratio:.3g}; those of a "
+            "camera differ by a few per cent. Correct the wrong one"
+        )
+    if cx == 0 and cy == 0:
+        raise InvalidCamera(
+            "the principal point (cx, cy) is (0, 0), which is no calibration; expected a point "
+            f"near the centre of the {size} image"
+        )
+    share_x, share_y = cx / camera.width, cy / camera.height
+    if not CENTRAL[0] <= share_x <= CENTRAL[1] and abs(share_x - share_y) < SAME_SHARE:
+        scale = share_x + share_y
+        other = f"{scale * camera.width:.0f}×{scale * camera.height:.0f}"
+        raise InvalidCamera(
+            f"principal point ({cx:g}, {cy:g}) of a {size} image: the matrix seems to be that of "
+            f"{other} pixels. Give the matrix of this image size (scale fx, fy, cx, cy alike)"
+        )
 
 
 def project(camera: CameraIntrinsics, points_cam: NDArray) -> NDArray[np.float64]:

@@ -94,3 +94,24 @@ def test_unusable_intrinsics_are_refused_with_the_reason(values, says):
 def test_a_matrix_of_the_wrong_size_is_refused():
     with pytest.raises(InvalidCamera, match="12 values"):
         CameraIntrinsics.from_matrix(np.zeros((3, 4)), 640, 480)
+
+
+@pytest.mark.parametrize(
+    ("k", "words"),
+    [
+        ([300, 0, 0, 0, 300, 0, 0, 0, 1], "no calibration"),
+        ([300, 0, 320, 0, 3000, 240, 0, 0, 1], "factor of 10"),
+        ([600, 0, 640, 0, 600, 480, 0, 0, 1], "1280×960"),
+        ([150, 0, 160, 0, 150, 120, 0, 0, 1], "320×240"),
+    ],
+)
+def test_a_matrix_that_cannot_be_of_this_image_is_refused(k, words):
+    with pytest.raises(InvalidCamera, match=words):
+        CameraIntrinsics.from_matrix(k, 640, 480)
+
+
+@pytest.mark.parametrize("centre", [(320, 240), (250, 240), (400, 300), (10, 400), (700, 200)])
+def test_principal_points_of_real_and_cropped_images_are_taken(centre):
+    cx, cy = centre
+    camera = CameraIntrinsics.from_matrix([600, 0, cx, 0, 610, cy, 0, 0, 1], 640, 480)
+    assert (camera.cx, camera.cy) == centre

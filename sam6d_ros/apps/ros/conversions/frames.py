@@ -10,11 +10,9 @@ from std_msgs.msg import Header
 from sam6d_ros.apps.ros.conversions.compressed import metres_from_compressed, rgb_from_compressed
 from sam6d_ros.apps.ros.conversions.images import metres_from_image, rgb_from_image
 from sam6d_ros.errors import InvalidCamera
+from sam6d_ros.frames import camera_info
 from sam6d_ros.geometry.camera import CameraIntrinsics
 from sam6d_ros.types import Frame
-
-# Coefficients below this move no pixel of a 4k image by a hundredth of a pixel.
-NEGLIGIBLE_DISTORTION = 1e-6
 
 
 def stamp_ns_of(header: Header) -> int:
@@ -71,25 +69,28 @@ def _metres_from_message(message: Image | CompressedImage) -> NDArray[np.float32
 def intrinsics_from_camera_info(info: CameraInfo) -> CameraIntrinsics:
     """Intrinsics in pixels of an undistorted image.
 
-    ``k`` is taken when the lens has no distortion. With distortion the image must be a rectified
-    one, whose camera matrix is the left part of ``p`` (sensor_msgs/CameraInfo).
+    See ``frames.camera_info``: files and messages are read alike.
 
     Raises:
         InvalidCamera: values are zero, not finite, or do not fit the image size.
     """
-    matrix = np.asarray(info.k, np.float64).reshape(3, 3)
-    projection = np.asarray(info.p, np.float64).reshape(3, 4)[:, :3]
-    if distortion_warning(info) and projection[0, 0] > 0:
-        matrix = projection
     try:
-        return CameraIntrinsics.from_matrix(matrix, info.width, info.height)
+        matrix, (width, height) = _fields(info).intrinsics()
+        return CameraIntrinsics.from_matrix(matrix, width, height)
     except InvalidCamera as error:
         raise InvalidCamera(f"camera_info: {error}") from error
 
 
+def _fields(info: CameraInfo) -> camera_info.CameraInfo:
+    region = info.roi
+    roi = camera_info.Roi(region.x_offset, region.y_offset, region.height, region.width)
+    binning = (info.binning_x, info.binning_y)
+    return camera_info.CameraInfo(info.width, info.height, info.k, info.d, info.p, binning, roi)
+
+
 def distortion_warning(info: CameraInfo) -> str:
     """What to tell the user about lens distortion; empty when the lens has none."""
-    if not np.any(np.abs(np.nan_to_num(np.asarray(info.d))) > NEGLIGIBLE_DISTORTION):
+    if not _fields(info).is_distorted:
         return ""
     return (
         f"camera_info.d = {[round(float(v), 4) for v in info.d]} is not zero: the images are taken "
