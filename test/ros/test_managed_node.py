@@ -26,6 +26,8 @@ from sam6d_ros.apps.ros.vision_node import VisionNode
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import NotReady
 from sam6d_ros.runtime.build import EngineSpec
+from sam6d_ros.runtime.host import Host
+from sam6d_ros.runtime.objects import ObjectChange
 from sam6d_ros.runtime.request import Request
 from sam6d_ros.srv import ListObjects
 
@@ -249,3 +251,18 @@ def test_nodes_with_equal_specs_share_one_engine_of_both_halves(tmp_path):
     del one
     again = build(pose)
     assert build(spec) is again
+
+
+def test_a_node_that_is_configured_again_gets_the_objects_in_force(tmp_path):
+    build = shared(engine_double.build)
+    spec = EngineSpec(cache_dir=tmp_path, role="segmentation", objects_file=tmp_path / "unused")
+    one, other = Host(lambda: build(spec)), Host(lambda: build(replace(spec, role="pose")))
+    for host in (one, other):
+        host.load().result(PATIENCE_S)
+    gone, *kept = one.objects.models
+    one.change(ObjectChange.drop(gone)).result(PATIENCE_S)
+    other.reload().result(PATIENCE_S)
+    assert [*other.objects.models] == kept
+    for host in (one, other):
+        assert host.close(PATIENCE_S)
+    assert gone in build(spec).objects

@@ -32,7 +32,10 @@ SHARED_ROLES = ("segmentation", "pose")
 def shared(build_engine: EngineBuilder) -> EngineBuilder:
     """A builder that gives nodes with equal specs but for the half one engine, with both halves.
 
-    It lives as long as one of them keeps it. Their hosts take turns with it.
+    It lives as long as one of them keeps it. Their hosts take turns with it. A node that is
+    configured again while another one keeps the engine gets the objects in force, with those that
+    were added and without those that were removed at run time; the objects file of its parameter
+    is read again only if no node keeps the engine.
     """
     engines_in_use: WeakValueDictionary[EngineSpec, Engine] = WeakValueDictionary()
     one_at_a_time = Lock()
