@@ -5,6 +5,7 @@
 Needs the packages of ``scripts/debian_packages.txt``. Prints ``port N`` when it serves /cam, and
 ``client`` for each connection. A strip of 24 black and white blocks at the top of each picture
 holds the time of its making: milliseconds of CLOCK_MONOTONIC, highest bit first (see ``rtsp.py``).
+Below is a plain colour, or the file of ``--background`` (RGB bytes of one picture), which scrolls.
 """
 
 import argparse
@@ -26,7 +27,7 @@ LAUNCH = (
 )
 
 
-def picture(width, height):
+def picture(width, height, background):
     """Return one picture with the present time."""
     now_ms = int(time.monotonic() * 1000)
     block = width // BITS
@@ -34,15 +35,23 @@ def picture(width, height):
         bytes([255 * (now_ms >> bit & 1)] * 3) * block for bit in range(BITS - 1, -1, -1)
     )
     row += bytes(3 * (width - block * BITS))
+    size = 3 * width * (height - block)
+    if background:
+        start = now_ms // 10 % height * 3 * width  # 100 rows per second
+        return row * block + (background + background)[start : start + size]
     color = bytes(COLORS[now_ms // 1000 % 3])
-    return row * block + color * (width * (height - block))
+    return row * block + color * (size // 3)
 
 
 def feed(media, args):
     source = media.get_element().get_child_by_name("src")
+    background = b""
+    if args.background:
+        with open(args.background, "rb") as file:
+            background = file.read()
 
     def push():
-        data = Gst.Buffer.new_wrapped(picture(args.width, args.height))
+        data = Gst.Buffer.new_wrapped(picture(args.width, args.height, background))
         return source.emit("push-buffer", data) == Gst.FlowReturn.OK
 
     GLib.timeout_add(1000 // args.fps, push)
@@ -70,6 +79,7 @@ def main():
     parser.add_argument("--width", type=int, default=480)
     parser.add_argument("--height", type=int, default=360)
     parser.add_argument("--fps", type=int, default=25)
+    parser.add_argument("--background", default="")
     args = parser.parse_args()
     Gst.init(None)
     server = GstRtspServer.RTSPServer.new()
