@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +12,14 @@ import cv2
 import numpy as np
 
 BOUNDARY = "frame"
+BASIC = "Basic " + base64.b64encode(b"user:p@ss/w").decode()
 
 
 class Handler(BaseHTTPRequestHandler):
-    """`/video` is MJPEG of 100 pictures a second, `/moved` leads to it, `/list` is a playlist."""
+    """`/video` is MJPEG of 100 pictures a second, `/moved` leads to it, `/list` is a playlist.
+
+    `/locked` wants the user ``user`` and the password ``p@ss/w``.
+    """
 
     def do_GET(self) -> None:
         self.server.seen.append((self.path, self.headers.get("Host")))
@@ -27,6 +32,10 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Type", "application/vnd.apple.mpegurl")
             self.end_headers()
             self.wfile.write(b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n/video\n")
+        elif self.path == "/locked" and self.headers.get("Authorization") != BASIC:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="camera"')
+            self.end_headers()
         else:
             self._video()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +54,18 @@ def test_http_leads_to_no_other_address(opened, path, wanted):
     with http_camera() as server:
         assert wanted in reason_of(opened(f"{server.url}{path}"))
         assert {seen for seen, _ in server.seen} == {path}
+
+
+def test_http_takes_a_password(opened):
+    with http_camera() as server:
+        place = f"127.0.0.1:{server.server_port}/locked"
+        stream = opened(f"http://user:p%40ss%2Fw@{place}")
+        with stream.subscribe() as viewer:
+            assert viewer.next(10) is not None
+        stream.close()
+        reason = reason_of(opened(f"http://user:wr0ng-one@{place}"))
+        assert "refuses the user name or password" in reason
+        assert "wr0ng" not in reason
 
 
 @pytest.mark.parametrize(
@@ -152,3 +166,19 @@ def test_frame_folder_gives_frames_with_depth(tmp_path, opened):
 def test_folder_of_another_layout_is_named(tmp_path, opened):
     reason = reason_of(opened(f"frames:{tmp_path}", SourcePolicy(roots=(tmp_path,))))
     assert "BOP format" in reason
+
+
+def test_closed_streams_leave_no_thread_and_no_file(tmp_path, opened):
+    path = write_video(tmp_path / "a.mp4")
+
+    def play() -> None:
+        stream = opened(str(path), SourcePolicy(roots=(tmp_path,)))
+        wait_for(lambda: stream.status.pictures >= 6, "the second round")
+        assert stream.close()
+
+    play()  # lazy imports open files
+    threads, files = threading.active_count(), len(os.listdir("/proc/self/fd"))
+    for _ in range(10):
+        play()
+    assert threading.active_count() == threads
+    assert len(os.listdir("/proc/self/fd")) == files

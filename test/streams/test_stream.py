@@ -10,7 +10,7 @@ import time
 import pytest
 from rtsp import age_s, wait_for
 
-from sam6d_ros.runtime.streams import Stream, StreamSettings, StreamState
+from sam6d_ros.runtime.streams import ReadSettings, Stream, StreamSettings, StreamState
 
 
 def failed(stream: Stream, timeout_s: float = 20.0) -> str:
@@ -117,6 +117,13 @@ def test_right_password_is_taken(locked_camera, opened, caplog):
     stream = opened(locked_camera.url_for("user:s3cr3t"))
     live(stream)
     assert "s3cr3t" not in caplog.text
+
+
+def test_udp_is_taken_by_option(shared_camera, opened):
+    stream = opened(shared_camera.url, reading=ReadSettings(transport="udp"))
+    live(stream)
+    with stream.subscribe() as viewer:
+        assert age_s(viewer.next(10).image_rgb) < 5
 
 
 def test_nothing_listening_is_named(opened):
