@@ -164,8 +164,10 @@ def soak(source: Camera, minutes: float) -> None:
         keys = [add(client, source.url, model="tiny")["id"] for _ in range(SOAK_STREAMS)]
         watchers = stack.enter_context(watching(client, keys))
         reloads = edits = 0
+        sizes_mb: list[float] = []
         start = time.monotonic()
-        print("\n| minute | MB | pictures | reloads | edits |\n|---|---|---|---|---|", flush=True)
+        print("\n| minute | MB, lowest | MB, median | pictures | reloads | edits |")
+        print("|---|---|---|---|---|---|", flush=True)
         report_at = start + REPORT_S
         while (now := time.monotonic()) < start + 60 * minutes:
             if now - start > RELOAD_S * (reloads + 1):
@@ -174,12 +176,14 @@ def soak(source: Camera, minutes: float) -> None:
             if now - start > EDIT_S * (edits + 1):
                 client.put(f"/streams/{keys[edits % len(keys)]}", json=body).raise_for_status()
                 edits += 1
+            sizes_mb.append(resident_bytes(pid) / BYTES_PER_MB)
             if now > report_at:
                 report_at += REPORT_S
                 shown = sum(watcher.count for watcher in watchers)
-                megabytes = resident_bytes(pid) / BYTES_PER_MB
-                figures = f"{megabytes:.1f} | {shown} | {reloads} | {edits}"
-                print(f"| {(now - start) / 60:.1f} | {figures} |", flush=True)
+                figures = f"{min(sizes_mb):.0f} | {np.median(sizes_mb):.0f} | {shown}"
+                minute = (now - start) / 60
+                print(f"| {minute:.1f} | {figures} | {reloads} | {edits} |", flush=True)
+                sizes_mb.clear()
             time.sleep(0.05)
 
 

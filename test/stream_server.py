@@ -14,6 +14,7 @@ from http_server import running
 from sam6d_ros.apps.http.factory import create_app
 from sam6d_ros.apps.http.model_services import ModelServices
 from sam6d_ros.apps.http.model_settings import ModelServerSettings
+from sam6d_ros.apps.http.serve import openers_of
 from sam6d_ros.apps.http.settings import MODELS
 from sam6d_ros.runtime.detector_model import DetectorModel
 from sam6d_ros.runtime.model_spec import ModelSpec
@@ -54,7 +55,8 @@ def served(**changes) -> Iterator[httpx.Client]:
             **changes,
         }
     )
-    services = ModelServices(settings, {"double": lambda spec: DetectorModel(LowerHalf())})
+    openers = {"double": lambda spec: DetectorModel(LowerHalf()), **openers_of(settings)}
+    services = ModelServices(settings, openers)
     with ExitStack() as stack:
         url = stack.enter_context(running(create_app(services, MODELS)))
         client = stack.enter_context(httpx.Client(base_url=url, timeout=30))

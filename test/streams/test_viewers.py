@@ -17,10 +17,16 @@ for _module in ("fastapi", "httpx"):
     pytest.importorskip(_module, reason="missing: pip install 'sam6d_ros[http]'")
 
 import httpx  # noqa: E402
-from stream_server import CLOSED, add, decoded, events, parts, state  # noqa: E402
+import numpy as np  # noqa: E402
+from bop_folder import POSES, BopFolder, render  # noqa: E402
+from bop_folder import models as bop_models  # noqa: E402
+from stream_server import CLOSED, add, decoded, events, parts, served, state  # noqa: E402
 
 from sam6d_ros.apps.http import live_response  # noqa: E402
+from sam6d_ros.config import PipelineConfig  # noqa: E402
+from sam6d_ros.runtime.build import EngineSpec  # noqa: E402
 from sam6d_ros.runtime.memory import free_memory, resident_bytes  # noqa: E402
+from sam6d_ros.runtime.objects import ObjectSet  # noqa: E402
 from sam6d_ros.runtime.streams import Entry  # noqa: E402
 
 pytestmark = pytest.mark.http
@@ -53,6 +59,32 @@ def test_failing_model_is_reported_beside_the_pictures(server, shared_camera):
     assert "half" in event["error"]
     assert event["detections"] == []
     assert "half" in state(server, key)["error"]
+
+
+def health(client: httpx.Client) -> dict:
+    return client.get("/health").json()
+
+
+@pytest.mark.slow
+def test_poses_come_live_from_a_frame_folder(tmp_path: Path):
+    root = BopFolder(tmp_path / "data").write()
+    models = {model.name: model for model in bop_models().values()}
+    config = PipelineConfig(backend="geometric")
+    engine = EngineSpec(config, tmp_path / "cache", objects=ObjectSet(models))
+    with served(poses=engine, roots=(tmp_path,)) as client:
+        wait_for(lambda: health(client)["models"] == {"poses": "ready", "half": "ready"}, "it", 200)
+        key = add(client, f"frames:{root}", model="poses", rate_hz=20)["id"]
+        with client.stream("GET", f"/streams/{key}/detections", timeout=120) as response:
+            _, event = next(events(response))
+        assert event["error"] == ""
+        found = {pose["name"]: np.array(pose["cam_from_obj"]) for pose in event["poses"]}
+        assert found
+        for name, pose in found.items():
+            truth = POSES[int(name.removeprefix("obj_"))]
+            assert np.linalg.norm(pose[:3, 3] - truth[:3, 3]) < 0.02
+        with client.stream("GET", f"/streams/{key}/mjpeg", timeout=120) as response:
+            drawn = decoded(next(parts(response)))
+        assert (np.abs(drawn.astype(int) - render()[0]) > 100).any()  # contours and axes
 
 
 def test_silence_is_reported_as_an_event(server, monkeypatch):
