@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from sam6d_ros.errors import InvalidFrame
 from sam6d_ros.frames.camera_files import CameraFile, existing, parse_camera, read_camera
-from sam6d_ros.geometry.units import MM_PER_M
+from sam6d_ros.frames.pixels import colour_8_bits, depth_metres
 from sam6d_ros.types import CameraIntrinsics, Frame
 
 __all__ = [
     "CameraFile",
+    "colour_8_bits",
     "depth_metres",
     "load_frame",
     "make_frame",
@@ -61,21 +62,21 @@ def make_frame(rgb: NDArray[np.uint8], depth: NDArray[np.float32], camera: Camer
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """Read a colour (or grey) image as (H, W, 3) uint8 RGB.
+    """Read a colour (or grey) image of 8 or 16 bits as (H, W, 3) uint8 RGB.
 
     Raises:
         InvalidFrame: the file is missing or no image.
     """
     # An orientation in EXIF would turn colour against depth and intrinsics.
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = _image(existing(path, "colour image"), flags)
-    return np.ascontiguousarray(image[..., ::-1], np.uint8)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+    image = colour_8_bits(_image(existing(path, "colour image"), flags))
+    return np.ascontiguousarray(image[..., ::-1])
 
 
 def read_depth(
     path: Path, depth_scale: float | None = None, camera_scale: float | None = None
 ) -> NDArray[np.float32]:
-    """Read a depth image as (H, W) float32 metres with 0 where it is invalid.
+    """Read a depth image as (H, W) float32 metres, 0 = no measurement; see ``depth_metres``.
 
     Args:
         path: integers (16-bit PNG or TIFF) in millimetres, or floats (.npy, .tiff, .exr) in metres.
@@ -87,12 +88,6 @@ def read_depth(
     """
     existing(path, "depth image")
     raw = _array(path) if path.suffix == ".npy" else _image(path, cv2.IMREAD_UNCHANGED)
-    if raw.ndim == 3 and raw.shape[2] == 1:
-        raw = raw[..., 0]
-    if raw.ndim != 2:
-        raise InvalidFrame(
-            f"depth {path} has shape {raw.shape}; expected (H, W). Are --rgb and --depth swapped?"
-        )
     if depth_scale is None and raw.dtype.kind in "ui":
         depth_scale = camera_scale
     return depth_metres(raw, depth_scale, str(path))
@@ -116,19 +111,3 @@ def _image(path: Path, flags: int) -> NDArray:
     if image is None:
         raise InvalidFrame(f"{path} is no image that OpenCV can read")
     return image
-
-
-def depth_metres(raw: NDArray, depth_scale: float | None, name: str) -> NDArray[np.float32]:
-    """Convert raw depth values to metres; see ``read_depth``. NaN and infinity become 0."""
-    is_float = raw.dtype.kind == "f"
-    if not is_float and (raw.dtype.kind not in "ui" or raw.dtype.itemsize < 2):
-        raise InvalidFrame(
-            f"depth {name} is {raw.dtype}; expected 16-bit integers or floats. "
-            "An 8-bit picture of the depth is for viewing and has lost the distances"
-        )
-    if depth_scale is None:
-        depth_scale = MM_PER_M if is_float else 1.0
-    if not depth_scale > 0:
-        raise InvalidFrame(f"depth_scale {depth_scale} must be positive (millimetres per unit)")
-    finite = np.where(np.isfinite(raw), raw, 0)
-    return (finite.astype(np.float64) * (depth_scale / MM_PER_M)).astype(np.float32)

@@ -121,7 +121,7 @@ def test_missing_measurements_become_zero(tmp_path):
     ("file", "values", "message"),
     [
         ("d.png", np.zeros((4, 4), np.uint8), "uint8"),
-        ("d.png", np.zeros((4, 4, 3), np.uint16), "swapped"),
+        ("d.png", np.arange(48, dtype=np.uint16).reshape(4, 4, 3), "swapped"),
         ("d.npy", np.array([{}], dtype=object), "cannot be read"),
         ("d.npy", np.zeros((4, 4), bool), "bool"),
     ],

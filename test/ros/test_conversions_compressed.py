@@ -54,7 +54,7 @@ def test_png_keeps_every_pixel_and_jpeg_keeps_the_colours(rgb):
     assert (png.header, png.format) == (HEADER, "rgb8; png compressed bgr8")
 
 
-@pytest.mark.parametrize("encoding", ["mono16", "bayer_rggb8", "rgb16", "yuv422"])
+@pytest.mark.parametrize("encoding", ["rgba16", "bayer_rggb8", "yuv422"])
 def test_an_encoding_that_is_refused_raw_is_refused_compressed(rgb, encoding):
     _, data = cv2.imencode(".png", rgb[..., 0])
     sent = message(f"{encoding}; png compressed {encoding}", data.tobytes())
@@ -62,10 +62,20 @@ def test_an_encoding_that_is_refused_raw_is_refused_compressed(rgb, encoding):
         rgb_from_compressed(sent)
 
 
-def test_deep_colour_is_refused_and_grey_is_taken(rgb):
-    deep = cv2.imencode(".png", rgb.astype(np.uint16) * 257)[1].tobytes()
-    with pytest.raises(InvalidFrame, match="uint16; expected 8 bits"):
-        rgb_from_compressed(message("png", deep))
+@pytest.mark.parametrize("text", ["16UC1; png compressed ", "png"])
+def test_depth_as_a_plain_png_of_16_bits_is_read(text):
+    """As image_transport's plugin `compressed` sends it, without the header of compressedDepth."""
+    millimetres = np.full((24, 32), 700, np.uint16)
+    data = cv2.imencode(".png", millimetres)[1].tobytes()
+    np.testing.assert_allclose(metres_from_compressed(message(text, data)), 0.7, rtol=1e-6)
+    grey = cv2.imencode(".png", np.zeros((24, 32), np.uint8))[1].tobytes()
+    with pytest.raises(InvalidFrame, match="16 bits"):
+        metres_from_compressed(message(text, grey))
+
+
+def test_deep_colour_is_scaled_and_grey_is_taken(rgb):
+    deep = cv2.imencode(".png", rgb[..., ::-1].astype(np.uint16) * 257)[1].tobytes()
+    np.testing.assert_array_equal(rgb_from_compressed(message("png", deep)), rgb)
     grey = cv2.imencode(".png", rgb[..., 0])[1].tobytes()
     decoded = rgb_from_compressed(message("mono8; png compressed mono8", grey))
     assert np.array_equal(decoded, np.repeat(rgb[..., :1], 3, axis=2))

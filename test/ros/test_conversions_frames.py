@@ -121,7 +121,7 @@ def test_other_depth_encodings_are_refused(messages, encoding):
         conversions.frame_from_messages(*messages)
 
 
-@pytest.mark.parametrize("encoding", ["yuv422", "bayer_rggb8", "8UC3", "rgb16", "16UC1"])
+@pytest.mark.parametrize("encoding", ["yuv422", "bayer_rggb8", "8UC3", "rgba16", "16UC1"])
 def test_other_colour_encodings_are_refused(messages, encoding):
     messages[0].encoding = encoding
     with pytest.raises(InvalidFrame, match=rf"rgb encoding is '{encoding}'.*rgb8"):
@@ -172,10 +172,29 @@ def test_a_step_shorter_than_a_row_is_refused(messages):
         conversions.frame_from_messages(*messages)
 
 
-def test_negative_depth_is_refused(messages):
-    messages[1] = image(np.full((24, 32), -1, np.float32), "32FC1")
-    with pytest.raises(InvalidFrame, match="negative"):
-        conversions.frame_from_messages(*messages)
+def test_negative_and_far_depth_is_no_measurement(messages):
+    depth = np.full((24, 32), 0.7, np.float32)
+    depth[3, 4], depth[3, 5], depth[3, 6] = -1, 1e10, -np.inf
+    messages[1] = image(depth, "32FC1")
+    measured = conversions.frame_from_messages(*messages).depth
+    assert (measured == 0).sum() == 3
+    assert not measured[3, 4:7].any()
+
+
+def test_the_largest_value_of_16_bits_is_no_measurement(messages):
+    depth = np.full((24, 32), 700, np.uint16)
+    depth[3, 4] = 65535
+    messages[1] = image(depth, "16UC1")
+    measured = conversions.frame_from_messages(*messages).depth
+    assert (measured == 0).sum() == 1
+
+
+@pytest.mark.parametrize("encoding", ["rgb16", "bgr16", "mono16"])
+def test_colour_of_16_bits_is_scaled_to_8(messages, encoding):
+    shape = (24, 32) if encoding == "mono16" else (24, 32, 3)
+    values = np.full(shape, 128 * 257, np.uint16)
+    messages[0] = image(values, encoding)
+    assert (conversions.frame_from_messages(*messages).rgb == 128).all()
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan, -5.0])

@@ -16,7 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from sam6d_ros.apps.http.settings import Limits
 from sam6d_ros.errors import InvalidFrame, InvalidInput, TooLarge
-from sam6d_ros.frames import depth_metres
+from sam6d_ros.frames import colour_8_bits, depth_metres
 from sam6d_ros.geometry import rle
 from sam6d_ros.geometry.camera import CameraIntrinsics
 from sam6d_ros.types import Frame
@@ -24,7 +24,7 @@ from sam6d_ros.types import Frame
 FORMATS = ("PNG", "JPEG", "TIFF")
 _DATA_URL = re.compile(r"data:[\w.+/-]*;base64,", re.ASCII)
 # An orientation in EXIF would turn colour against depth and intrinsics.
-_COLOR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+_COLOR = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 def image_bytes(value: str | bytes, name: str) -> bytes:
@@ -78,8 +78,8 @@ def decode_rgb(value: str | bytes, name: str, limits: Limits) -> NDArray[np.uint
         InvalidFrame: it cannot be decoded.
         TooLarge: it has too many pixels.
     """
-    image = _decode(image_bytes(value, name), name, limits, _COLOR)
-    return np.ascontiguousarray(image[..., ::-1], np.uint8)
+    image = colour_8_bits(_decode(image_bytes(value, name), name, limits, _COLOR))
+    return np.ascontiguousarray(image[..., ::-1])
 
 
 def decode_depth(
@@ -95,11 +95,6 @@ def decode_depth(
         TooLarge: it has too many pixels.
     """
     raw = _decode(image_bytes(value, name), name, limits, cv2.IMREAD_UNCHANGED)
-    if raw.ndim != 2:
-        raise InvalidFrame(
-            f"{name} has shape {raw.shape}; expected one channel. Are rgb_image and depth_image "
-            "swapped?"
-        )
     return depth_metres(raw, depth_scale, name)
 
 

@@ -26,6 +26,7 @@ from sam6d_ros.apps.ros.conversions.images import (
     values_from_metres,
 )
 from sam6d_ros.errors import InvalidFrame
+from sam6d_ros.frames import colour_8_bits
 
 # int32 format (0: inverse depth), float depthParam[2]; of 32FC1 alone the parameters matter.
 CONFIG_HEADER = struct.Struct("<iff")
@@ -37,7 +38,7 @@ MAX_PIXELS = 2**26  # 67 million
 DEPTH_MAX_M = 10.0
 DEPTH_QUANTIZATION = 100.0
 # Three channels; no turning by EXIF, which the intrinsics would not follow. The bits of the file
-# are kept, so that 16 bits are refused as in raw messages.
+# are kept, so that 16 bits are scaled as in raw messages.
 COLOUR_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 FILE_FORMATS = ("JPEG", "PNG", "TIFF")  # that the plugins write
 REMEDY = "Is the topic one of image_transport's, and the input's image_transport set to its kind?"
@@ -54,12 +55,7 @@ def rgb_from_compressed(message: CompressedImage) -> NDArray[np.uint8]:
     encoding, named, _ = message.format.partition(";")
     if named:
         check_colour_encoding(encoding.strip())
-    pixels = _decoded(message, bytes(message.data), COLOUR_FLAGS)
-    if pixels.dtype != np.uint8:
-        raise InvalidFrame(
-            f"compressed rgb decodes to {pixels.dtype}; expected 8 bits per channel. Convert it "
-            "in the driver"
-        )
+    pixels = colour_8_bits(_decoded(message, bytes(message.data), COLOUR_FLAGS))
     if pixels.ndim == 2:
         return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
     # Old senders may have written RGB where the file format has BGR; they say so.
@@ -73,21 +69,40 @@ def metres_from_compressed(message: CompressedImage) -> NDArray[np.float32]:
     Raises:
         InvalidFrame: the format is another one, or the data is damaged.
     """
-    encoding, codec = _depth_format(message.format)
     data = bytes(message.data)
+    if is_plain_png(message.format):
+        return metres_from_values(_sixteen_bits(_decoded(message, data, cv2.IMREAD_UNCHANGED)))
+    encoding, codec = _depth_format(message.format)
     if len(data) <= CONFIG_HEADER.size:
         raise InvalidFrame(f"compressed depth has {len(data)} bytes: the message is cut off")
     _, quant_a, quant_b = CONFIG_HEADER.unpack_from(data)
     body = data[CONFIG_HEADER.size :]
     values = _from_rvl(body) if codec == "rvl" else _decoded(message, body, cv2.IMREAD_UNCHANGED)
+    values = _sixteen_bits(values)
+    if encoding == "32FC1":
+        values = _from_inverse(values, quant_a, quant_b)
+    return metres_from_values(values)
+
+
+def is_plain_png(text: str) -> bool:
+    """Whether a ``format`` names a PNG file without the header of ``compressedDepth``.
+
+    The plugin ``compressed`` sends 16-bit images so: "16UC1; png compressed ", or "png" alone.
+    """
+    encoding, named, transport = (part.strip() for part in text.partition(";"))
+    if not named:
+        return encoding == "png"
+    return encoding == "16UC1" and transport.split()[:2] == ["png", "compressed"]
+
+
+def _sixteen_bits(values: NDArray) -> NDArray:
+    """Return decoded depth; raise InvalidFrame if it is not one channel of 16 bits."""
     if values.ndim != 2 or values.dtype != np.uint16:
         raise InvalidFrame(
             f"compressed depth decodes to {values.shape} {values.dtype}; expected one channel of "
             f"16 bits. {REMEDY}"
         )
-    if encoding == "32FC1":
-        values = _from_inverse(values, quant_a, quant_b)
-    return metres_from_values(values)
+    return values
 
 
 def _depth_format(text: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from sam6d_ros.errors import InvalidFrame
+from sam6d_ros.frames import colour_8_bits, depth_metres
 from sam6d_ros.geometry.units import MM_PER_M
 
 # Channels as they lie in a pixel, and OpenCV's code to RGB (several times faster than indexing).
@@ -19,6 +20,9 @@ COLOUR_CHANNELS = {
     "rgba8": (4, cv2.COLOR_RGBA2RGB),
     "bgra8": (4, cv2.COLOR_BGRA2RGB),
     "mono8": (1, cv2.COLOR_GRAY2RGB),
+    "rgb16": (3, None),
+    "bgr16": (3, cv2.COLOR_BGR2RGB),
+    "mono16": (1, cv2.COLOR_GRAY2RGB),
 }
 COLOUR_ENCODINGS = tuple(COLOUR_CHANNELS)
 DEPTH_TYPES = {"16UC1": "u2", "32FC1": "f4"}
@@ -36,7 +40,10 @@ def rgb_from_image(message: Image) -> NDArray[np.uint8]:
     """
     check_colour_encoding(message.encoding)
     channels, to_rgb = COLOUR_CHANNELS[message.encoding]
-    pixels = _pixels(message, "rgb", np.dtype(np.uint8), channels)
+    byte_order = ">" if message.is_bigendian else "<"
+    wide = message.encoding.endswith("16")
+    raw = _pixels(message, "rgb", np.dtype(byte_order + ("u2" if wide else "u1")), channels)
+    pixels = colour_8_bits(raw.astype(np.uint16)) if wide else raw
     # A copy, not the message's read-only memory: compiled kernels take that for another type, and
     # would be compiled again when the first frame comes.
     return pixels.copy() if to_rgb is None else cv2.cvtColor(pixels, to_rgb)
@@ -128,14 +135,12 @@ def depth_image_from_metres(
 
 
 def metres_from_values(values: NDArray) -> NDArray[np.float32]:
-    """Depth as REP-118 writes it → float32 metres, 0 invalid.
+    """Depth as REP-118 writes it → float32 metres, 0 invalid; see ``frames.depth_metres``.
 
     Args:
-        values: integers are millimetres, 0 invalid; floats metres, NaN and infinities invalid.
+        values: integers are millimetres, floats metres.
     """
-    if np.issubdtype(values.dtype, np.integer):
-        return np.divide(values, np.float32(MM_PER_M), dtype=np.float32)
-    return np.where(np.isfinite(values), values, 0).astype(np.float32)
+    return depth_metres(values, None)
 
 
 def values_from_metres(depth: NDArray[np.float32], encoding: str) -> NDArray:
