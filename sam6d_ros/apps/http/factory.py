@@ -110,6 +110,6 @@ def create_app(services: Shared, service: str) -> FastAPI:
         Gate,
         keeper=app.state.keeper,
         body_bytes=settings.limits.body_bytes,
-        report=services.metrics.report,
+        metrics=services.metrics,
     )
     return app

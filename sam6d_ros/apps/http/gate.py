@@ -6,7 +6,6 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable
 
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
@@ -14,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sam6d_ros.apps.http.auth import Gatekeeper
 from sam6d_ros.apps.http.errors import DEFECT_TEXT, error_response
+from sam6d_ros.apps.http.metrics import OTHER, Metrics
 
 log = logging.getLogger(__name__)
 
@@ -23,9 +23,6 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 OPEN_PATHS = ("/", "/health", "/login", "/favicon.ico")
 OPEN_PREFIX = "/ui/"
 
-# Called with method, route, status and seconds of each request.
-Report = Callable[[str, str, int, float], None]
-
 
 class Gate:
     """ASGI middleware around all routes.
@@ -34,11 +31,11 @@ class Gate:
         app: the routes.
         keeper: decides by the headers.
         body_bytes: largest body.
-        report: called after each request.
+        metrics: counts of the requests.
     """
 
-    def __init__(self, app: ASGIApp, keeper: Gatekeeper, body_bytes: int, report: Report) -> None:
-        self._app, self._keeper, self._report = app, keeper, report
+    def __init__(self, app: ASGIApp, keeper: Gatekeeper, body_bytes: int, metrics: Metrics) -> None:
+        self._app, self._keeper, self._metrics = app, keeper, metrics
         self._body_bytes = body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,6 +43,10 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        with self._metrics.in_progress():
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         given = headers.get(REQUEST_ID, "")
         request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
@@ -67,8 +68,8 @@ class Gate:
                 await response(scope, receive, answer)
         finally:
             seconds = time.perf_counter() - start
-            route = getattr(scope.get("route"), "path", "other")
-            self._report(scope["method"], route, answer.status, seconds)
+            route = getattr(scope.get("route"), "path", OTHER)
+            self._metrics.report(scope["method"], route, answer.status, seconds)
 
     def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         """Return status and reason if a request is refused by its headers."""

@@ -21,12 +21,12 @@ from sam6d_ros.apps.http.sample import Sample
 from sam6d_ros.apps.http.sessions import Sessions
 from sam6d_ros.apps.http.settings import ENGINE_ROLES, ServerSettings
 from sam6d_ros.apps.http.waiting import result_for
-from sam6d_ros.errors import NotReady
+from sam6d_ros.errors import Cancelled, DeadlineExceeded, NotReady
 from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.build import EngineSpec, build_engine
 from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.host import Host
-from sam6d_ros.runtime.request import Request
+from sam6d_ros.runtime.request import QUEUED, Request
 from sam6d_ros.runtime.states import State
 from sam6d_ros.stages.backends import find_backend
 
@@ -58,7 +58,11 @@ class Services:
         self.host: Host[Any] = Host(
             build or self._build, capacity=settings.limits.queue, name="the engine"
         )
-        self.metrics = Metrics(HostCollector(lambda: self.host.counts, lambda: not self.obstacle()))
+        self.metrics = Metrics(
+            HostCollector(
+                lambda: self.host.counts, lambda: not self.obstacle(), lambda: len(self.sessions)
+            )
+        )
         self._threads = ThreadPoolExecutor(CONVERTERS, "convert")
         self.catalogue = Catalogue(self.host, settings, self.roots, self.convert)
         self.sessions = Sessions(settings.limits, lambda: self.host.objects.models, clock)
@@ -128,14 +132,25 @@ class Services:
             Overloaded, NotReady, DeadlineExceeded, Cancelled: there is no result.
         """
         self.check_ready()
-        deadline = time.monotonic() + self.timeout_of(timeout_s)
+        start, waited_s = time.monotonic(), list[float]()
+        deadline = start + self.timeout_of(timeout_s)
         request_id = http.state.request_id
-        job = Request(work, deadline, reason_of=reason_of, request_id=request_id)
+
+        def begun(engine: Engine, ctx: RunContext) -> T:
+            waited_s.append(time.monotonic() - start)
+            return work(engine, ctx)
+
+        job = Request(begun, deadline, reason_of=reason_of, request_id=request_id)
         self.running[request_id] = job
         try:
             return await result_for(http, self.host.submit(job), job.cancel)
+        except (Cancelled, DeadlineExceeded):
+            waited_s.append(time.monotonic() - start)  # counts if the work never began
+            raise
         finally:
             self.running.pop(request_id, None)
+            if waited_s:
+                self.metrics.stages({QUEUED: waited_s[0]})
 
     def timeout_of(self, wanted_s: float | None) -> float:
         """Return the seconds that a request may take: what it states, bounded by the settings."""
