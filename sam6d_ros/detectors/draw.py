@@ -16,10 +16,12 @@ TEXT_HEIGHT_PX = 20  # at 640 pixels of width
 
 
 def draw_boxes(image_rgb: NDArray[np.uint8], boxes: Boxes) -> NDArray[np.uint8]:
-    """Return a copy of an image (H, W, 3) uint8 with boxes, names and scores."""
+    """Return a copy of an image (H, W, 3) uint8 with masks, boxes, names and scores."""
     picture = image_rgb.copy()
     factor = max(picture.shape[1] / 640, 0.5)
     width = max(round(2 * factor), 1)
+    for label, mask in zip(boxes.labels, () if boxes.masks is None else boxes.masks, strict=False):
+        picture[mask] = picture[mask] // 2 + np.array(_color(label), np.uint8) // 2
     for label, score, xyxy in zip(boxes.labels, boxes.scores, boxes.xyxy, strict=True):
         left, top, right, bottom = (round(float(edge)) for edge in xyxy)
         color = _color(label)

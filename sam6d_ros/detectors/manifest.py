@@ -18,7 +18,7 @@ from sam6d_ros.errors import InvalidConfig
 FILE_NAME = "detector.json"
 FITS = ("keep", "stretch", "corner", "center")
 ORDERS = ("rgb", "bgr")
-LAYOUTS = ("boxes", "yolov8", "yolox")
+LAYOUTS = ("boxes", "masks", "yolov8", "yolox")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ class Manifest:
         name: of the model, as Triton's folder.
         labels: class names; the place is the number that the model returns.
         input: form of the input tensor.
-        layout: `boxes` (corners in input pixels, numbers, scores: three outputs), `yolov8`
+        layout: `boxes` (corners in input pixels, numbers, scores: three outputs), `masks` (these,
+            and the probability of each pixel of the input: four outputs), `yolov8`
             (4 + C rows: centre, size, class scores) or `yolox` (rows of offset, logarithmic size,
             objectness, class scores on grids of 8, 16 and 32 pixels).
         nms_iou: overlap from which the weaker box of one class is dropped, or None where the

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,15 +26,18 @@ class Raw:
         xyxy: (N, 4) float.
         classes: (N,) integer, place in the labels.
         scores: (N,) float.
+        masks: (N, H', W') float, probability of each pixel of the tensor, or None.
     """
 
     xyxy: NDArray
     classes: NDArray
     scores: NDArray
+    masks: NDArray | None = None
 
     def at(self, chosen: NDArray) -> Raw:
         """Return the chosen boxes, by index or by mask."""
-        return Raw(self.xyxy[chosen], self.classes[chosen], self.scores[chosen])
+        masks = None if self.masks is None else self.masks[chosen]
+        return Raw(self.xyxy[chosen], self.classes[chosen], self.scores[chosen], masks)
 
 
 def to_boxes(
@@ -65,7 +68,15 @@ def to_boxes(
     raw, xyxy = _not_empty(raw, xyxy)
     scores = np.clip(raw.scores, 0, 1).astype(np.float32)
     names, known = _names(raw.classes, manifest), usable(manifest.labels)
-    return Boxes(xyxy.astype(np.float32), names, scores, classes=known)
+    masks = None if raw.masks is None else _masks(raw.masks, placement)
+    return Boxes(xyxy.astype(np.float32), names, scores, masks, classes=known)
+
+
+def _masks(probabilities: NDArray, placement: Placement) -> NDArray[np.bool_]:
+    masks = np.zeros((len(probabilities), *placement.size_hw), bool)
+    for place, mask in enumerate(probabilities):
+        masks[place] = placement.mask_to_image(mask)
+    return masks
 
 
 def suppress(xyxy: NDArray, scores: NDArray, classes: NDArray, iou: float) -> NDArray[np.intp]:
@@ -116,6 +127,19 @@ def _from_boxes(outputs: Sequence[NDArray], _: Manifest) -> Raw:
     return Raw(outputs[0], outputs[1].astype(np.int64), outputs[2])
 
 
+def _from_masks(outputs: Sequence[NDArray], manifest: Manifest) -> Raw:
+    boxes = _from_boxes(outputs[:3], manifest)
+    masks = outputs[3] if len(outputs) > 3 else np.zeros(0)
+    if masks.ndim == 4 and masks.shape[1] == 1:  # as torchvision's Mask R-CNN returns them
+        masks = masks[:, 0]
+    if masks.ndim != 3 or len(masks) != len(boxes.scores):
+        raise InvalidInput(
+            f"masks are {masks.shape} for {len(boxes.scores)} boxes; expected a fourth output "
+            "(N, H, W) of the input's size"
+        )
+    return replace(boxes, masks=masks)
+
+
 def _from_yolov8(outputs: Sequence[NDArray], _: Manifest) -> Raw:
     rows = _one(outputs, 5).T  # (places, 4 + classes)
     scores = rows[:, 4:]
@@ -160,6 +184,7 @@ def _corners(centers: NDArray, sizes: NDArray) -> NDArray:
 
 _DECODERS: dict[str, Callable[[Sequence[NDArray], Manifest], Raw]] = {
     "boxes": _from_boxes,
+    "masks": _from_masks,
     "yolov8": _from_yolov8,
     "yolox": _from_yolox,
 }

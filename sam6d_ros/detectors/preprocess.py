@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sam6d_ros.detectors.manifest import InputSpec
 from sam6d_ros.errors import InvalidInput
 
+MASK_PROBABILITY = 0.5  # from which a pixel belongs to an instance (He et al., 2017)
 _ORDERS = {"rgb": (0, 1, 2), "bgr": (2, 1, 0)}  # channel of an RGB image for each plane
 
 
@@ -38,6 +39,15 @@ class Placement:
     def to_image(self, xyxy: NDArray) -> NDArray[np.float64]:
         """Return boxes (N, 4) of the tensor in image pixels, not clipped."""
         return (np.asarray(xyxy, float) - np.tile(self.offset_xy, 2)) / np.tile(self.scale_xy, 2)
+
+    def mask_to_image(self, mask: NDArray) -> NDArray[np.bool_]:
+        """Return the mask (H, W) in the image of probabilities (H', W') in the tensor."""
+        height, width = self.size_hw
+        left, top = (round(offset) for offset in self.offset_xy)
+        right = left + round(width * self.scale_xy[0])
+        bottom = top + round(height * self.scale_xy[1])
+        part = np.ascontiguousarray(mask[top:bottom, left:right], np.float32)
+        return cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR) > MASK_PROBABILITY
 
 
 def tensor_shape(image_rgb: NDArray[np.uint8], spec: InputSpec) -> tuple[int, int, int]:

@@ -53,6 +53,41 @@ def test_a_class_without_label_and_wrong_outputs_are_named():
         to_boxes([np.zeros((2, 5))], PLAIN, WHOLE, 0.5)
 
 
+@pytest.mark.parametrize(
+    ("placement", "tensor_hw"),
+    [
+        (Placement((100, 200)), (128, 224)),  # kept, padded right and below
+        (Placement((100, 200), (0.5, 0.5), (10, 25)), (100, 120)),  # in the middle
+        (Placement((100, 200), (2.0, 1.0)), (100, 400)),  # stretched
+    ],
+)
+@pytest.mark.parametrize("channel", [False, True])
+def test_masks_follow_their_boxes_into_the_image(placement, tensor_hw, channel):
+    image_boxes = np.array([[20, 10, 80, 50], [100, 60, 180, 90]], float)
+    xyxy = placement.to_tensor(image_boxes)
+    masks = np.zeros((2, *tensor_hw), np.float32)
+    for mask, (left, top, right, bottom) in zip(masks, xyxy.round().astype(int), strict=True):
+        mask[top:bottom, left:right] = 0.9
+    given = [*outputs(xyxy, [0, 1], [0.6, 0.9]), masks[:, None] if channel else masks]
+    found = to_boxes(given, Manifest("m", NAMES, layout="masks"), placement, 0.5)
+    assert found.labels == ("b", "a")
+    assert found.masks is not None
+    assert found.masks.shape == (2, 100, 200)
+    for mask, (left, top, right, bottom) in zip(found.masks, image_boxes[::-1], strict=True):
+        expected = np.zeros((100, 200), bool)
+        expected[int(top) : int(bottom), int(left) : int(right)] = True
+        assert (mask ^ expected).sum() < 0.1 * expected.sum()  # the border of the larger pixels
+
+
+def test_masks_that_do_not_fit_their_boxes_are_refused():
+    given = outputs([[0, 0, 9, 9]], [0], [0.9])
+    for more in ([], [np.zeros((2, 100, 200))], [np.zeros((1, 2, 100, 200))]):
+        with pytest.raises(InvalidInput, match="for 1 boxes; expected a fourth output"):
+            to_boxes([*given, *more], Manifest("m", NAMES, layout="masks"), WHOLE, 0.5)
+    empty = [*outputs(np.zeros((0, 4)), [], []), np.zeros((0, 100, 200))]
+    assert len(to_boxes(empty, Manifest("m", NAMES, layout="masks"), WHOLE, 0.5)) == 0
+
+
 def yolox_rows(manifest: Manifest, box, place_class: int, score: float):
     """Encode one box as the network would, at the cell of its centre on the 8-pixel grid."""
     height, width = manifest.input.size_hw
