@@ -117,12 +117,11 @@ def row(way: str, found: Sequence[Found]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def about(target: runner.ScoredTarget) -> str:
-    """Return ADD-S and ADD (shares of the diameter) of the best estimate, its score and time."""
-    errors = [
-        f"{min((getattr(e, key) for e in target.scores.best), default=9):.3f}" for key in KEYS
-    ]
-    return f"{' '.join(errors)} score {target.top_score or 0:.2f} {target.time_s:.2f} s"
+def about(found: Found) -> str:
+    """Return ADD-S and ADD (shares of the diameter) of the best estimate, score and CPU time."""
+    best, score = found.scored.scores.best, found.scored.top_score or 0
+    errors = [min((getattr(one, key) for one in best), default=np.inf) for key in KEYS]
+    return f"{errors[0]:.3f} {errors[1]:.3f} score {score:.2f} {found.cpu_s:.2f} s"
 
 
 def main() -> None:

@@ -193,11 +193,9 @@ def test_the_tracking_node_hears_the_pose_node_and_publishes_the_frames_in_its_p
 
 
 def test_boxes_come_from_the_node_itself_or_from_a_detector_node(ground):
-    told = ground.start("pipeline.launch.py", detector="m.pt", detector_node="true")
-    searching = told["segmentation_node"]
-    assert told["detector_node"].parameter("detector") == "m.pt"
-    assert (searching.parameter("detector"), searching.parameter("box_input")) == ("", "boxes")
-    assert searching.remapped["~/boxes"] == "detector_node/detections"
+    told = ground.start("pipeline.launch.py", detector="m", detector_node="true")
+    assert told["detector_node"].parameter("detector") == "m"
+    assert told["segmentation_node"].remapped["~/boxes"] == "detector_node/detections"
 
 
 def test_grasps_and_the_planning_scene_come_from_the_node_that_has_the_poses(ground):
@@ -291,7 +289,7 @@ def test_rviz_shows_the_node_that_has_the_poses(ground):
 def test_a_switch_that_is_neither_true_nor_false_is_refused(ground):
     with pytest.raises(AssertionError):  # the launch service ends with status 1
         ground.start("pipeline.launch.py", tracking="perhaps")
-    assert ground.notes() == []
+    assert not ground.notes()
 
 
 def test_the_fast_dds_profile_is_set_unless_the_user_has_one(ground, monkeypatch):
