@@ -185,7 +185,8 @@ def test_detector_export_names_what_is_wrong(tmp_path, capsys):
 def test_the_commands_of_the_page_are_understood():
     page = Path(__file__).resolve().parents[2] / "docs/detectors.md"
     blocks = re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
-    lines = [line for block in blocks for line in block.splitlines() if line.startswith("sam6d ")]
+    whole = [line for block in blocks for line in block.replace("\\\n", "").splitlines()]
+    lines = [line for line in whole if line.startswith("sam6d ")]
     assert len(lines) > 8
     for line in lines:
         build_parser().parse_args(shlex.split(line)[1:])  # exits on what it does not know
