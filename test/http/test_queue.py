@@ -5,13 +5,16 @@ from __future__ import annotations
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import httpx
 import pytest
 from http_server import serving, settings_for
 
+from sam6d_ros.apps.http.services import CONVERTERS
 from sam6d_ros.apps.http.settings import PEM, Limits
 from sam6d_ros.errors import CheckpointError
+from sam6d_ros.runtime.objects import ObjectChange
 from sam6d_ros.runtime.request import Request
 
 PIPELINE = "/api/v1/full_pipeline"
@@ -117,6 +120,24 @@ def test_progress_of_a_request_is_reported(served, sample):
         assert progress["stage"] == "queue"
     assert job.result(60).status_code == 200
     assert served.pem.get("/api/v1/requests/my-request").status_code == 404
+
+
+def test_an_object_that_is_removed_before_the_answer_is_written_is_in_it(served, sample):
+    served.pem.post(PIPELINE, json=sample).raise_for_status()
+    host, unblocked = served.services.host, threading.Event()
+    model = replace(host.objects.models["tea_box"], name="short_lived")
+    host.change(ObjectChange.add(model)).result(60)
+    body = {**sample, "cad_path": None, "object": "short_lived"}
+    with ThreadPoolExecutor(1) as pool:
+        with Gate(served.services):
+            job = pool.submit(served.pem.post, PIPELINE, json=body)
+            served.until(lambda: host.counts.waiting == 1, "the request")
+            for _ in range(CONVERTERS):
+                served.services._threads.submit(unblocked.wait, 60)
+        host.change(ObjectChange.drop("short_lived")).result(60)
+        unblocked.set()
+        answer = job.result(60).raise_for_status().json()
+    assert [pose["name"] for pose in answer["pem_result"]["poses"]] == ["short_lived"]
 
 
 def test_a_failed_load_leaves_the_server_up_with_the_reason(http_cache, sample):

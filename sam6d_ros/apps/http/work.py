@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sam6d_ros.apps.http.schemas.common import FrameBody
+from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.errors import InvalidMesh
 from sam6d_ros.pipeline import Record, RunContext
 from sam6d_ros.runtime.engine import Engine
@@ -33,12 +34,14 @@ class Estimated:
 
     Attributes:
         poses: the accepted poses.
+        models: the objects at that time, by name.
         failures: reason by instance id, for every detection without a pose.
         notes: doubts about the input.
         seconds, timings_s: in all, and of each stage.
     """
 
     poses: PoseEstimates
+    models: Mapping[str, ObjectModel]
     failures: Mapping[str, str]
     notes: tuple[str, ...]
     seconds: float
@@ -83,6 +86,7 @@ def estimate(
     seconds = {k: v for k, v in ctx.timings.seconds.items() if k not in before}
     return Estimated(
         poses,
+        engine.objects,
         failures(detections, poses, record),
         notes,
         time.perf_counter() - start,

@@ -211,7 +211,7 @@ def answer_of(
     visualize: bool,
 ) -> tuple[PoseAnswer, bytes | None]:
     """Return the answer and, if it was asked for, the picture; write the files of SAM-6D."""
-    models, poses = services.host.objects.models, result.poses
+    models, poses = result.models, result.poses
     png = None
     if visualize or output_dir is not None:
         picture = poses_picture(frame, poses, models)
