@@ -31,6 +31,7 @@ class ModelState(Enum):
     READY = "ready"
     LOAD_FAILED = "loading failed"
     FAILED = "failed on the last image"
+    HANGS = "does not answer"
     DRAINING = "draining"
     UNLOADED = "unloaded"
     EVICTED = "evicted"
@@ -52,7 +53,7 @@ class ModelReport:
 
     Attributes:
         spec: its settings.
-        state: what it does; any model but a ready or failed one refuses requests.
+        state: what it does; loaded models take requests, the others refuse them.
         reason: of a failure, with the remedy; or empty.
         backend, device: that it runs on; empty while it is not loaded.
         labels: names that its answers may hold.
@@ -101,6 +102,7 @@ class ModelHost(ResourceHost[FrameModel, None]):
         self.memory_bytes, self.last_used = 0, clock()
         self._open_model, self._loading, self._clock = open_model, loading, clock
         self._labels: tuple[str, ...] = ()
+        self._busy_since: float | None = None
         delay_s = spec.max_delay_ms / 1e3
         self._batcher: MicroBatcher[FrameInput, FrameAnswer] = MicroBatcher(
             spec.max_batch, delay_s, clock
@@ -154,10 +156,15 @@ class ModelHost(ResourceHost[FrameModel, None]):
         """Return the state of this moment."""
         status, counts = self.status.snapshot(), self.counts
         state = _STATES.get(status.state, ModelState.READY)
+        reason = status.last_error if state in (ModelState.LOAD_FAILED, ModelState.FAILED) else ""
+        busy_s = 0.0 if self._busy_since is None else self._clock() - self._busy_since
+        if busy_s > self.spec.timeout_s:
+            state = ModelState.HANGS
+            reason = f"a call has taken {busy_s:.0f} s; `timeout_s` is {self.spec.timeout_s:g}"
         return ModelReport(
             self.spec,
             state,
-            status.last_error if state in (ModelState.LOAD_FAILED, ModelState.FAILED) else "",
+            reason,
             status.backend,
             status.device,
             self._labels,
@@ -240,7 +247,7 @@ class ModelHost(ResourceHost[FrameModel, None]):
 
     def _do_batch(self, items: Sequence[FrameInput]) -> list[FrameAnswer | Exception]:
         """Do a batch and record it; a batch that is repeated image by image is not recorded."""
-        times = PhaseTimes()
+        times, self._busy_since = PhaseTimes(), self._clock()
         measure = times.measure if self.spec.metrics else no_measure
         try:
             outcomes = self._required().serve(items, measure)
@@ -248,6 +255,8 @@ class ModelHost(ResourceHost[FrameModel, None]):
             if len(items) == 1 or isinstance(error, OF_THE_MODEL):
                 self.stats.record(times.seconds, 0, len(items))
             raise
+        finally:
+            self._busy_since = None
         failed = sum(isinstance(outcome, Exception) for outcome in outcomes)
         self.stats.record(times.seconds, len(outcomes) - failed, failed)
         return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from sam6d_ros.runtime.memory import device_bytes, resident_bytes
 from sam6d_ros.runtime.model_host import ModelHost
 from sam6d_ros.runtime.model_spec import ModelSpec
 
+_LOG = logging.getLogger(__name__)
 Hosts = Callable[[], Sequence[ModelHost]]
 
 
@@ -19,7 +21,8 @@ class ModelMemory:
     """Limit of the memory of all models, and the rule of what is evicted.
 
     The memory of a model is what the process grew by while it was loaded and warmed up, host and
-    device, at least the size of its file. So models of this process are loaded one after another.
+    device, at least the size of its file. So models of this process are loaded one after another;
+    a load that hangs keeps the next ones waiting for `patience_s` each.
 
     Args:
         loaded: returns the hosts that hold a model.
@@ -27,6 +30,7 @@ class ModelMemory:
         evict: called with the model unused for longest if the limit is reached; None refuses the
             new one instead.
         used: memory of this process in bytes.
+        patience_s: for how long a load waits for the one before it.
     """
 
     def __init__(
@@ -35,10 +39,11 @@ class ModelMemory:
         limit_bytes: int | None = None,
         evict: Callable[[ModelHost], None] | None = None,
         used: Callable[[], int] = lambda: resident_bytes() + device_bytes(),
+        patience_s: float = 60.0,
     ) -> None:
         self._loaded, self._limit_bytes = loaded, limit_bytes
         self._evict, self._used = evict, used
-        self._turn = threading.Lock()
+        self._turn, self._patience_s = threading.Lock(), patience_s
 
     @contextmanager
     def loading(self, host: ModelHost) -> Iterator[None]:
@@ -50,13 +55,19 @@ class ModelMemory:
         if host.spec.is_remote:
             yield
             return
-        with self._turn:
+        alone = self._turn.acquire(timeout=self._patience_s)
+        if not alone:
+            _LOG.warning("a load takes more than %g s; loading %s", self._patience_s, host.name)
+        try:
             on_disk = file_bytes(host.spec)
             self._make_room(host, max(on_disk, host.memory_bytes))
             before = self._used()
             yield
             host.memory_bytes = max(on_disk, self._used() - before)
             self._make_room(host, host.memory_bytes)
+        finally:
+            if alone:
+                self._turn.release()
 
     def _make_room(self, host: ModelHost, wanted: int) -> None:
         """Evict models until `wanted` bytes for this one fit."""

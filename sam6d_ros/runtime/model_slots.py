@@ -32,6 +32,7 @@ class RegistryOptions:
             loads it again. Otherwise the new model is refused.
         drain_s: time for requests that wait for a model that is replaced or unloaded.
         patience_s: time for the call in progress after that.
+        load_s: for how long a load waits for the one before it.
         log_period_s: between two log lines of a model in use.
     """
 
@@ -40,6 +41,7 @@ class RegistryOptions:
     evict: bool = False
     drain_s: float = 30.0
     patience_s: float = 30.0
+    load_s: float = 60.0
     log_period_s: float = 60.0
 
 
@@ -100,7 +102,9 @@ class ModelSlots:
         self._closed = False
         self._lock = threading.RLock()
         evict = self._evict if options.evict else None
-        self._memory = ModelMemory(self._loaded, options.memory_bytes, evict)
+        self._memory = ModelMemory(
+            self._loaded, options.memory_bytes, evict, patience_s=options.load_s
+        )
 
     def slot(self, name: str) -> Slot:
         """Return the slot of a name.

@@ -166,7 +166,8 @@ class Registry:
         hosts = [host for slot in self._slots.remove_all() for host in slot.hosts]
         for host in hosts:
             host.release()
-        freed = [host.join(self._options.patience_s) for host in hosts]
+        end = time.monotonic() + self._options.patience_s
+        freed = [host.join(max(end - time.monotonic(), 0.0)) for host in hosts]
         if self._owns_deadlines:
             self._deadlines.stop()
         return all(freed)

@@ -1,11 +1,13 @@
 """TorchScript and ONNX Runtime: the boxes of the eager model, in the pixels of the image."""
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from detectors.tiny import CELL, FOUND, MANIFEST, tiny_model, write_onnx, write_torchscript
 
+from sam6d_ros.detectors.buffers import FreshBuffers
 from sam6d_ros.detectors.model import ModelDetector, batches
 from sam6d_ros.errors import CheckpointError, InvalidConfig, InvalidInput
 
@@ -87,6 +89,24 @@ def test_a_damaged_or_missing_file_is_named(build, name, tmp_path):
         path.write_bytes(b"no model") if path.exists() else None
         with pytest.raises(CheckpointError, match=path.name):
             runner(path)
+
+
+@pytest.mark.sam6d
+def test_torchscript_runs_on_the_tensor_that_is_lent(tmp_path):
+    """As on CUDA, where the tensor is on the device and used again."""
+    torch, lent = pytest.importorskip("torch"), []
+
+    class Lender(FreshBuffers):
+        @contextmanager
+        def device(self, shape):
+            lent.append(torch.full(shape, float("nan")))
+            yield lent[-1]
+
+    plain, on_device = torchscript(tmp_path), torchscript(tmp_path, buffers=Lender())
+    batch = RANDOM.random((2, 3, 64, 96), np.float32)
+    for one, other in zip(plain.infer(batch), on_device.infer(batch), strict=True):
+        assert np.array_equal(one, other)
+    assert np.array_equal(lent[0].numpy(), batch)
 
 
 def test_batches_hold_one_size_each_and_every_image_once():

@@ -11,6 +11,7 @@ import pytest
 
 from sam6d_ros.detectors.tensorrt import TensorRtRunner
 from sam6d_ros.errors import BackendUnavailable, CheckpointError, InvalidInput
+from sam6d_ros.runtime.buffers import ModelBuffers
 
 torch = pytest.importorskip("torch", reason="torch is missing: make setup-sam6d")
 pytestmark = pytest.mark.sam6d
@@ -91,6 +92,28 @@ def test_each_image_gets_its_own_outputs(tensorrt, engine_file):
     for image, (outputs,) in zip(images, found, strict=True):
         np.testing.assert_allclose(outputs, [image.mean(), image[0, 0, 0]], atol=1e-6)
     runner.close()
+
+
+class TorchOnCpu:
+    """``Cuda`` in the memory of the host."""
+
+    def pinned(self, count):
+        return np.empty(count, np.float32)
+
+    def tensor(self, count):
+        return torch.empty(count)
+
+    def stream(self):
+        raise AssertionError("not asked for")
+
+
+def test_tensors_are_used_again_and_outputs_are_not(tensorrt, engine_file):
+    buffers = ModelBuffers("cuda", cuda=lambda _: TorchOnCpu())
+    runner = TensorRtRunner(engine_file, max_batch=2, device="cpu", buffers=buffers)
+    batches = [np.full((2, 3, 8, 8), value, np.float32) for value in (1, 2, 3)]
+    found = [runner.infer(batch)[0] for batch in batches]
+    assert [array[0, 0] for array in found] == [1, 2, 3]  # no answer is overwritten
+    assert (buffers.device_pool.counts.allocated, buffers.device_pool.counts.reused) == (1, 2)
 
 
 def test_what_the_engine_cannot_do_is_named(tensorrt, engine_file, tmp_path):

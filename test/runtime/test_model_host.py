@@ -6,6 +6,7 @@ import threading
 from itertools import chain
 
 import pytest
+from runtime.host_double import ManualTime
 from runtime.model_double import (
     DEFECT,
     GONE,
@@ -117,6 +118,25 @@ def test_an_error_of_the_model_shows_in_its_state_until_it_answers_again(serving
     assert host.report().reason == ""
     host.ask(image(1)).result(PATIENCE_S)
     assert host.report().state is ModelState.READY
+
+
+def test_a_call_that_takes_too_long_shows_in_the_state_until_it_ends(openers):
+    time = ManualTime()
+    host = ModelHost(spec_of(timeout_s=5.0), openers, deadlines=time, clock=time.clock)
+    host.load().result(PATIENCE_S)
+    host.activate()
+    model, first = blocked(host, openers)
+    time.advance(4)
+    assert host.report().state is ModelState.READY
+    time.advance(3)
+    report = host.report()
+    assert report.state is ModelState.HANGS
+    assert report.reason == "a call has taken 7 s; `timeout_s` is 5"
+    assert isinstance(error_of(first), DeadlineExceeded)
+    model.gate.set()
+    host.warm_up(1).result(PATIENCE_S)
+    assert host.report().state is ModelState.READY
+    host.shut(0.0, PATIENCE_S)
 
 
 def test_a_full_queue_refuses_and_counts(serving, openers):

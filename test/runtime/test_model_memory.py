@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import pytest
 from runtime.model_double import PATIENCE_S, Openers, image, spec_of
@@ -112,6 +113,19 @@ def test_a_replaced_model_is_not_evicted_for_its_successor(make, files):
     assert isinstance(refused, ResourceExhausted)
     assert states(registry) == {"a": ModelState.READY}
     registry.submit("a", image()).result(PATIENCE_S)
+
+
+def test_a_load_that_hangs_delays_the_next_one_and_no_more(make, files):
+    registry = make(load_s=0.05, patience_s=0.05)
+    registry.openers.gates[files["a"]] = gate = threading.Event()
+    registry.openers.entered[files["a"]] = entered = threading.Event()
+    hanging = registry.register(spec_of("a", files["a"]))
+    assert entered.wait(PATIENCE_S)
+    load(registry, files, "b")
+    registry.submit("b", image()).result(PATIENCE_S)
+    assert states(registry) == {"a": ModelState.LOADING, "b": ModelState.READY}
+    gate.set()
+    assert hanging.result(PATIENCE_S).state is ModelState.READY
 
 
 def test_a_folder_counts_with_all_its_files_and_an_address_with_none(tmp_path):

@@ -61,6 +61,7 @@ class ModelOut(BaseModel):
         "ready",
         "loading failed",
         "failed on the last image",
+        "does not answer",
         "draining",
         "unloaded",
         "evicted",
