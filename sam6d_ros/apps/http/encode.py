@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,17 +10,19 @@ from numpy.typing import NDArray
 
 from sam6d_ros.apps.http.schemas.common import RLE_FORMAT
 from sam6d_ros.apps.http.schemas.ism import DetectionsOut
-from sam6d_ros.apps.http.schemas.pem import GraspOut, PoseOut
+from sam6d_ros.apps.http.schemas.pem import CloudOut, GraspOut, PoseOut
 from sam6d_ros.apps.http.schemas.track import TrackedPose
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.exchange import pose_as_json
 from sam6d_ros.geometry import rle
+from sam6d_ros.geometry.camera import back_project
 from sam6d_ros.geometry.units import MM_PER_M
 from sam6d_ros.grasps.types import GraspSet
 from sam6d_ros.types import Detections, Frame, PoseEstimate, PoseEstimates
 from sam6d_ros.visualize import draw_masks, draw_poses
 
 MAX_GRASPS = 10  # of each instance in an answer
+MAX_CLOUD_POINTS = 60_000  # 1.2 MB in an answer; a viewer without a GPU draws them in 30 ms
 
 
 def detections_out(found: Detections, names: Sequence[str], mask_format: str) -> DetectionsOut:
@@ -120,6 +123,22 @@ def grasps_out(pose: PoseEstimate, grasps: GraspSet) -> list[GraspOut]:
         )
         for grasp in grasps.grasps[:MAX_GRASPS]
     ]
+
+
+def cloud_out(frame: Frame) -> CloudOut:
+    """Return the measured points of a frame with their colours; a random subset of many."""
+    chosen = np.flatnonzero(frame.depth > 0)
+    if len(chosen) > MAX_CLOUD_POINTS:
+        chosen = np.random.default_rng(0).choice(chosen, MAX_CLOUD_POINTS, replace=False)
+    xyz = back_project(frame.camera, frame.depth).reshape(-1, 3)[chosen]
+    rgb = frame.rgb.reshape(-1, 3)[chosen]
+    return CloudOut(
+        count=len(chosen), xyz=_base64(xyz.astype("<f4")), rgb=_base64(rgb.astype(np.uint8))
+    )
+
+
+def _base64(array: NDArray[np.generic]) -> str:
+    return base64.b64encode(array.tobytes()).decode("ascii")
 
 
 def detections_picture(frame: Frame, found: Detections) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ from fastapi.responses import Response
 
 from sam6d_ros.apps.http import ism_client, results
 from sam6d_ros.apps.http.catalogue import Chosen
-from sam6d_ros.apps.http.encode import poses_out, poses_picture
+from sam6d_ros.apps.http.encode import cloud_out, poses_out, poses_picture
 from sam6d_ros.apps.http.inputs import Images, Masks, decode_frame, decode_masks, output_folder
 from sam6d_ros.apps.http.routes import ism
 from sam6d_ros.apps.http.routes.common import FAILURES, parsed, png_or_json, png_text
@@ -232,6 +232,7 @@ def answer_of(
         notes=[*chosen.notes, *result.notes],
         timings_s=dict(result.timings_s),
         visualization=png_text(png),
+        cloud=cloud_out(frame) if body.cloud else None,
     ), png
 
 

@@ -44,6 +44,7 @@ class PoseOptions(FrameBody):
 
     units: Literal["mm", "m"] = Field("mm", description="unit of the translations in the answer")
     grasps: bool = Field(False, description="whether grasps of each object are returned too")
+    cloud: bool = Field(False, description="whether the point cloud of the frame is returned too")
 
 
 class PoseRequest(PoseOptions):
@@ -90,6 +91,14 @@ class MaskFailure(BaseModel):
     reason: str
 
 
+class CloudOut(BaseModel):
+    """Coloured point cloud of the frame, for viewers."""
+
+    count: int = Field(description="number of points; a random subset if the frame has more")
+    xyz: str = Field(description="base64 of count × 3 float32, little-endian, metres, camera frame")
+    rgb: str = Field(description="base64 of count × 3 uint8")
+
+
 class PoseAnswer(Answer):
     """Answer of ``POST /api/v1/pose_estimation``."""
 
@@ -106,6 +115,7 @@ class PoseAnswer(Answer):
     notes: list[str] = Field(description="doubts about the input")
     timings_s: dict[str, float]
     visualization: str | None = Field(None, description="PNG in base64, with ?visualize=true")
+    cloud: CloudOut | None = Field(None, description='with "cloud": true')
 
 
 class PipelineAnswer(Answer):
