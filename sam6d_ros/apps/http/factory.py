@@ -100,7 +100,7 @@ def create_app(services: Shared, service: str) -> FastAPI:
     app = FastAPI(title=title, version=__version__, description=text, lifespan=lifespan)
     app.state.services, app.state.title = services, title
     errors.install(app)
-    for router in (*ROUTERS[service], pages.router):
+    for router in (pages.router_of(service), *ROUTERS[service]):
         app.include_router(router)
     pages.mount(app)
     settings = services.settings

@@ -6,6 +6,7 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Mapping
 
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
@@ -22,6 +23,7 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 # Without a token: probes, and what a browser needs to ask for it.
 OPEN_PATHS = ("/", "/health", "/login", "/favicon.ico")
 OPEN_PREFIX = "/ui/"
+PAGE_PATHS = ("/models", "/video", "/video-config")  # open if the page is asked for, not the JSON
 
 
 class Gate:
@@ -75,14 +77,25 @@ class Gate:
         """Return status and reason if a request is refused by its headers."""
         if reason := self._keeper.refusal(scope["method"], headers):
             return 403, reason
-        path = scope["path"]
-        is_open = path in OPEN_PATHS or path.startswith(OPEN_PREFIX)
-        if not is_open and not self._keeper.knows(headers):
+        if not _is_open(scope, headers) and not self._keeper.knows(headers):
             return 401, "the token is missing or wrong; send Authorization: Bearer TOKEN"
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._body_bytes:
             return 413, too_large(self._body_bytes)
         return None
+
+
+def _is_open(scope: Scope, headers: Headers) -> bool:
+    """Whether a request needs no token."""
+    path = scope["path"]
+    if path in PAGE_PATHS:
+        return scope["method"] == "GET" and wants_page(headers)
+    return path in OPEN_PATHS or path.startswith(OPEN_PREFIX)
+
+
+def wants_page(headers: Mapping[str, str]) -> bool:
+    """Whether a client wants a page for people: browsers say so, other clients do not."""
+    return "text/html" in headers.get("accept", "")
 
 
 def _challenge(status: int) -> dict[str, str]:
