@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sam6d_ros.errors import InvalidFrame
 from sam6d_ros.geometry.camera import CameraIntrinsics
+from sam6d_ros.geometry.depth_gaps import bridge_gaps
 
 T = TypeVar("T")
 
@@ -81,12 +82,16 @@ class Frame:
 class Scene:
     """One frame and what the stages derive from it, computed once and freed with the scene.
 
-    Attributes:
+    Args:
         frame: the frame.
+
+    Attributes:
+        frame: the same, with gaps of registered depth bridged (``geometry.depth_gaps``).
     """
 
     def __init__(self, frame: Frame) -> None:
-        self.frame = frame
+        depth = bridge_gaps(frame.depth)
+        self.frame = frame if depth is frame.depth else replace(frame, depth=depth)
         self._derived: dict[Callable[[Frame], Any], Any] = {}
         self._lock = threading.RLock()
 
