@@ -219,7 +219,7 @@ class Engine:
         areas = areas_of(boxes, frame, settings)
         if ctx.record:
             ctx.record.boxes = boxes
-        for text in areas.left_out:
+        for text in areas.warnings:
             ctx.on_warning(text)
         return areas
 

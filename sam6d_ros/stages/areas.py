@@ -42,11 +42,18 @@ class SearchAreas:
         everywhere: names of the objects that the detector does not report; they are searched in
             the whole frame.
         left_out: for each kind of unusable boxes their number and the reason.
+        unreported: for each object whose stated classes the detector does not have, what follows.
     """
 
     items: tuple[Area, ...]
     everywhere: frozenset[str]
     left_out: tuple[str, ...] = ()
+    unreported: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a user should know of these boxes."""
+        return self.left_out + self.unreported
 
     def of_objects(self, names: Collection[str]) -> SearchAreas:
         """Return the areas of these objects only."""
@@ -88,8 +95,14 @@ def areas_of(boxes: Boxes, frame: Frame, settings: Mapping[str, ObjectSettings])
         if not possible.intersection(own.detector_classes or (name,))
         and not (boxes.classes is None and own.detector_classes)
     )
+    unreported = tuple(
+        f"the detector has no class {', '.join(map(repr, settings[name].detector_classes))}: "
+        f"the object {name!r} is searched in the whole frame"
+        for name in sorted(everywhere)
+        if settings[name].detector_classes
+    )
     if problem := _of_another_image(boxes, frame):
-        return SearchAreas((), everywhere, (problem,))
+        return SearchAreas((), everywhere, (problem,), unreported)
     found, left_out = [], Counter[str]()
     for index, label in enumerate(boxes.labels):
         mask = None if boxes.masks is None else boxes.masks[index]
@@ -103,7 +116,7 @@ def areas_of(boxes: Boxes, frame: Frame, settings: Mapping[str, ObjectSettings])
         else:
             found.append(Area(region, named[label], mask))
     texts = tuple(f"{n} {'box' if n == 1 else 'boxes'} {why}" for why, n in left_out.items())
-    return SearchAreas(tuple(found), everywhere, texts)
+    return SearchAreas(tuple(found), everywhere, texts, unreported)
 
 
 def _by_class(settings: Mapping[str, ObjectSettings]) -> dict[str, frozenset[str]]:

@@ -53,16 +53,16 @@ def test_a_class_stands_for_every_object_that_states_it_and_a_name_for_itself():
     ("classes", "everywhere"),
     [
         (None, {"bolt"}),  # nothing is stated for it, and no box has its name
-        (("cup", "bolt"), set()),  # the detector can report it, and did not
+        (("cup", "bolt"), {"tin"}),  # the detector can report the bolt, and did not
         (("cup",), {"bolt", "tin"}),  # of the classes of the tin the detector has none
     ],
 )
 def test_an_object_that_the_detector_does_not_report_is_searched_everywhere(classes, everywhere):
     given = boxes(("cup", *WHOLE), classes=classes)
     areas = areas_of(given, FRAME, settings(red=["cup"], bolt=[], tin=["can", "tin"]))
-    if classes == ("cup", "bolt"):
-        everywhere = {"tin"}
     assert areas.everywhere == everywhere
+    says = ("the detector has no class 'can', 'tin': the object 'tin' is searched in the whole",)
+    assert tuple(text.removesuffix(" frame") for text in areas.warnings) == says * bool(classes)
 
 
 @pytest.mark.parametrize(
