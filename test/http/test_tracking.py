@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -236,6 +237,19 @@ def test_an_object_that_is_removed_is_followed_no_longer(track, server, sequence
         assert ids(answer) == {"tea_box": "tea_box_1"}
         assert answer["notes"] == ["the object 'soup_can' was removed; it is followed no longer"]
         assert track("less", 2)["notes"] == []
+    finally:
+        server.services.host.change(ObjectChange.add(model)).result(60)
+
+
+def test_instances_of_an_object_that_is_replaced_are_dropped(track, server, sequence):
+    model = next(model for model in sequence.objects if model.name == "soup_can")
+    track("new", 0, poses=known(sequence, 0))
+    other = replace(model, content_hash="other")
+    server.services.host.change(ObjectChange.add(other)).result(60)
+    try:
+        answer = track("new", 1)
+        assert ids(answer) == {"tea_box": "tea_box_1"}
+        assert "'soup_can' was replaced" in answer["notes"][0]
     finally:
         server.services.host.change(ObjectChange.add(model)).result(60)
 

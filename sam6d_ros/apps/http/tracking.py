@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -74,11 +74,17 @@ class Following:
                 "send frames in the order of capture, or end the session with DELETE"
             )
 
-    def removed(self, models: Collection[str]) -> tuple[str, ...]:
-        """Return notes about objects that are no longer registered."""
+    def removed(self, models: Mapping[str, ObjectModel]) -> tuple[str, ...]:
+        """Return notes about followed objects that are no longer registered as they were."""
+        notes = []
+        before = self.newest.models if self.newest else {}
         followed = {pose.class_id for pose in self.newest.poses.items} if self.newest else set()
-        gone = sorted(followed.difference(models))
-        return tuple(f"the object {name!r} was removed; it is followed no longer" for name in gone)
+        for name in sorted(followed):
+            if name not in models:
+                notes.append(f"the object {name!r} was removed; it is followed no longer")
+            elif models[name].content_hash != before[name].content_hash:
+                notes.append(f"the object {name!r} was replaced; its instances are dropped")
+        return tuple(notes)
 
     def step(
         self, engine: Engine, frame: Frame, given: PoseEstimates | None, searched: Sequence[str]

@@ -27,6 +27,7 @@ class TrackRequest(FrameBody):
     """Body of ``POST /api/v1/track/{session}``.
 
     The first request of a session has ``poses`` or ``detect``; a later one may, as a correction.
+    ``output_dir`` and ``mask_format`` have no effect.
     """
 
     stamp_s: Annotated[FiniteFloat, Field(ge=0, le=MAX_STAMP_NS // 10**9)] | None = Field(
