@@ -15,7 +15,7 @@ import pytest
 from sam6d_ros.apps.cli import serve
 from sam6d_ros.apps.cli.main import build_parser, main
 from sam6d_ros.apps.http.serve import bound
-from sam6d_ros.apps.http.settings import Address
+from sam6d_ros.apps.http.settings import Address, Limits
 from sam6d_ros.errors import InvalidConfig
 
 
@@ -106,6 +106,13 @@ def test_defaults_are_loopback_and_the_older_ports():
         "pem": ("127.0.0.1", 8003),
     }
     assert settings.roots == ()
+    assert settings.limits == Limits()
+
+
+def test_limits_are_options():
+    words = "pem --queue 2 --deadline 3.5 --sessions 4 --session-s 5.5 --backend geometric"
+    expected = Limits(queue=2, deadline_s=3.5, sessions=4, session_s=5.5)
+    assert settings_of(words).limits == expected
 
 
 def test_variables_are_read_and_options_go_before_them():
@@ -162,7 +169,17 @@ def test_folders_of_variables_may_be_read(tmp_path):
     assert settings.config.weights_dir == tmp_path
 
 
-@pytest.mark.parametrize("words", ["pem --deadline 0", "pem --queue 0", "pem --port -1"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "pem --deadline 0",
+        "pem --queue 0",
+        "pem --deadline nan",
+        "pem --sessions 0",
+        "pem --session-s 0",
+        "pem --port -1",
+    ],
+)
 def test_options_that_cannot_be_are_refused(words):
     with pytest.raises(InvalidConfig):
         settings_of(f"{words} --backend geometric")

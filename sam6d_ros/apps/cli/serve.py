@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,7 @@ def _add_data_options(parser: argparse.ArgumentParser, role: str) -> None:
         group.add_argument(
             "--ism-url", default="", metavar="URL", help="segmentation service for full_pipeline"
         )
+        _add_session_options(group)
     group.add_argument(
         "--deadline",
         type=float,
@@ -106,6 +108,23 @@ def _add_data_options(parser: argparse.ArgumentParser, role: str) -> None:
         default=Limits.queue,
         metavar="N",
         help="requests that wait; further ones get status 429 (default: %(default)s)",
+    )
+
+
+def _add_session_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--sessions",
+        type=int,
+        default=Limits.sessions,
+        metavar="N",
+        help="tracking sessions at once; a further one gets status 429 (default: %(default)s)",
+    )
+    group.add_argument(
+        "--session-s",
+        type=float,
+        default=Limits.session_s,
+        metavar="S",
+        help="seconds after which an unused tracking session ends (default: %(default)s)",
     )
 
 
@@ -146,7 +165,8 @@ def settings_of(args: argparse.Namespace, environ: dict[str, str]) -> ServerSett
         min_score=args.min_score,
         max_instances=args.max_instances,
     )
-    for name, least in (("deadline", 0.001), ("queue", 1)):
-        if options[name] < least:
-            raise InvalidConfig(f"--{name} is {options[name]}; expected at least {least}")
+    for name, least in (("deadline", 0.001), ("queue", 1), ("sessions", 1), ("session_s", 1)):
+        if not least <= options.get(name, least) < math.inf:
+            option = name.replace("_", "-")
+            raise InvalidConfig(f"--{option} is {options[name]}; expected at least {least}, finite")
     return environment.assemble(args.role, options, found, config)

@@ -189,7 +189,12 @@ def assemble(
         template_dir=flat.get("template_dir", ""),
         cad_path=flat.get("cad_path", ""),
         ism_url=options.get("ism_url") or "",
-        limits=Limits(deadline_s=options["deadline"], queue=options["queue"]),
+        limits=Limits(
+            deadline_s=options["deadline"],
+            queue=options["queue"],
+            sessions=options.get("sessions", Limits.sessions),
+            session_s=options.get("session_s", Limits.session_s),
+        ),
         notes=tuple(notes),
     )
 
