@@ -7,6 +7,7 @@ import sys
 import threading
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from bop_folder import CAMERA, BopFolder
@@ -118,7 +119,16 @@ def test_large_pictures_are_refused(tmp_path, opened):
     path = write_video(tmp_path / "a.mp4")
     reading = ReadSettings(max_pixels=4000)
     stream = opened(str(path), SourcePolicy(roots=(tmp_path,)), reading=reading)
-    assert "64×64 pixels; at most 4,000" in reason_of(stream)
+    assert "pictures of more than 4,000 pixels" in reason_of(stream)
+
+
+def test_large_pictures_are_refused_before_they_are_decoded(tmp_path, opened):
+    path = tmp_path / "a.mjpeg"  # its head has no size: the pictures alone have
+    path.write_bytes(cv2.imencode(".jpg", np.zeros((3000, 3000, 3), np.uint8))[1].tobytes() * 3)
+    reading = ReadSettings(max_pixels=1_000_000)
+    stream = opened(str(path), SourcePolicy(roots=(tmp_path,)), reading=reading)
+    assert "pictures of more than 1,000,000 pixels, which" in reason_of(stream)
+    assert stream.status.pictures == 0
 
 
 def test_sound_alone_is_named(tmp_path, opened):

@@ -103,14 +103,19 @@ class VideoSource:
 
     def _options(self) -> dict[str, str]:
         address = self._address
+        options = self._codec_options()  # FFmpeg decodes while it opens, too
         if address.kind is Kind.FILE:
-            return {"protocol_whitelist": "file", "format_whitelist": FORMATS}
-        options = {"protocol_whitelist": PROTOCOLS[address.scheme], "analyzeduration": ANALYZE_US}
+            return options | {"protocol_whitelist": "file", "format_whitelist": FORMATS}
+        options |= {"protocol_whitelist": PROTOCOLS[address.scheme], "analyzeduration": ANALYZE_US}
         if address.scheme in ("rtsp", "rtsps"):
             transport = {"rtsp_transport": self._settings.transport}
             return options | transport | {"format_whitelist": RTSP_FORMATS}
         host = {"headers": f"Host: {address.place}\r\n", "max_redirects": "0"}
         return options | host | {"format_whitelist": FORMATS}
+
+    def _codec_options(self) -> dict[str, str]:
+        """Return the limit that holds before memory for a picture is taken."""
+        return {"max_pixels": str(self._settings.max_pixels)}
 
     # --- decoding
 
@@ -122,13 +127,16 @@ class VideoSource:
         pace = None if self.is_live else _Pace(stop)
         bad = 0
         self._check_size(stream.codec_context)
+        stream.codec_context.options = self._codec_options()
         for packet in container.demux(stream):
             if stop.is_set():
                 return
             try:
                 frames = packet.decode()
                 bad = 0
-            except ValueError:  # InvalidDataError: a damaged packet
+            except ValueError as error:  # InvalidDataError: a damaged packet
+                if type(error).__name__ == "ArgumentError":  # of max_pixels
+                    raise self._too_large("") from None
                 bad += 1
                 if bad > MAX_BAD_PACKETS:
                     raise
@@ -147,10 +155,14 @@ class VideoSource:
         """
         pixels = (sized.width or 0) * (sized.height or 0)
         if pixels > self._settings.max_pixels:
-            raise TooLarge(
-                f"{self._address} has {sized.width}×{sized.height} pixels; at most "
-                f"{self._settings.max_pixels:,} are decoded. Choose the camera's second stream"
-            )
+            raise self._too_large(f" ({sized.width}×{sized.height})")
+
+    def _too_large(self, size: str) -> TooLarge:
+        most = f"{self._settings.max_pixels:,}"
+        return TooLarge(
+            f"{self._address} has pictures of more than {most} pixels{size}, which are not "
+            "decoded; choose the camera's second stream"
+        )
 
 
 class _Pace:
