@@ -39,6 +39,7 @@ class LiveResponse(Response):
         super().__init__(None, media_type=media_type)
         del self.headers["content-length"]
         self.headers["Cache-Control"] = "no-store"
+        self.headers["Cross-Origin-Resource-Policy"] = "same-origin"
         self.headers["X-Accel-Buffering"] = "no"  # nginx passes the parts on at once
         self._live, self._part, self._silence = live, part, silence
 
