@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from http_server import serving, settings_for
+from tracked_sequence import TARGETS, Clock, body, errors_mm, ids, known, truth
 
-from sam6d_ros.apps.http.sample import png_base64
 from sam6d_ros.apps.http.settings import PEM, Limits
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.evaluation.synthetic import make_scene
@@ -19,19 +19,8 @@ from sam6d_ros.runtime.build import EngineSpec, build_engine
 from sam6d_ros.runtime.objects import ObjectChange, ObjectSet
 from sam6d_ros.runtime.request import Request
 
-TARGETS = ["tea_box", "soup_can"]
 FRAMES = 14
 SESSION_S = 60.0
-
-
-class Clock:
-    """Clock that a test moves."""
-
-    def __init__(self):
-        self.seconds = 1000.0
-
-    def __call__(self):
-        return self.seconds
 
 
 @pytest.fixture(scope="module")
@@ -81,47 +70,6 @@ def track(server, sequence):
     yield post
     for session in used:
         server.pem.delete(f"/api/v1/track/{session}")
-
-
-def body(sequence, index, **fields):
-    frame = sequence.views[index].frame
-    depth = np.rint(1e4 * frame.depth).astype(np.uint16)
-    return {
-        "rgb_image": png_base64(frame.rgb[..., ::-1]),
-        "depth_image": png_base64(depth),
-        "cam_params": {"cam_K": frame.camera.matrix.ravel().tolist(), "depth_scale": 0.1},
-        "stamp_ns": frame.stamp_ns,
-        **fields,
-    }
-
-
-def truth(sequence, index):
-    return {item.class_id: item.cam_from_obj for item in sequence.views[index].ground_truth}
-
-
-def known(sequence, index, *names):
-    """Poses of a frame for a request, 4 mm beside the truth."""
-    poses = truth(sequence, index)
-    return [
-        {
-            "name": name,
-            "rotation": poses[name][:3, :3].tolist(),
-            "translation": (1e3 * poses[name][:3, 3] + [4, 0, 0]).tolist(),
-        }
-        for name in names or TARGETS
-    ]
-
-
-def ids(answer):
-    return {pose["name"]: pose["instance_id"] for pose in answer["poses"]}
-
-
-def errors_mm(answer, sequence, index):
-    poses = truth(sequence, index)
-    return {
-        pose["name"]: np.linalg.norm(pose["translation"] - 1e3 * poses[pose["name"]][:3, 3])
-        for pose in answer["poses"]
-    }
 
 
 def test_instances_keep_their_ids_and_poses_along_a_sequence(track, sequence):

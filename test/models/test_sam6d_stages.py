@@ -14,10 +14,6 @@ from contexts import add, context
 
 torch = pytest.importorskip("torch", reason="the networks need torch: make setup-sam6d")
 
-from template_folder import write_templates, write_view  # noqa: E402
-
-from sam6d_ros.cad.model import ObjectModel  # noqa: E402
-from sam6d_ros.cad.template_files import with_templates  # noqa: E402
 from sam6d_ros.config import PipelineConfig  # noqa: E402
 from sam6d_ros.errors import InvalidConfig  # noqa: E402
 from sam6d_ros.geometry.camera import back_project  # noqa: E402
@@ -34,7 +30,6 @@ from sam6d_ros.stages.sam6d.estimate import PemEstimator  # noqa: E402
 from sam6d_ros.stages.sam6d.propose import SamProposer  # noqa: E402
 from sam6d_ros.stages.sam6d.score import DescriptorScorer  # noqa: E402
 from sam6d_ros.stages.sam6d.settings import Sam6dConfig  # noqa: E402
-from sam6d_ros.stages.sam6d.template_views import view_numbers  # noqa: E402
 from sam6d_ros.types import Boxes, Detection, Detections, Frame, Proposals, Scene  # noqa: E402
 
 MODEL = box_model()
@@ -210,37 +205,6 @@ def test_views_show_the_whole_object() -> None:
         # points lie on the surface, up to half-precision millimetres
         assert np.linalg.norm(view.points_obj[view.mask], axis=1).max() < reach + 1e-4
         assert (view.rgb[~view.mask] == 0).all()
-
-
-def test_template_files_take_the_place_of_rendered_views(
-    tiny: Any, scene: tuple[Frame, Detections], tmp_path: Path
-) -> None:
-    """Files of the rendered views give what the rendered views give; others do not."""
-    config = tiny.config
-    folder = write_templates(tmp_path / "templates", MODEL)
-    rendered = views.render_views(MODEL, config.views, config.seed)
-    for number, view in zip(view_numbers(config.views), rendered, strict=True):
-        write_view(folder, int(number), view)
-    with_files = with_templates(MODEL, folder)
-    for shown, read in zip(
-        rendered, views.template_views(with_files, config.views, config.seed), strict=True
-    ):
-        assert np.array_equal(shown.rgb * shown.mask[..., None], read.rgb)
-        assert np.array_equal(shown.mask, read.mask)
-        assert np.array_equal(shown.points_obj[shown.mask], read.points_obj[read.mask])
-        assert np.array_equal(shown.cam_from_obj, read.cam_from_obj)
-
-    def results(model: ObjectModel, cache_dir: Path) -> tuple[np.ndarray, np.ndarray]:
-        poses = PemEstimator(tiny, context(cache_dir)).estimate(Scene(scene[0]), scene[1], [model])
-        known = DescriptorScorer(tiny, context(cache_dir))._templates(model)
-        return poses.items[0].cam_from_obj, known.descriptors.classes.numpy()
-
-    plain, same = results(MODEL, tmp_path), results(with_files, tmp_path)
-    assert all(np.array_equal(one, other) for one, other in zip(plain, same, strict=True))
-    write_templates(folder, MODEL)  # small and of one colour
-    other = results(with_templates(MODEL, folder), tmp_path)
-    assert not np.allclose(plain[1], other[1])
-    assert not np.array_equal(plain[0], other[0])
 
 
 def test_legacy_templates_are_not_normalised(tiny: Any) -> None:
