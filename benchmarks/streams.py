@@ -52,23 +52,28 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 @contextmanager
 def server(folder: Path, *words: str) -> Iterator[tuple[httpx.Client, int]]:
     """Run the model server; yield a client of it and its process id."""
+    log = folder / "server.log"
     command = f"serve models --port 0 --allow-network 127.0.0.1 --data-dir {folder}/data"
     process = subprocess.Popen(
         [sys.executable, "-m", "sam6d_ros.apps.cli.main", *command.split(), *words],
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=log.open("w"),
         text=True,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPO)},
+        env={**os.environ, "PYTHONPATH": str(REPO), "PYTHONFAULTHANDLER": "1"},
     )
     assert process.stdout is not None
     try:
         url = process.stdout.readline().split()[1]
-        with httpx.Client(base_url=url, timeout=60) as client:
+        # A kept connection may be closed by the server just when it is used again.
+        with httpx.Client(base_url=url, timeout=60, headers={"Connection": "close"}) as client:
             yield client, process.pid
     finally:
+        ended = process.poll()
         process.send_signal(signal.SIGTERM)
         process.wait(30)
+        if ended is not None:
+            print(f"the server ended with status {ended}:\n{log.read_text()[-4000:]}")
 
 
 class Watcher:
