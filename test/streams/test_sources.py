@@ -152,6 +152,14 @@ def test_missing_camera_is_named(opened):
     assert "plugged in" in reason_of(opened("/dev/video99", SourcePolicy(devices=True)))
 
 
+@pytest.mark.parametrize("hardware", ["cuda", "vaapi", "qsv", "drm", "amf"])
+def test_the_cpu_decodes_where_a_device_is_missing(tmp_path, opened, hardware):
+    path = write_video(tmp_path / "a.mp4")
+    reading = ReadSettings(hardware=hardware)
+    stream = opened(str(path), SourcePolicy(roots=(tmp_path,)), reading=reading)
+    wait_for(lambda: stream.status.pictures >= 6, "pictures")
+
+
 def test_missing_package_is_named(tmp_path, opened, monkeypatch):
     path = write_video(tmp_path / "a.mp4")
     monkeypatch.setitem(sys.modules, "av", None)

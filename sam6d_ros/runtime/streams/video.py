@@ -13,9 +13,10 @@ from collections.abc import Generator
 from contextlib import closing
 from typing import Any
 
-from sam6d_ros.errors import BackendUnavailable, InvalidInput, TooLarge
+from sam6d_ros.errors import InvalidInput, TooLarge
 from sam6d_ros.runtime.streams.address import Address, Kind
 from sam6d_ros.runtime.streams.failures import Failure, ended, explain
+from sam6d_ros.runtime.streams.ffmpeg import open_container
 from sam6d_ros.runtime.streams.picture import Image, Picture
 from sam6d_ros.runtime.streams.policy import SourcePolicy
 from sam6d_ros.runtime.streams.source import ReadSettings
@@ -82,28 +83,26 @@ class VideoSource:
     # --- opening
 
     def _open(self) -> Any:
-        av = _import_av()
-        settings, kind = self._settings, self._address.kind
-        kwargs: dict[str, Any] = {"timeout": (settings.open_s, settings.read_s)}
-        if settings.hardware:
-            kwargs["hwaccel"] = _hardware(settings.hardware)
+        kind, options = self._address.kind, self._options()
         if kind is Kind.DEVICE:
             self._policy.check(self._address)
-            return av.open(self._address.path, format="v4l2", **kwargs)
-        kwargs["options"] = self._options()
+            return open_container(self._address.path, self._settings, options, "v4l2")
         if kind is Kind.FILE:
-            return av.open(str(self._policy.local_path(self._address)), **kwargs)
-        hosts = self._policy.resolve(self._address)
-        for host in hosts[:-1]:
+            path = self._policy.local_path(self._address)
+            return open_container(str(path), self._settings, options)
+        urls = [self._address.url(host) for host in self._policy.resolve(self._address)]
+        for url in urls[:-1]:
             try:
-                return av.open(self._address.url(host), **kwargs)
+                return open_container(url, self._settings, options)
             except OSError:  # "localhost" is ::1 first, where few servers listen
                 continue
-        return av.open(self._address.url(hosts[-1]), **kwargs)
+        return open_container(urls[-1], self._settings, options)
 
     def _options(self) -> dict[str, str]:
         address = self._address
         options = self._codec_options()  # FFmpeg decodes while it opens, too
+        if address.kind is Kind.DEVICE:
+            return options
         if address.kind is Kind.FILE:
             return options | {"protocol_whitelist": "file", "format_whitelist": FORMATS}
         options |= {"protocol_whitelist": PROTOCOLS[address.scheme], "analyzeduration": ANALYZE_US}
@@ -186,24 +185,3 @@ def _converter(frame: Any) -> Any:
         return image
 
     return convert
-
-
-def _hardware(name: str) -> Any:
-    from av.codec.hwaccel import HWAccel
-
-    return HWAccel(name, allow_software_fallback=True)
-
-
-def _import_av() -> Any:
-    """Return the module.
-
-    Raises:
-        BackendUnavailable: it is not installed.
-    """
-    try:
-        import av
-    except ImportError as error:
-        raise BackendUnavailable(
-            "video streams need PyAV, which is missing: pip install 'sam6d_ros[streams]'"
-        ) from error
-    return av
