@@ -51,6 +51,8 @@ class ObjectModel:
         content_hash: of mesh, unit, symmetry settings, templates and code version: the cache key.
         source: file the mesh came from.
         unit_note: how the unit was decided, for the log.
+        unit: of the file, one of ``units.METRES_PER``.
+        is_unit_assumed: whether the unit was decided from the diameter alone.
         templates: folder of SAM-6D's template files (``template_files``), or None: backends that
             compare views render them.
     """
@@ -67,6 +69,8 @@ class ObjectModel:
     content_hash: str
     source: Path | None = None
     unit_note: str = ""
+    unit: str = "m"
+    is_unit_assumed: bool = False
     templates: Path | None = None
 
     @cached_property

@@ -34,7 +34,7 @@ class ObjectEntry:
     Attributes:
         name: class id.
         mesh: file, resolved.
-        unit: "m", "mm" or "auto".
+        unit: one of ``units.UNITS``.
         symmetries: "auto", "none" or the motions (metres).
         settings: what may change without preparing the object again.
         templates: folder of SAM-6D's template files, resolved, or None.

@@ -3,7 +3,7 @@
 objects:
   - name: mug
     mesh: package://my_robot/meshes/mug.obj     # or file:///…, or relative to this file
-    unit: mm                                    # m, mm or auto (default)
+    unit: mm                                    # m, cm, mm, inch, ft or auto (default)
     min_score: 0.4                              # lower scores are not returned; default: common
     max_instances: 2                            # at most so many in one result; default: common
     detector_classes: [cup, mug]                # names of a 2D detector; default: the name

@@ -19,7 +19,7 @@ from sam6d_ros.geometry.mesh import bounding_box, diameter
 
 log = logging.getLogger(__name__)
 
-CODE_VERSION = "1"  # raise it when the result for the same file changes
+CODE_VERSION = "2"  # raise it when the result for the same file changes
 
 
 def onboard(
@@ -36,7 +36,7 @@ def onboard(
     Args:
         path: PLY, OBJ, STL, GLB or glTF file.
         name: class id of the object; the stem of the file by default.
-        unit: of the file: "m", "mm" or "auto" (see ``units.decide_unit``).
+        unit: of the file: one of ``units.UNITS`` (see ``units.decide_unit``).
         symmetries: motions that keep the object's look (metres), "auto" to detect them from
             shape and colour, or "none". The symmetries of the shape alone are always detected.
         cache_dir: folder of the cache, or None.
@@ -99,6 +99,7 @@ def _settings(unit: str, symmetries: Symmetries | str) -> list[bytes | str]:
 
 def _build(mesh: Mesh, unit: str, symmetries: Symmetries | str) -> cache.Arrays:
     raw_diameter = diameter(mesh.vertices)
+    is_assumed = unit == "auto" and not mesh.is_metric
     unit, note = decide_unit(raw_diameter, unit, mesh.is_metric)
     # through float32 first, as the model keeps them, so that the box encloses them exactly
     vertices = (mesh.vertices * METRES_PER[unit]).astype(np.float32)
@@ -121,6 +122,8 @@ def _build(mesh: Mesh, unit: str, symmetries: Symmetries | str) -> cache.Arrays:
         "look_axes": look.axes,
         "shape_discrete": shape.discrete,
         "shape_axes": shape.axes,
+        "unit": np.array(unit),
+        "is_unit_assumed": np.array(is_assumed),
         "unit_note": np.array("; ".join(filter(None, [note, mesh.note]))),
     }
     return arrays if mesh.colors is None else {**arrays, "colors": mesh.colors}
@@ -140,4 +143,6 @@ def _model(arrays: cache.Arrays, name: str, content_hash: str, path: Path | None
         content_hash=content_hash,
         source=path,
         unit_note=str(arrays["unit_note"]),
+        unit=str(arrays["unit"]),
+        is_unit_assumed=bool(arrays["is_unit_assumed"]),
     )

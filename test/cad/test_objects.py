@@ -150,7 +150,7 @@ def test_symmetries_are_generators_in_metres(tmp_path):
             "more than 60, the largest one allowed",
         ),
         ({"mesh": "package://mug.ply"}, "package://PACKAGE/FILE"),
-        ({"unit": "inch"}, r"\.unit.*expected one of"),
+        ({"unit": "yard"}, r"\.unit.*expected one of"),
         ({"unit": ["m"]}, r"\.unit"),
         ({"min_score": 1.5}, r"\.min_score.*\[0, 1\]"),
         ({"min_score": True}, r"\.min_score"),

@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from sam6d_ros.cad.bop_models import load_bop_models
 from sam6d_ros.cad.onboard import onboard, onboard_mesh
-from sam6d_ros.cad.units import decide_unit
+from sam6d_ros.cad.units import METRES_PER, decide_unit
 from sam6d_ros.errors import InvalidDataset, InvalidMesh, InvalidObjects
 from sam6d_ros.geometry import mesh as geometry
 from sam6d_ros.geometry import se3
@@ -34,8 +34,8 @@ def test_auto_takes_the_unit_in_which_it_is_an_object(raw, unit):
 def test_auto_refuses_the_ambiguous_naming_both_sizes_and_the_remedy(raw):
     with pytest.raises(InvalidMesh, match="--cad-unit") as caught:
         decide_unit(raw)
-    assert f"{raw:g} m if in metres" in str(caught.value)
-    assert f"{raw / 1000:g} m if in millimetres" in str(caught.value)
+    for unit, metres in METRES_PER.items():
+        assert f"{raw * metres:.3g} m if in {unit}" in str(caught.value)
 
 
 @given(st.floats(1e-9, 1e9))
@@ -61,8 +61,19 @@ def test_a_stated_unit_wins_unless_absurd():
         decide_unit(0.2, "mm")
     with pytest.raises(InvalidMesh, match="too large"):
         decide_unit(200.0, "m")
-    with pytest.raises(InvalidMesh, match="inch"):
-        decide_unit(1.0, "inch")
+    with pytest.raises(InvalidMesh, match="'yard' is unknown"):
+        decide_unit(1.0, "yard")
+
+
+@pytest.mark.parametrize(("unit", "metres"), [("cm", 0.01), ("inch", 0.0254), ("ft", 0.3048)])
+def test_centimetres_inches_and_feet_are_units(tmp_path, unit, metres):
+    l_shape().apply_scale(1 / metres).export(tmp_path / "part.stl")
+    l_shape().export(tmp_path / "metres.stl")
+    model = onboard(tmp_path / "part.stl", unit=unit)
+    expected = onboard(tmp_path / "metres.stl", unit="m")
+    assert model.diameter == pytest.approx(expected.diameter, rel=1e-5)
+    assert (model.unit, model.is_unit_assumed) == (unit, False)
+    assert f"{unit}, as given" in model.unit_note
 
 
 def test_the_unit_does_not_change_the_model(tmp_path):

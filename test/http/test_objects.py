@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import trimesh
 from http_server import serving, settings_for
 
+from sam6d_ros.apps.http.schemas.common import CadUnit
 from sam6d_ros.apps.http.settings import PEM, Limits
+from sam6d_ros.cad.units import UNITS
 
 OBJECTS, PIPELINE = "/api/v1/objects", "/api/v1/full_pipeline"
 
@@ -150,3 +153,7 @@ def test_files_of_one_name_are_told_apart_by_content(http_cache, tmp_path, sampl
         }
         assert len(server.services.host.objects.models) == 2
         assert sizes == {0.1}
+
+
+def test_requests_take_the_units_of_the_core():
+    assert get_args(CadUnit) == UNITS

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from sam6d_ros.cad.units import METRES_PER
 from sam6d_ros.runtime.plausibility import size_doubt
 from sam6d_ros.runtime.warmup import box_model, warm_up_input
 from sam6d_ros.types import Frame, Scene
@@ -24,9 +27,24 @@ def test_millimetres_taken_for_metres_are_too_large():
 
 
 def test_metres_taken_for_millimetres_are_too_small():
-    assert "`unit: m` in the objects file, or --cad-unit m)" in size_doubt(
-        box_model((8e-5, 12e-5, 16e-5)), SCENE
+    assert "`unit: m` in the objects file, or --cad-unit m" in size_doubt(
+        replace(box_model((8e-5, 12e-5, 16e-5)), unit="mm"), SCENE
     )
+
+
+@pytest.mark.parametrize("unit", ["cm", "inch"])
+def test_centimetres_taken_for_millimetres_are_doubted(unit):
+    raw = 0.2 / METRES_PER[unit]
+    box = replace(box_model((raw / 1e3, raw / 2e3, raw / 2e3)), unit="mm", is_unit_assumed=True)
+    assert unit in size_doubt(box, SCENE)
+    assert "if mm is right, state it" in size_doubt(box, SCENE)
+
+
+def test_a_stated_unit_may_be_small_in_the_scene():
+    size = 10 * 0.558 / SCENE.frame.camera.fx  # 10 pixels at the nearest surface
+    box = box_model((size, size / 10, size / 10))
+    assert size_doubt(replace(box, unit="mm"), SCENE) == ""
+    assert size_doubt(replace(box, unit="mm", is_unit_assumed=True), SCENE)
 
 
 def test_without_depth_nothing_can_be_said():

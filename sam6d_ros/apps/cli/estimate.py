@@ -104,6 +104,9 @@ def run(args: argparse.Namespace) -> int:
     if note:
         CONSOLE.print(f"note: {note}")
     models = load_models(args, args.cad)
+    for model in models:
+        if model.is_unit_assumed:
+            CONSOLE.print(f"note: {model.name}: unit {model.unit_note}", markup=False)
     refuse_doubtful(models, frame)
     settings = read_settings(args)
     engine = load_engine(args, models, args.min_score, args.max_instances, settings)

@@ -12,9 +12,8 @@ from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.object_settings import ObjectSettings
 from sam6d_ros.cad.objects import load_objects, read_objects_file
 from sam6d_ros.cad.onboard import onboard
+from sam6d_ros.cad.units import UNITS
 from sam6d_ros.errors import InvalidObjects
-
-UNITS = ("auto", "mm", "m")
 
 
 def add_object_options(parser: argparse.ArgumentParser) -> None:
@@ -38,8 +37,8 @@ def add_unit_option(parser: argparse._ActionsContainer) -> None:
         "--cad-unit",
         choices=UNITS,
         default="auto",
-        help="unit of the CAD files; auto (default) decides from the size and refuses to guess "
-        "where both make sense",
+        help="unit of the CAD files; auto (default) takes m or mm by the size; a size that "
+        "fits neither, or not the scene, is refused",
     )
 
 

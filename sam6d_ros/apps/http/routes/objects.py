@@ -32,7 +32,7 @@ async def upload(
     mesh: Annotated[
         list[UploadFile], File(description="PLY, OBJ, STL, GLB; with materials and textures")
     ],
-    unit: Annotated[str, Form(description="m, mm or auto")] = "auto",
+    unit: Annotated[str, Form(description="m, cm, mm, inch, ft or auto")] = "auto",
     options: Annotated[
         str, Form(description="symmetries, min_score … as YAML or JSON (docs/objects.md)")
     ] = "",

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
+CadUnit = Literal["auto", "m", "cm", "mm", "inch", "ft"]
 TemplateSource = Literal["rendered", "files"]
 RLE_FORMAT, ROWS_FORMAT = "rle", "lists"
 Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
@@ -57,7 +58,7 @@ class FrameBody(Body):
     object: str | list[str] | None = Field(
         None, description="name of a registered object, or several; instead of cad_path"
     )
-    cad_unit: Literal["auto", "mm", "m"] = Field("auto", description="unit of the CAD file")
+    cad_unit: CadUnit = Field("auto", description="unit of the CAD file")
     output_dir: str | None = Field(
         None, description="folder below an allowed one; receives the files that SAM-6D writes"
     )
