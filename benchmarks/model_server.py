@@ -23,6 +23,7 @@ import numpy as np
 
 from sam6d_ros.detectors.buffers import FreshBuffers
 from sam6d_ros.detectors.manifest import FILE_NAME, InputSpec, Manifest
+from sam6d_ros.detectors.onnx import SPINNING
 from sam6d_ros.detectors.preprocess import prepare
 from sam6d_ros.detectors.table import open_detector
 from sam6d_ros.runtime.buffers import ModelBuffers
@@ -174,6 +175,36 @@ def batching(model: str, rgb: np.ndarray) -> None:
     registry.close()
 
 
+def spinning(model: str, rgb: np.ndarray) -> None:
+    """Compare threads of ONNX Runtime that wait in a loop with threads that sleep: four models."""
+    import onnxruntime
+
+    batch = prepare(rgb, InputSpec())[0][None]
+
+    def sessions(spin: str) -> list[onnxruntime.InferenceSession]:
+        options = onnxruntime.SessionOptions()
+        options.add_session_config_entry(SPINNING, spin)
+        return [onnxruntime.InferenceSession(model, options) for _ in range(4)]
+
+    def run(made: list[onnxruntime.InferenceSession]) -> float:
+        def calls(session: onnxruntime.InferenceSession) -> None:
+            for _ in range(2 * REQUESTS):
+                session.run(None, {session.get_inputs()[0].name: batch})
+                time.sleep(0.002)  # the next image comes later
+
+        threads = [threading.Thread(target=calls, args=(session,)) for session in made]
+        start = time.perf_counter()
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return 2 * REQUESTS * len(made) / (time.perf_counter() - start)
+
+    print("images/s of four models in ONNX Runtime")
+    ways = {"threads wait in a loop": sessions("1"), "threads sleep": sessions("0")}
+    in_turn({text: partial(run, made) for text, made in ways.items()})
+
+
 def overhead(model: str, rgb: np.ndarray) -> None:
     """Compare a request through the registry with a direct call."""
     detector, registry = open_detector(model), Registry()
@@ -201,6 +232,8 @@ def main() -> None:
         for size_hw, images in (((480, 640), 1), ((480, 640), 8), ((1080, 1920), 1)):
             pools(size_hw, images)
         overhead(model, rgb)
+        if args.model is None:
+            spinning(model, rgb)
         batching(model, rgb)
 
 

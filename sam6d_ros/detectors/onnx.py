@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sam6d_ros.detectors.model import run_in_batches
 from sam6d_ros.errors import BackendUnavailable, CheckpointError, InvalidInput
 
+SPINNING = "session.intra_op.allow_spinning"  # of onnxruntime_session_options_config_keys.h
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -46,6 +47,9 @@ class OnnxRunner:
             )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
+        # Threads that wait in a loop take the cores from other models: four small networks at once
+        # gave 180 images/s so, and 333 without, on 2 cores (python -m benchmarks.model_server).
+        options.add_session_config_entry(SPINNING, "0")
         options.log_severity_level = 3  # errors: they are raised as well
         try:
             self._session = onnxruntime.InferenceSession(

@@ -104,7 +104,7 @@ class MicroBatcher(Generic[In, Out]):
         """Return the entry and those that wait, once there are enough or the delay is over."""
         with self._changed:
             left_s = entry.since + self._max_delay_s - self._clock()
-            if left_s > 0:
+            if left_s > 0 and self.max_batch > 1:
                 self._changed.wait_for(lambda: len(self._waiting) >= self.max_batch, left_s)
             self._waiting.pop(entry, None)
             batch = [entry, *list(self._waiting)[: self.max_batch - 1]]

@@ -105,7 +105,7 @@ class ModelHost(ResourceHost[FrameModel, None]):
         self._busy_since: float | None = None
         delay_s = spec.max_delay_ms / 1e3
         self._batcher: MicroBatcher[FrameInput, FrameAnswer] = MicroBatcher(
-            spec.max_batch, delay_s, clock
+            spec.batch_limit, delay_s, clock
         )
         super().__init__(
             self._opened,
@@ -225,7 +225,7 @@ class ModelHost(ResourceHost[FrameModel, None]):
 
     def _taken(self, resource: FrameModel) -> None:
         self._labels = resource.labels
-        self._batcher.max_batch = max(min(self.spec.max_batch, resource.max_batch), 1)
+        self._batcher.max_batch = max(min(self.spec.batch_limit, resource.max_batch), 1)
 
     def _given_up(self, resource: FrameModel) -> None:
         self.memory_bytes = 0

@@ -76,5 +76,5 @@ def test_the_python_example_runs(model_root, capsys):
 def test_the_defaults_of_the_table_are_those_of_the_schema():
     rows = dict(re.findall(r"^\| `(\w+)`[^|]*\|[^|]*\| ([^|]+?) \|$", PAGE, re.MULTILINE))
     defaults = {item.name: item.default for item in fields(ModelSpec)}
-    for name in ("threshold", "warm_up_runs", "max_batch", "capacity", "timeout_s"):
+    for name in ("threshold", "warm_up_runs", "capacity", "timeout_s"):
         assert float(rows[name]) == defaults[name] == ModelRequest.model_fields[name].default

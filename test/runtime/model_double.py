@@ -95,7 +95,7 @@ class Openers:
 
 
 def spec_of(name: str = "m", source: str = "double:a", **more) -> ModelSpec:
-    return ModelSpec(name, source, **more)
+    return ModelSpec(name, source, **{"max_batch": 8, **more})
 
 
 def score_of(answer: FrameAnswer) -> int:

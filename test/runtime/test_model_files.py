@@ -21,7 +21,7 @@ def file(tmp_path):
     return ModelsFile(tmp_path / "sub" / "models.json")
 
 
-@given(NAMES, st.floats(0, 1), st.booleans(), st.integers(1, 64))
+@given(NAMES, st.floats(0, 1), st.booleans(), st.none() | st.integers(1, 64))
 def test_a_spec_survives_json(name, threshold, metrics, max_batch):
     spec = ModelSpec(name, "model.onnx", threshold, metrics=metrics, max_batch=max_batch)
     assert ModelSpec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
@@ -33,6 +33,15 @@ def test_a_spec_survives_json(name, threshold, metrics, max_batch):
 def test_a_name_that_cannot_stand_in_an_address_is_refused(name):
     with pytest.raises(InvalidConfig, match="model name is"):
         ModelSpec(name, "model.onnx")
+
+
+@pytest.mark.parametrize(
+    ("source", "device", "limit"),
+    [("m.onnx", "cpu", 1), ("m.onnx", "cuda:1", 8), ("grpc://host:8001/m", "cpu", 8)],
+)
+def test_batches_are_for_gpus_and_servers_unless_stated(source, device, limit):
+    assert ModelSpec("m", source, device=device).batch_limit == limit
+    assert ModelSpec("m", source, device=device, max_batch=3).batch_limit == 3
 
 
 @pytest.mark.parametrize("field", LIMITS)

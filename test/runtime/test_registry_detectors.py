@@ -50,7 +50,7 @@ def image_with_patch(row: int, height: int = 4 * CELL) -> FrameInput:
 
 @pytest.mark.parametrize("backend", ["torchscript", "onnxruntime"])
 def test_a_detector_answers_many_clients_in_batches(registry, sources, backend):
-    spec = ModelSpec("tiny", sources[backend], 0.9, max_delay_ms=20, capacity=64)
+    spec = ModelSpec("tiny", sources[backend], 0.9, max_batch=8, max_delay_ms=20, capacity=64)
     report = registry.register(spec).result(PATIENCE_S)
     assert (report.backend, report.labels[:2]) == (backend, ("top", "second"))
     futures = [
@@ -88,9 +88,9 @@ def test_a_request_has_a_threshold_of_its_own(registry, sources):
 
 
 def test_an_unusable_image_fails_alone(registry, sources):
-    registry.register(ModelSpec("tiny", sources["onnxruntime"], 0.9, max_delay_ms=20)).result(
-        PATIENCE_S
-    )
+    registry.register(
+        ModelSpec("tiny", sources["onnxruntime"], 0.9, max_batch=8, max_delay_ms=20)
+    ).result(PATIENCE_S)
     good, grey, small = (
         registry.submit("tiny", item)
         for item in (

@@ -127,7 +127,7 @@ def model_out(report: ModelReport) -> ModelOut:
         device=report.device or spec.device,
         labels=list(report.labels),
         threshold=spec.threshold,
-        max_batch=spec.max_batch,
+        max_batch=spec.batch_limit,
         max_delay_ms=spec.max_delay_ms,
         capacity=spec.capacity,
         metrics=spec.metrics,

@@ -76,8 +76,9 @@ async def predict_batch(
     name = services.model_named(model)
     images = await batch_images(http)
     check_count("images", len(images), services.settings.batch_images)
-    # as many at once as a call of the model takes: its queue is for other clients too
-    places = asyncio.Semaphore(services.registry.get(name).spec.max_batch)
+    # as many at once as a call of the model takes, and one that is decoded meanwhile: the queue is
+    # for other clients too
+    places = asyncio.Semaphore(services.registry.get(name).spec.batch_limit + 1)
 
     async def item(data: str | bytes) -> BatchItem:
         async with places:

@@ -31,8 +31,8 @@ class ModelRequest(Body):
     device: Annotated[str, Field(pattern=r"^(cpu|cuda(:[0-9]{1,3})?)$")] = "cpu"
     warm_up_runs: Annotated[int, _within("warm_up_runs")] = 1
     metrics: bool = Field(True, description="whether the phases of its calls are measured")
-    max_batch: Annotated[int, _within("max_batch")] = Field(
-        8, description="most images of one call"
+    max_batch: Annotated[int, _within("max_batch")] | None = Field(
+        None, description="most images of one call (default: 8 on CUDA and for addresses, else 1)"
     )
     max_delay_ms: Annotated[FiniteFloat, _within("max_delay_ms")] = Field(
         0.0, description="for how long an image waits for others; 0 takes those that wait already"
