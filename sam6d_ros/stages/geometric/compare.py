@@ -25,7 +25,7 @@ from sam6d_ros.stages.geometric.compare_kernel import (
     gather,
 )
 from sam6d_ros.stages.geometric.hypotheses import Hypotheses
-from sam6d_ros.stages.geometric.scene import SceneMaps
+from sam6d_ros.stages.geometric.scene import SceneMaps, lightness_only
 
 MARGIN_CELLS = 2
 MAX_RAYS = 1_500_000  # per call of the ray caster: bounds the memory
@@ -102,7 +102,7 @@ def _compare_chunk(scene, model, labels, poses, rays):  # type: ignore[no-untype
         camera.fx, camera.fy, camera.cx, camera.cy,
     )  # fmt: skip
     hits = model.scene.cast(origins, directions)
-    lab = model.scene_lab
+    lab = lightness_only(model.scene_lab) if scene.is_grey else model.scene_lab
     tolerance = np.array([depth_tolerance(model.diameter, z) for z in translation[:, 2]])
     return gather(
         scene.depth, scene.normals, scene.lab, labels, poses.region, offsets, grids, hits.face,

@@ -52,7 +52,8 @@ class TemplateEstimator:
         region = np.ones(len(hints), np.int64)  # the mask's own label
         hinted = Hypotheses.from_poses(hints, np.ones(len(hints)), region)
         labels = _grown(detection.mask, scene)
-        found = find_candidates(scene, labels, kit_of(model, self._context), EFFORT, hinted)
+        kit = kit_of(model, self._context).seen_in(scene)
+        found = find_candidates(scene, labels, kit, EFFORT, hinted)
         if not len(found):
             return None
         best = found.take(np.arange(min(len(found), CANDIDATES_PER_DETECTION)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sam6d_ros.cad.cache import load_or_build
 from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.stages.geometric.scene import SceneMaps, lightness_only
 from sam6d_ros.stages.geometric.templates import (
     TEMPLATE_VERSION,
     ViewTemplates,
@@ -36,6 +37,21 @@ class ObjectKit:
     def use_color(self) -> bool:
         """Whether the mesh carries colours to compare."""
         return self.model.colors is not None
+
+    def seen_in(self, scene: SceneMaps) -> ObjectKit:
+        """Return the kit with the colours that the scene can show: in a grey one, lightness."""
+        if not (scene.is_grey and self.use_color):
+            return self
+        views, turned = self.views, self.turned
+        return replace(
+            self,
+            views=replace(
+                views, lab=lightness_only(views.lab), anchor_lab=lightness_only(views.anchor_lab)
+            ),
+            turned=replace(
+                turned, lab=lightness_only(turned.lab), anchor_lab=lightness_only(turned.anchor_lab)
+            ),
+        )
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,8 @@ class RenderRefiner:
         refined: list[PoseEstimate] = []
         for model in objects:
             mine = [item for item in candidates.items if item.class_id == model.name]
-            refined += self._refine_object(maps, kit_of(model, self._context), mine)
+            kit = kit_of(model, self._context).seen_in(maps)
+            refined += self._refine_object(maps, kit, mine)
         size = frame.depth.shape[::-1]
         final = tuple(replace(p, mask=resized(p.mask, size)) for p in refined if p.mask is not None)
         reason = "" if final else "no candidate could be refined"

@@ -14,6 +14,7 @@ from sam6d_ros.types import Frame
 
 WORKING_WIDTH = 640  # pixels; larger images are reduced: finer detail than this decides nothing
 COLOR_BLUR_PX = 1.5  # evens out sensor noise and a few pixels of colour-depth misregistration
+GREY_STEP_PX, GREY_SPREAD, GREY_SHARE = 4, 3, 0.001  # sampling, levels, pixels beyond them
 NORMAL_RADIUS_PX = 5
 NORMAL_STEP_PX = 2
 NORMAL_JUMP = 0.02  # a neighbour farther than this share of the depth is another surface
@@ -29,6 +30,7 @@ class SceneMaps:
         normals: (H, W, 3) float32 unit, camera frame, towards the camera; 0 where unknown.
         lab: (H, W, 3) float32 CIE L*a*b*, blurred.
         scale: working size over original size.
+        is_grey: whether the image has no colour, so that only lightness can be compared.
     """
 
     camera: CameraIntrinsics
@@ -36,6 +38,7 @@ class SceneMaps:
     normals: NDArray[np.float32]
     lab: NDArray[np.float32]
     scale: float
+    is_grey: bool = False
 
 
 def scene_maps(frame: Frame) -> SceneMaps:
@@ -46,7 +49,8 @@ def scene_maps(frame: Frame) -> SceneMaps:
     # Depth must not be averaged across edges; colour must, or it aliases.
     depth = cv2.resize(frame.depth, size, interpolation=cv2.INTER_NEAREST)
     rgb = cv2.resize(frame.rgb, size, interpolation=cv2.INTER_AREA)
-    return SceneMaps(camera, depth, normal_map(depth, camera), lab_of(rgb, COLOR_BLUR_PX), scale)
+    lab = lab_of(rgb, COLOR_BLUR_PX)
+    return SceneMaps(camera, depth, normal_map(depth, camera), lab, scale, is_grey(rgb))
 
 
 def at_working_size(mask: NDArray[np.bool_], scene: SceneMaps) -> NDArray[np.bool_]:
@@ -63,6 +67,24 @@ def lab_of(rgb: NDArray[np.uint8], blur_px: float) -> NDArray[np.float32]:
     """CIE L*a*b* (H, W, 3) float32 of a blurred (H, W, 3) uint8 RGB image."""
     smooth = cv2.GaussianBlur(rgb, (0, 0), blur_px) if blur_px > 0 else rgb
     return cv2.cvtColor(smooth.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+
+
+def is_grey(rgb: NDArray[np.uint8]) -> bool:
+    """Whether the channels of an (H, W, 3) image are equal nearly everywhere.
+
+    Chroma of a grey image that was saved as a colour JPEG is off by a level or two; the noise of a
+    colour camera is larger.
+    """
+    sample = rgb[::GREY_STEP_PX, ::GREY_STEP_PX].astype(np.int16)
+    spread = sample.max(axis=2) - sample.min(axis=2)
+    return bool((spread > GREY_SPREAD).mean() < GREY_SHARE)
+
+
+def lightness_only(lab: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return (..., 3) L*a*b* colours without chroma, to be compared with a grey image."""
+    out = np.zeros_like(lab)
+    out[..., 0] = lab[..., 0]
+    return out
 
 
 def normal_map(

@@ -71,7 +71,7 @@ class TemplateScorer:
         limit: int,
         window: NDArray[np.bool_] | None,
     ) -> list[Detection]:
-        kit = kit_of(model, self._context)
+        kit = kit_of(model, self._context).seen_in(scene)
         inside = None if window is None else at_working_size(window, scene)
         candidates = find_candidates(scene, labels, kit, EFFORT, window=inside)
         kept = _distinct(scene, labels, model, candidates, limit + SPARE_DETECTIONS)
