@@ -13,6 +13,10 @@ for _module in ("fastapi", "httpx"):
 
 from stream_server import CLOSED, SHOWN, add, served, state  # noqa: E402
 
+from sam6d_ros.apps.cli import serve_models  # noqa: E402
+from sam6d_ros.apps.cli.main import build_parser  # noqa: E402
+from sam6d_ros.errors import InvalidConfig  # noqa: E402
+
 pytestmark = pytest.mark.http
 
 
@@ -103,3 +107,17 @@ def test_test_returns_a_picture(server, shared_camera):
     trial = server.post("/streams/test", json=body).raise_for_status().json()
     assert (trial["live"], trial["width"], trial["height"]) == (True, 480, 360)
     assert server.get("/streams").json()["streams"] == []
+
+
+def test_options_of_the_command_open_networks_and_devices():
+    def settings_of(words: str):
+        args = build_parser().parse_args(["serve", "models", *words.split()])
+        return serve_models.settings_of(args, {})
+
+    settings = settings_of("--allow-network 192.168.1.0/24 --allow-network ::1 --allow-devices")
+    assert [str(network) for network in settings.networks] == ["192.168.1.0/24", "::1/128"]
+    assert settings.devices
+    assert settings_of("").networks == ()
+    assert not settings_of("").devices
+    with pytest.raises(InvalidConfig, match=r"192\.168\.1\.0/24"):
+        settings_of("--allow-network 192.168.1.7/24")
