@@ -24,6 +24,7 @@ from sam6d_ros.apps.http.services import Services
 from sam6d_ros.apps.http.settings import MODELS, SERVICES, USUAL_HOLDERS, Address, ServerSettings
 from sam6d_ros.errors import BackendUnavailable
 from sam6d_ros.runtime.build import build_engine
+from sam6d_ros.runtime.memory import limit_arenas
 from sam6d_ros.runtime.model_host import Opener
 from sam6d_ros.runtime.pose_model import SCHEME, pose_model_opener
 
@@ -33,6 +34,7 @@ DRAIN_S = 10  # for requests in progress, after a signal to end
 # A slow viewer of a stream gets pictures from the server's buffers, which would otherwise grow to
 # 4 MB of old ones; and a connection whose peer takes nothing is closed.
 TCP_OPTIONS = {socket.TCP_NOTSENT_LOWAT: 128 * 1024, socket.TCP_USER_TIMEOUT: 30_000}
+ARENAS = 2  # heaps of malloc, see limit_arenas
 LOG_BYTES, LOG_FILES = 10 * 2**20, 5
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -58,6 +60,7 @@ def serve_models(settings: ModelServerSettings) -> int:
     Raises:
         BackendUnavailable: the port is taken, or the address is not of this machine.
     """
+    limit_arenas(ARENAS)  # threads of models and streams come and go
     start_log(settings)
     for note in settings.notes:
         log.warning("%s", note)
