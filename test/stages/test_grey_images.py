@@ -33,7 +33,7 @@ def test_a_coloured_box_keeps_its_turn_in_a_grey_image(made):
         default_cache_dir(),
         objects=ObjectSet({model.name: model}),
     )
-    (pose,) = build_engine(spec).run(grey(made.frame)).items
+    pose = build_engine(spec).run(grey(made.frame)).items[0]
     truth = made.ground_truth[0].cam_from_obj
     angle = se3.rotation_angle(pose.cam_from_obj[:3, :3], truth[:3, :3])
     assert np.degrees(angle) < 5
