@@ -19,6 +19,7 @@ from sam6d_ros.apps.http.services import Services
 from sam6d_ros.apps.http.settings import LOOPBACK, SERVICES, Address, ServerSettings
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.runtime.engine import Engine
+from sam6d_ros.runtime.request import Request
 
 READY_S = 120.0
 TIMEOUT_S = 120.0
@@ -47,6 +48,28 @@ class Served:
         while not condition():
             assert time.monotonic() < end, f"waited {timeout_s} s for {what}"
             time.sleep(0.01)
+
+
+class Gate:
+    """Holds the compute thread of a server until `open` is called."""
+
+    def __init__(self, services: Services) -> None:
+        self._opened, self.held = threading.Event(), threading.Event()
+        services.host.submit(Request(self._hold, is_frame=False))
+        assert self.held.wait(10)
+
+    def _hold(self, engine: Engine, ctx: Any) -> None:
+        self.held.set()
+        assert self._opened.wait(60)
+
+    def open(self) -> None:
+        self._opened.set()
+
+    def __enter__(self) -> Gate:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.open()
 
 
 def settings_for(cache_dir: Path, **changes: Any) -> ServerSettings:

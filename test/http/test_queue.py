@@ -9,37 +9,14 @@ from dataclasses import replace
 
 import httpx
 import pytest
-from http_server import serving, settings_for
+from http_server import Gate, serving, settings_for
 
 from sam6d_ros.apps.http.services import CONVERTERS
 from sam6d_ros.apps.http.settings import PEM, Limits
 from sam6d_ros.errors import CheckpointError
 from sam6d_ros.runtime.objects import ObjectChange
-from sam6d_ros.runtime.request import Request
 
 PIPELINE = "/api/v1/full_pipeline"
-
-
-class Gate:
-    """Holds the compute thread of a server until `open` is called."""
-
-    def __init__(self, services):
-        self._opened, self.held = threading.Event(), threading.Event()
-        services.host.submit(Request(self._hold, is_frame=False))
-        assert self.held.wait(10)
-
-    def _hold(self, engine, ctx):
-        self.held.set()
-        assert self._opened.wait(60)
-
-    def open(self):
-        self._opened.set()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.open()
 
 
 def test_three_requests_at_once_are_answered(served, sample):
