@@ -25,6 +25,7 @@ ARGUMENTS = [
 # Answers with status 4xx, which tests expect; and hints of WebGL that a screenshot causes.
 EXPECTED = ("Failed to load resource", "GL Driver Message (OpenGL, Performance")
 TIMEOUT_MS = 30_000
+READY = "body[data-ready=yes]"
 
 
 @dataclass
@@ -39,8 +40,13 @@ class Browsing:
     problems: list[str] = field(default_factory=list)
 
     @contextmanager
-    def page(self, url: str, **options: Any) -> Iterator[Any]:
-        """Open a page whose script has started; fail if it reports an error."""
+    def page(self, url: str, ready: bool = True, **options: Any) -> Iterator[Any]:
+        """Open a page; fail if it reports an error.
+
+        Args:
+            ready: wait until its script has started.
+            options: of the browser context.
+        """
         self.problems.clear()
         with self.browser.new_context(**options) as context:
             context.set_default_timeout(TIMEOUT_MS)
@@ -48,7 +54,8 @@ class Browsing:
             page.on("pageerror", lambda error: self.problems.append(str(error)))
             page.on("console", self._note)
             page.goto(url)
-            page.wait_for_selector("body[data-ready=yes]")
+            if ready:
+                page.wait_for_selector(READY)
             yield page
         assert not self.problems, self.problems
 
