@@ -87,6 +87,7 @@ export const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s
 
 /** Return seconds as text. */
 export function seconds(value) {
+  if (value < 0.01) return `${(1000 * value).toFixed(1)} ms`;
   return value < 1 ? `${Math.round(1000 * value)} ms` : `${value.toFixed(2)} s`;
 }
 

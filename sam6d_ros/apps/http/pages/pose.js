@@ -9,6 +9,7 @@ import { curlLines, pythonLines } from "./snippets.js";
 
 const POLL_MS = 250;
 const MM_PER_M = 1000;
+const NARROW = 760; // pixels; the results stand below the form there (style.css)
 const PEM = { route: "api/v1/full_pipeline", poses: true };
 const ISM = { route: "api/v1/inference", poses: false };
 
@@ -148,6 +149,7 @@ async function show(values, frame) {
   await showMasks(segmentation.detections.masks, frame.rgb.blob);
   if (poses) await showSpace(poses);
   byId("answer").dataset.request = values.request_id;
+  if (innerWidth <= NARROW) byId("results").scrollIntoView();
 }
 
 async function showSpace({ poses, cloud, units }) {

@@ -1,6 +1,7 @@
 // Answer of a request → summary, picture, masks, tables, times.
 
 import { byId, colorOf, copyButton, el, fixed, seconds } from "./dom.js";
+import { bars, named, table } from "./tables.js";
 import { decodeMask } from "./rle.js";
 
 const STAGES = {
@@ -25,19 +26,6 @@ function showNotes(segmentation, poses, count) {
   byId("notes").replaceChildren(...lines.map((line) => el("p", { class: "note" }, line)));
 }
 
-function table(heads, rows) {
-  const head = el("thead", {}, el("tr", {}, ...heads.map((name) => el("th", { scope: "col" }, name))));
-  const body = rows.map((cells) => el("tr", {}, ...cells.map((cell, index) =>
-    el("td", { "data-label": heads[index], class: index ? "number" : null }, cell))));
-  return el("table", {}, head, el("tbody", {}, ...body));
-}
-
-const named = (name, index) => {
-  const chip = el("span", { class: "chip", "aria-hidden": "true" });
-  chip.style.background = colorOf(index);
-  return el("span", {}, chip, name);
-};
-
 function showPoses({ poses, units }) {
   const rows = poses.map((pose, index) => [
     named(pose.name, index),
@@ -51,7 +39,7 @@ function showPoses({ poses, units }) {
       copyButton("Matrix", () => JSON.stringify(matrixOf(pose)), `Copy the 4×4 matrix of ${pose.instance_id}`)),
   ]);
   const heads = ["Object", "Score", `Position x y z (${units})`, "Quaternion x y z w", "Grasps", "Copy"];
-  byId("poses").replaceChildren(rows.length ? table(heads, rows) : el("p", { class: "small" }, "No pose."));
+  byId("poses").replaceChildren(table(heads, rows, "No pose."));
 }
 
 const matrixOf = ({ rotation, translation }) => [
@@ -68,17 +56,11 @@ function showInstances({ detections }, poses) {
     poses ? (posed.has(index) ? "pose found" : reasons.get(index) || "no pose") : "–",
   ]);
   const heads = ["Object", "Score", "Box x y width height (px)", "Result"];
-  byId("instances").replaceChildren(rows.length ? table(heads, rows) : el("p", { class: "small" }, "No mask."));
+  byId("instances").replaceChildren(table(heads, rows, "No mask."));
 }
 
 function showTimes(timings) {
-  const most = Math.max(...Object.values(timings), 1e-9);
-  byId("times").replaceChildren(...Object.entries(timings).map(([stage, value]) => {
-    const fill = el("span", { class: "fill" });
-    fill.style.width = `${(100 * value) / most}%`;
-    return el("div", { class: "row" }, el("span", { title: stage }, STAGES[stage] || stage),
-      el("span", { class: "track", "aria-hidden": "true" }, fill), el("span", { class: "value" }, seconds(value)));
-  }));
+  byId("times").replaceChildren(...bars(timings, STAGES));
 }
 
 /** Show the overlay of an answer: PNG in base64. */

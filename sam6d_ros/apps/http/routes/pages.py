@@ -30,7 +30,12 @@ POSES = {"/": "index.html"}
 FILES = {
     ISM: POSES,
     PEM: POSES,
-    MODELS: {},
+    MODELS: {
+        "/": "predict.html",
+        "/models": "models.html",
+        "/video": "video.html",
+        "/video-config": "video_config.html",
+    },
 }
 # Scripts come from files of the package only; the import map cannot be a file, hence its hash.
 POLICY = (
