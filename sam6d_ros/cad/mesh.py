@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
 from trimesh.resolvers import FilePathResolver
 
-from sam6d_ros.cad import appearance, mesh_files
+from sam6d_ros.cad import appearance, mesh_files, obj_file
+from sam6d_ros.cad.companions import Companions
 from sam6d_ros.cad.decimation import THIN_ABOVE, decimate, thin
 from sam6d_ros.errors import InvalidMesh
 from sam6d_ros.geometry.mesh import face_areas
-
-log = logging.getLogger(__name__)
 
 # A 15 cm object then has a vertex per square millimetre, finer than any depth camera sees;
 # rendering, hashing and sampling stay quick.
@@ -61,29 +60,27 @@ def load_mesh(path: Path | str, confined: bool = False) -> Mesh:
     """
     path = Path(path)
     mesh_files.check_file(path)
-    mesh_files.companions(path, confined)  # logs those that are missing
-    parts = _read(path, confined)
+    companions = Companions(path, confined)
+    parts = _read(path, companions)
     size = appearance.largest_extent(parts)
     vertices, faces, colors = _merge([appearance.vertex_colored(part, size) for part in parts])
     count = len(faces)
     if count > THIN_ABOVE:
         vertices, faces, colors = thin(vertices, faces, colors)
     vertices, faces, colors = _clean(path, vertices, faces, colors)
-    note = ""
     if len(faces) > MAX_FACES:
-        note = f"decimated from {count:,} to about {MAX_FACES:,} faces"
-        log.warning("%s: %s", path.name, note)
+        companions.warn(f"decimated from {count:,} to about {MAX_FACES:,} faces")
         vertices, faces, colors = decimate(vertices, faces, colors, MAX_FACES)
     is_metric = path.suffix.lower() in mesh_files.METRIC_SUFFIXES
-    return Mesh(vertices, faces.astype(np.int32), colors, is_metric, note)
+    return Mesh(vertices, faces.astype(np.int32), colors, is_metric, "; ".join(companions.notes))
 
 
-class _Companions(FilePathResolver):
+class _Resolver(FilePathResolver):
     """Files beside a mesh, for trimesh, which takes an error here for a missing file."""
 
-    def __init__(self, path: Path, confined: bool) -> None:
-        super().__init__(str(path))
-        self._folder, self._confined = path.parent, confined
+    def __init__(self, companions: Companions) -> None:
+        super().__init__(str(companions.path))
+        self._companions = companions
         self.refused: InvalidMesh | None = None
 
     def get(self, name: str) -> bytes:
@@ -94,25 +91,25 @@ class _Companions(FilePathResolver):
             OSError: the file cannot be read.
         """
         try:
-            return mesh_files.companion(self._folder, name.strip(), self._confined).read_bytes()
+            content = self._companions.read(name)
         except InvalidMesh as error:
             self.refused = error
             raise
+        if content is None:
+            raise FileNotFoundError(name)
+        return content
 
 
-def _read(path: Path, confined: bool) -> list[trimesh.Trimesh]:
-    companions = _Companions(path, confined)
+def _read(path: Path, companions: Companions) -> list[trimesh.Trimesh]:
     try:
-        scene = trimesh.load_scene(path, resolver=companions, process=False)
-        # each geometry once per node of the scene graph, moved into the frame of the scene
-        found = scene.dump()
+        found = _parts(path, companions)
+    except InvalidMesh:
+        raise
     except Exception as error:  # a parser may raise anything on a damaged file
         raise InvalidMesh(
             f"{path} cannot be read as {path.suffix.lower()[1:].upper()}: "
             f"{type(error).__name__}: {error}. Is the file complete?"
         ) from error
-    if companions.refused is not None:
-        raise companions.refused
     meshes = [item for item in found if isinstance(item, trimesh.Trimesh) and len(item.faces)]
     if not meshes:
         points = sum(len(getattr(item, "vertices", ())) for item in found)
@@ -128,6 +125,19 @@ def _read(path: Path, confined: bool) -> list[trimesh.Trimesh]:
                 f"{len(mesh.vertices)}; is the file complete?"
             )
     return meshes
+
+
+def _parts(path: Path, companions: Companions) -> list[Any]:
+    """Return the parts of a file in the frame of its scene, point clouds included."""
+    if path.suffix.lower() == ".obj":
+        return obj_file.load(path, companions)
+    mesh_files.find_files(path, companions)
+    resolver = _Resolver(companions)
+    scene = trimesh.load_scene(path, resolver=resolver, process=False)
+    if resolver.refused is not None:
+        raise resolver.refused
+    # each geometry once per node of the scene graph, moved into the frame of the scene
+    return list(scene.dump())
 
 
 def _merge(parts: list[appearance.Parts]) -> appearance.Parts:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import struct
 from pathlib import Path
 
+from sam6d_ros.cad import obj_file
+from sam6d_ros.cad.companions import Companions
 from sam6d_ros.errors import InvalidMesh
-
-log = logging.getLogger(__name__)
 
 SUFFIXES = (".ply", ".obj", ".stl", ".glb", ".gltf")
 METRIC_SUFFIXES = (".glb", ".gltf")  # glTF 2.0, section 3.4: all linear distances are in metres
@@ -19,7 +18,6 @@ MAX_FILE_BYTES = 3 * 1024**3 // 2  # where the header does not tell (OBJ, text S
 
 _GLB_HEAD = struct.Struct("<4sIIII")  # magic, version, length; chunk length, chunk type
 _STL_HEADER_BYTES, _STL_FACE_BYTES = 84, 50
-_MAP_KEYS = ("map_kd", "map_ka", "map_ks", "map_d", "map_bump", "bump")
 
 
 def check_file(path: Path) -> None:
@@ -72,55 +70,19 @@ def companions(path: Path, confined: bool = False) -> list[Path]:
     Raises:
         InvalidMesh: ``confined``, and the mesh refers to a file outside its folder.
     """
+    found = Companions(path, confined)
+    find_files(path, found)
+    return sorted(found.files)
+
+
+def find_files(path: Path, companions: Companions) -> None:
+    """Look up the files that the mesh refers to; raises the same."""
     suffix = path.suffix.lower()
-    readers = {".obj": _of_obj, ".ply": _of_ply, ".gltf": _of_gltf, ".glb": _of_glb}
-    found: set[Path] = set()
+    if suffix == ".obj":
+        obj_file.find_files(path, companions)
+    readers = {".ply": _of_ply, ".gltf": _of_gltf, ".glb": _of_glb}
     for name in readers[suffix](path) if suffix in readers else []:
-        named = companion(path.parent, name, confined)
-        if named.is_file():
-            found.add(named)
-        else:
-            log.warning("%s refers to %s, which does not exist", path.name, named.name)
-    return sorted(found)
-
-
-def companion(folder: Path, name: str, confined: bool = False) -> Path:
-    """Return the path of a file that a mesh in ``folder`` refers to by name.
-
-    Raises:
-        InvalidMesh: ``confined``, and the file lies outside the folder.
-    """
-    try:
-        path = (folder / name).resolve()
-    except (ValueError, OSError, RuntimeError) as error:  # NUL characters, loops of links
-        raise InvalidMesh(f"the mesh refers to {name!r:.200}: {error}") from error
-    if confined and not path.is_relative_to(folder.resolve()):
-        raise InvalidMesh(
-            f"the mesh refers to {name!r:.200}, which is outside its folder; expected a file "
-            "beside the mesh. Upload the mesh with its materials and textures in one folder"
-        )
-    return path if path.is_file() else folder / name
-
-
-def _of_obj(path: Path) -> list[str]:
-    out = []
-    with path.open(encoding="utf-8", errors="replace") as file:
-        libraries = {line[6:].strip() for line in file if line.startswith("mtllib")}
-    for name in sorted(libraries):
-        out.append(name)
-        material = path.parent / name
-        if material.is_file():
-            out += _of_mtl(material)
-    return out
-
-
-def _of_mtl(path: Path) -> list[str]:
-    out = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        words = line.split()
-        if len(words) >= 2 and words[0].lower() in _MAP_KEYS:
-            out.append(words[-1])  # options such as "-s 1 1 1" come first
-    return out
+        companions.find(name)
 
 
 def _of_ply(path: Path) -> list[str]:

@@ -1,0 +1,136 @@
+"""Files that a mesh file refers to: materials, textures, buffers."""
+
+from __future__ import annotations
+
+import logging
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sam6d_ros.errors import InvalidMesh
+
+log = logging.getLogger(__name__)
+
+
+class Companions:
+    """Files beside a mesh; a record of those that were found, and of what is missing.
+
+    Args:
+        path: of the mesh file.
+        confined: refuse files outside the folder of the mesh.
+
+    Attributes:
+        files: found files; the cache key covers them.
+        notes: remarks for the log and the model's note.
+    """
+
+    def __init__(self, path: Path, confined: bool = False) -> None:
+        self.path, self._confined = path, confined
+        self.files: set[Path] = set()
+        self.notes: list[str] = []
+
+    def warn(self, note: str) -> None:
+        """Log a remark on the mesh once and keep it."""
+        if note not in self.notes:
+            self.notes.append(note)
+            log.warning("%s: %s", self.path.name, note)
+
+    def find(self, name: str, beside: Path | None = None) -> Path | None:
+        """Return the file of a name, or None with a warning.
+
+        Args:
+            name: as the mesh or its material states it.
+            beside: another file, in whose folder the name is looked up after that of the mesh.
+
+        Raises:
+            InvalidMesh: the file is outside the folder of the mesh, and it is confined.
+        """
+        found = self.look_up(name, beside)
+        if found is None:
+            self.warn(f"refers to {name.strip()[:200]}, which does not exist")
+        return found
+
+    def look_up(self, name: str, beside: Path | None = None) -> Path | None:
+        """Return the file of a name, or None without a warning; raises the same."""
+        folders = [self.path.parent, *([] if beside is None else [beside.parent])]
+        for folder in folders:
+            found = self._in_folder(folder, name.strip().strip("\"'"))
+            if found is not None:
+                self.files.add(found)
+                return found
+        return None
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file, or None with a warning; raises the same."""
+        path = self.find(name)
+        return None if path is None else path.read_bytes()
+
+    def image(self, path: Path) -> Image.Image | None:
+        """Return the RGB image in a file, or None with a warning."""
+        return self.decoded(path.read_bytes(), path.name)
+
+    def decoded(self, data: bytes, name: str) -> Image.Image | None:
+        """Return the RGB image in the bytes of a file, or None with a warning."""
+        try:
+            return rgb_image(Image.open(BytesIO(data)))
+        except Exception as error:  # a decoder may raise anything on a damaged file
+            self.warn(f"the texture {name} cannot be read ({error}); it gives no colours")
+            return None
+
+    def _in_folder(self, folder: Path, name: str) -> Path | None:
+        """Look for a name as it is, then as other systems write it.
+
+        Paths of Windows have backslashes and ignore case; absolute paths of another machine are
+        found by their last part.
+        """
+        slashed = name.replace("\\", "/")
+        last = slashed.rsplit("/", 1)[-1]
+        for candidate in dict.fromkeys((name, slashed, last)):
+            self._check(folder, candidate)
+            found = _ignoring_case(folder, candidate)
+            if found is not None:
+                self._check(folder, str(found))
+                return found
+        return None
+
+    def _check(self, folder: Path, name: str) -> None:
+        """Raise InvalidMesh for a name that is none, or is outside the folder if confined."""
+        try:
+            path = (folder / name).resolve()
+        except (ValueError, OSError, RuntimeError) as error:  # NUL characters, loops of links
+            raise InvalidMesh(f"the mesh refers to {name!r:.200}: {error}") from error
+        if self._confined and not path.is_relative_to(self.path.parent.resolve()):
+            raise InvalidMesh(
+                f"the mesh refers to {name!r:.200}, which is outside its folder; expected a file "
+                "beside the mesh. Upload the mesh with its materials and textures in one folder"
+            )
+
+
+def _ignoring_case(folder: Path, name: str) -> Path | None:
+    """Return the file of a relative or absolute path, whatever the case of its letters."""
+    exact = folder / name
+    try:
+        if exact.is_file():
+            return exact
+        place = folder
+        for part in Path(name).parts:
+            here = place / part
+            if not here.exists():
+                same = [item for item in place.iterdir() if item.name.lower() == part.lower()]
+                if not same:
+                    return None
+                here = min(same)
+            place = here
+        return place if place.is_file() and name else None
+    except OSError:  # a name too long, a folder that cannot be listed
+        return None
+
+
+def rgb_image(image: Image.Image) -> Image.Image:
+    """Return an image as 8-bit RGB; 16-bit grey is scaled, which ``convert`` clips instead."""
+    if image.mode.startswith("I"):
+        grey = np.asarray(image, np.float64)
+        image = Image.fromarray((grey * (255 / 65535)).clip(0, 255).astype(np.uint8))
+    return image.convert("RGB")
