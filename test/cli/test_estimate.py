@@ -169,7 +169,9 @@ def bad(name, words, **changes):
         bad("8-bit depth", ["uint8", "16-bit"], **{"--depth": "{tmp}/grey.png"}),
         bad("other size", ["registered"], **{"--depth": "{tmp}/small.png"}),
         bad(
-            "camera of another size", ["intrinsics", "(240, 320)"], **{"--camera": "{tmp}/big.json"}
+            "camera of another size",
+            ["principal point", "320×240"],
+            **{"--camera": "{tmp}/big.json"},
         ),
         bad("uncalibrated camera", ["focal lengths"], **{"--camera": "{tmp}/zeros.yaml"}),
         bad("NaN camera", ["not finite"], **{"--camera": "{tmp}/nan.yaml"}),
@@ -180,8 +182,8 @@ def bad(name, words, **changes):
         bad("negative depth scale", ["positive"], **{"--depth-scale": "-1"}),
         bad("score out of range", ["min_score"], **{"--min-score": "30"}),
         bad("no instances", ["max_instances"], **{"--max-instances": "0"}),
-        bad("millimetres as metres", ["millimetres", "unit"], **{"--cad-unit": "m"}),
-        bad("scene too small", ["depth scale", "across"], **{"--depth-scale": "0.0005"}),
+        bad("millimetres as metres", ["in mm", "unit"], **{"--cad-unit": "m"}),
+        bad("metres per unit", ["depth_scale", "millimetres"], **{"--depth-scale": "0.0005"}),
         bad("no mesh but text", ["broken.ply"], **{"--cad": "{tmp}/broken.ply"}),
     ],
 )
