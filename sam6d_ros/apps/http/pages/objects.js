@@ -30,6 +30,11 @@ export function connectObjects() {
     if (file) byId("mesh-name").value = file.name.replace(/\.\w+$/, "").replace(/[^\w.-]+/g, "_");
   });
   byId("mesh-send").addEventListener("click", upload);
+  byId("mesh-name").addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault(); // it would start the request
+    upload();
+  });
 }
 
 /** Offer the object of the sample only with the frame of the sample. */

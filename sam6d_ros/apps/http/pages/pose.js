@@ -4,10 +4,11 @@ import { ApiError, get, newRequestId, send } from "./api.js";
 import { byId, bytesOf, copyButton, counted, download, showProblem } from "./dom.js";
 import { chosenFrame, connectFrame, showPreview } from "./frame.js";
 import { chosenObjects, connectObjects, followFrame, showObjects } from "./objects.js";
-import { showAnswer, showMasks, showOverlay } from "./results.js";
+import { STAGES, showAnswer, showMasks, showOverlay } from "./results.js";
 import { curlLines, pythonLines } from "./snippets.js";
 
 const POLL_MS = 250;
+const HEALTH_MS = 2000; // until the server is ready
 const MM_PER_M = 1000;
 const NARROW = 760; // pixels; the results stand below the form there (style.css)
 const PEM = { route: "api/v1/full_pipeline", poses: true };
@@ -58,7 +59,10 @@ async function showStatus() {
   const health = await response.json();
   line.className = `server ${response.ok ? "good" : "bad"}`;
   line.textContent = health.message;
-  if (!response.ok) return;
+  if (!response.ok) {
+    setTimeout(() => showStatus().catch(() => {}), HEALTH_MS);
+    return;
+  }
   const status = await get("api/v1/status");
   line.textContent = `ready: ${status.backend} backend on ${status.device}, version ${status.version}`;
 }
@@ -83,13 +87,13 @@ function setBusy(busy) {
   byId("run").disabled = busy;
   byId("cancel").disabled = !busy;
   byId("progress").hidden = !busy;
+  byId("clock").textContent = "";
 }
 
 async function request(signal) {
   byId("stage").textContent = "Reading the images …";
   const frame = await chosenFrame();
   const fields = { cam_params: frame.cam_params, ...chosenObjects(frame), ...options() };
-  last = { route: service.route, fields, frame };
   const id = newRequestId();
   const form = new FormData();
   form.append("rgb_image", frame.rgb.blob, frame.rgb.name);
@@ -105,6 +109,7 @@ async function request(signal) {
   } finally {
     ended.abort();
   }
+  last = { route: service.route, fields, frame };
   await show(answer, frame);
 }
 
@@ -118,19 +123,23 @@ function options() {
   return fields;
 }
 
+/** Show a state in the line that screen readers read out; the same state once only. */
+function say(text) {
+  if (byId("stage").textContent !== text) byId("stage").textContent = text;
+}
+
 /** Show the stage of a request until it ended. */
 async function follow(id, ended) {
   const began = performance.now();
-  byId("stage").textContent = "The server reads the images and prepares the object …";
+  say("The server reads the images and prepares the object …");
   while (!ended.aborted) {
     await new Promise((resolve) => { setTimeout(resolve, POLL_MS); });
     const seen = await fetch(`api/v1/requests/${id}`, { cache: "no-store", signal: ended })
       .then((response) => (response.ok ? response.json() : null)).catch(() => null);
     if (ended.aborted) return;
-    const time = `${((performance.now() - began) / 1000).toFixed(1)} s`;
-    if (!seen) byId("stage").textContent = `The server reads the images and prepares the object, ${time}`;
-    else if (seen.stage === "queue") byId("stage").textContent = `Waiting for the requests before, ${time}`;
-    else byId("stage").textContent = `Stage: ${seen.stage}, ${time}`;
+    byId("clock").textContent = `${((performance.now() - began) / 1000).toFixed(1)} s`;
+    if (!seen) continue;
+    say(seen.stage === "queue" ? "Waiting for the requests before …" : `Stage: ${STAGES[seen.stage] || seen.stage} …`);
   }
 }
 

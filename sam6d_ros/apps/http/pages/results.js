@@ -4,7 +4,7 @@ import { byId, colorOf, copyButton, el, fixed, seconds } from "./dom.js";
 import { bars, named, table } from "./tables.js";
 import { decodeMask } from "./rle.js";
 
-const STAGES = {
+export const STAGES = {
   propose: "Proposals", score: "Matching", describe: "Descriptors", estimate: "Hypotheses", refine: "Refinement",
 };
 
@@ -27,8 +27,8 @@ function showNotes(segmentation, poses, count) {
 }
 
 function showPoses({ poses, units }) {
-  const rows = poses.map((pose, index) => [
-    named(pose.name, index),
+  const rows = poses.map((pose) => [
+    named(pose.name, pose.object_id), // the colour of its mask
     fixed(pose.confidence, 3),
     pose.translation.map((value) => fixed(value, units === "mm" ? 1 : 4)).join("  "),
     pose.quat_xyzw.map((value) => fixed(value, 4)).join("  "),

@@ -23,7 +23,7 @@ export function curlLines({ route, fields, frame }) {
   if (removed || changed) {
     body = "request.json";
     const filter = [removed && "del(.cad_path)", changed && (removed ? JSON.stringify(changed) : `. + ${JSON.stringify(changed)}`)];
-    lines.push(`jq ${quoted(filter.filter(Boolean).join(" + "))} sample.json > request.json`);
+    lines.push("# apt install jq", `jq ${quoted(filter.filter(Boolean).join(" + "))} sample.json > request.json`);
   }
   lines.push(`curl -s${token} --json @${body} ${quoted(`${base}${route}`)} > answer.json`);
   return lines.join("\n");

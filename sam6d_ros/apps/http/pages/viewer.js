@@ -47,26 +47,26 @@ export class Viewer {
   /**
    * Replace the content.
    * cloud: {xyz: Float32Array, rgb: Uint8Array}.
-   * poses: [{name, rotation 3×3, translation metres}]; meshes: Map of name → PLY bytes.
+   * poses: [{name, object_id, rotation 3×3, translation metres}]; meshes: Map of name → PLY bytes.
    */
   setContent(cloud, poses, meshes) {
     Object.values(this.parts).forEach(empty);
     this.parts.cloud.add(pointsOf(cloud));
     const geometries = new Map();
     for (const [name, bytes] of meshes) geometries.set(name, geometryOf(bytes));
-    poses.forEach((pose, index) => this.addPose(pose, geometries.get(pose.name), index));
+    poses.forEach((pose) => this.addPose(pose, geometries.get(pose.name)));
     this.focus = focusOf(cloud, poses);
     this.home();
   }
 
-  addPose(pose, geometry, index) {
+  addPose(pose, geometry) {
     const { rotation: r, translation: t } = pose;
     const matrix = new THREE.Matrix4().set(
       ...r[0], t[0], ...r[1], t[1], ...r[2], t[2], 0, 0, 0, 1);
     let size = 0.1;
     if (geometry) {
       size = 2 * geometry.boundingSphere.radius;
-      const color = geometry.hasAttribute("color") ? 0xffffff : colorOf(index);
+      const color = geometry.hasAttribute("color") ? 0xffffff : colorOf(pose.object_id);
       const material = new THREE.MeshStandardMaterial({
         color, vertexColors: geometry.hasAttribute("color"), roughness: 0.8, side: THREE.DoubleSide,
       });
