@@ -9,6 +9,8 @@ import trimesh
 from numpy.typing import NDArray
 from PIL import Image
 
+from sam6d_ros.cad.companions import rgb_image
+from sam6d_ros.geometry.color import linear_from_srgb, srgb_from_linear
 from sam6d_ros.geometry.mesh import face_areas
 
 # Edges of a textured mesh are split down to this share of the longest side, so that the print on a
@@ -45,50 +47,29 @@ def vertex_colored(mesh: trimesh.Trimesh, extent: float) -> Parts:
 def _textured(
     visual: Any, vertices: NDArray[np.float64], faces: NDArray[np.int64], extent: float
 ) -> Parts:
-    image, factor = _image_and_factor(visual.material)
+    image = getattr(visual.material, "image", None)
     uv = None if visual.uv is None else np.asarray(visual.uv, np.float64)
     if image is None or uv is None or uv.shape != (len(vertices), 2):
-        colors = None if factor is None else np.tile(factor, (len(vertices), 1))
-        return vertices, faces, colors
-    attributes = np.hstack([vertices, uv])
+        return vertices, faces, None
+    factor = visual.vertex_attributes.get("linear_color")
+    columns = [vertices, uv] if factor is None else [vertices, uv, factor]
+    attributes = np.hstack(columns)
     edge = _affordable_edge(vertices, faces, extent * TEXTURE_EDGE)
     attributes, faces = split_long_edges(attributes, faces, edge)
-    image = _reduce(image, attributes, faces)
-    rgb = np.asarray(trimesh.visual.color.uv_to_interpolated_color(attributes[:, 3:], image))
-    tint = np.ones(3) if factor is None else factor / 255.0
-    colors = np.clip(rgb[:, :3] * tint + 0.5, 0, 255).astype(np.uint8)
-    return attributes[:, :3], faces, colors
-
-
-def _image_and_factor(material: Any) -> tuple[Image.Image | None, NDArray[np.uint8] | None]:
-    """The colour image and the plain colour (RGB) of a material; None where it has none."""
-    if isinstance(material, trimesh.visual.material.PBRMaterial):
-        factor = material.baseColorFactor
-        image = material.baseColorTexture
-    else:
-        image = getattr(material, "image", None)
-        factor = getattr(material, "diffuse", None)
-        default = trimesh.visual.material.SimpleMaterial().diffuse
-        # the file gave no colour; and with an image, Kd is the image's
-        if image is not None or factor is None or np.array_equal(factor, default):
-            factor = None
-    if image is not None:
-        image = image.convert("RGB")
-    return image, None if factor is None else _as_bytes(factor)
-
-
-def _as_bytes(color: Any) -> NDArray[np.uint8]:
-    rgb = np.asarray(color)[:3]
-    if np.issubdtype(rgb.dtype, np.floating):
-        rgb = np.clip(rgb * 255 + 0.5, 0, 255)
-    return rgb.astype(np.uint8)
+    image = _reduce(rgb_image(image), attributes, faces)
+    texels = trimesh.visual.color.uv_to_interpolated_color(attributes[:, 3:5], image)
+    rgb = np.asarray(texels, np.float64)[:, :3]
+    if factor is not None:
+        product = linear_from_srgb(rgb / 255) * attributes[:, 5:8]
+        rgb = srgb_from_linear(product.clip(0, 1)) * 255
+    return attributes[:, :3], faces, np.clip(rgb + 0.5, 0, 255).astype(np.uint8)
 
 
 def _reduce(image: Image.Image, attributes: NDArray, faces: NDArray) -> Image.Image:
     """Average the image down to about two texels per vertex, so that fine print does not alias."""
     size = np.array(image.size)
     texels = np.zeros((len(attributes), 3))
-    texels[:, :2] = attributes[:, 3:] * size
+    texels[:, :2] = attributes[:, 3:5] * size
     texels_per_face = np.median(face_areas(texels, faces))
     step = int(np.sqrt(2 * texels_per_face) / 2)
     return image.reduce(step) if 1 < step < size.min() else image

@@ -11,7 +11,7 @@ import trimesh
 from numpy.typing import NDArray
 from trimesh.resolvers import FilePathResolver
 
-from sam6d_ros.cad import appearance, mesh_files, obj_file
+from sam6d_ros.cad import appearance, gltf_file, mesh_files, obj_file
 from sam6d_ros.cad.companions import Companions
 from sam6d_ros.cad.decimation import THIN_ABOVE, decimate, thin
 from sam6d_ros.errors import InvalidMesh
@@ -131,6 +131,8 @@ def _parts(path: Path, companions: Companions) -> list[Any]:
     """Return the parts of a file in the frame of its scene, point clouds included."""
     if path.suffix.lower() == ".obj":
         return obj_file.load(path, companions)
+    if path.suffix.lower() in mesh_files.METRIC_SUFFIXES:
+        return gltf_file.load(path, companions)
     mesh_files.find_files(path, companions)
     resolver = _Resolver(companions)
     scene = trimesh.load_scene(path, resolver=resolver, process=False)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 import struct
 from pathlib import Path
 
-from sam6d_ros.cad import obj_file
+from sam6d_ros.cad import gltf_file, obj_file
 from sam6d_ros.cad.companions import Companions
 from sam6d_ros.errors import InvalidMesh
 
@@ -16,7 +15,6 @@ METRIC_SUFFIXES = (".glb", ".gltf")  # glTF 2.0, section 3.4: all linear distanc
 MAX_FILE_FACES = 20_000_000  # 10 million load in some 20 s and 2.4 GB
 MAX_FILE_BYTES = 3 * 1024**3 // 2  # where the header does not tell (OBJ, text STL, glTF)
 
-_GLB_HEAD = struct.Struct("<4sIIII")  # magic, version, length; chunk length, chunk type
 _STL_HEADER_BYTES, _STL_FACE_BYTES = 84, 50
 
 
@@ -80,8 +78,9 @@ def find_files(path: Path, companions: Companions) -> None:
     suffix = path.suffix.lower()
     if suffix == ".obj":
         obj_file.find_files(path, companions)
-    readers = {".ply": _of_ply, ".gltf": _of_gltf, ".glb": _of_glb}
-    for name in readers[suffix](path) if suffix in readers else []:
+    elif suffix in METRIC_SUFFIXES:
+        gltf_file.find_files(path, companions)
+    for name in _of_ply(path) if suffix == ".ply" else []:
         companions.find(name)
 
 
@@ -89,27 +88,3 @@ def _of_ply(path: Path) -> list[str]:
     with path.open("rb") as file:
         head = file.read(4096).split(b"end_header")[0].decode("utf-8", errors="replace")
     return re.findall(r"comment TextureFile\s+(\S+)", head)
-
-
-def _of_gltf(path: Path) -> list[str]:
-    return _of_scene(path, path.read_bytes())
-
-
-def _of_glb(path: Path) -> list[str]:
-    """Return the names in the first chunk, which is JSON (glTF 2.0, section 4.4)."""
-    with path.open("rb") as file:
-        head = file.read(_GLB_HEAD.size)
-        if len(head) < _GLB_HEAD.size:
-            return []  # the loader names what is wrong
-        magic, _, _, length, _ = _GLB_HEAD.unpack(head)
-        return _of_scene(path, file.read(length)) if magic == b"glTF" else []
-
-
-def _of_scene(path: Path, text: bytes) -> list[str]:
-    try:
-        scene = json.loads(text)
-        items = [*scene.get("buffers", []), *scene.get("images", [])]
-        uris = [str(item["uri"]) for item in items if "uri" in item]
-    except (ValueError, AttributeError, TypeError) as error:
-        raise InvalidMesh(f"{path} is not a glTF file: {error}") from error
-    return [uri for uri in uris if not uri.startswith("data:")]

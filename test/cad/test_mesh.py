@@ -37,7 +37,7 @@ def test_formats_keep_the_shape(tmp_path, suffix):
     assert mesh.is_metric == (suffix == "glb")
 
 
-@pytest.mark.parametrize("suffix", ["ply", "obj", "glb"])
+@pytest.mark.parametrize("suffix", ["ply", "obj"])
 def test_vertex_colours(tmp_path, suffix):
     path = tmp_path / f"box.{suffix}"
     colored_box().export(path)
