@@ -204,6 +204,30 @@ def test_errors_say_what_is_wrong_and_the_page_goes_on(pem, files):
     check_position(pem)
 
 
+def test_texts_are_never_markup(pem):
+    pem.check("[name=object][value=path]")
+    pem.fill("#cad-path", "/<img src=x onerror=alert(1)>")
+    pem.click("#run")
+    pem.wait_for_selector("#problem:has-text('<img src=x onerror=alert(1)>')")
+    assert pem.locator("#problem img").count() == 0
+
+
+def test_a_browser_without_webgl_shows_the_rest(pem, browsing):
+    pem.evaluate(
+        """() => {
+            const original = HTMLCanvasElement.prototype.getContext;
+            HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+                return kind.startsWith("webgl") ? null : original.call(this, kind, ...rest);
+            };
+        }"""
+    )
+    run(pem)
+    assert "cannot draw in 3D" in pem.inner_text("#view-problem")
+    check_position(pem)
+    assert any("WebGL" in text for text in browsing.problems)
+    browsing.problems.clear()
+
+
 def test_a_file_that_is_no_camera_is_refused_by_name(pem, tmp_path):
     (tmp_path / "camera.json").write_text('{"cam_K": [1, 2]}')
     pem.check("[name=source][value=files]")

@@ -43,6 +43,14 @@ export async function attempt(action) {
   }
 }
 
+/** Run an action at intervals; the bar shows when the server does not answer. */
+export function repeat(action, intervalMs) {
+  setInterval(() => action().catch(() => {
+    byId("server").className = "server bad";
+    byId("server").textContent = "The server does not answer.";
+  }), intervalMs);
+}
+
 /** Mark the page as ready; for what waits for its script. */
 export function ready() {
   document.body.dataset.ready = "yes";

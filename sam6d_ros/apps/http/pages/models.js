@@ -2,7 +2,7 @@
 
 import { get, send, sendJson } from "./api.js";
 import { byId, el, fixed } from "./dom.js";
-import { attempt, badge, numberIn, ready, showHealth } from "./model_server.js";
+import { attempt, badge, numberIn, ready, repeat, showHealth } from "./model_server.js";
 
 const REFRESH_MS = 2000;
 const KEPT = 150; // points of a plot: 5 minutes
@@ -150,5 +150,5 @@ byId("form").addEventListener("submit", (event) => {
 });
 attempt(async () => {
   await refresh();
-  setInterval(() => refresh().catch(() => {}), REFRESH_MS);
+  repeat(refresh, REFRESH_MS);
 }).then(ready);

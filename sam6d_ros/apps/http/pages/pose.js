@@ -72,10 +72,14 @@ async function run() {
   showProblem(byId("problem"), null);
   running = new AbortController();
   setBusy(true);
+  const old = byId("answer").classList;
+  old.add("stale");
   try {
     await request(running.signal);
+    old.remove("stale");
   } catch (error) {
     const cancelled = error.name === "AbortError";
+    old.toggle("stale", !cancelled);
     byId("stage").textContent = cancelled ? "Cancelled." : "Failed.";
     showProblem(byId("problem"), cancelled ? null : error);
   }

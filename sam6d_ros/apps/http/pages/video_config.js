@@ -2,7 +2,7 @@
 
 import { get, send, sendJson } from "./api.js";
 import { byId, el } from "./dom.js";
-import { attempt, badge, fillModels, numberIn, ready, showHealth } from "./model_server.js";
+import { attempt, badge, fillModels, numberIn, ready, repeat, showHealth } from "./model_server.js";
 import { table } from "./tables.js";
 
 const REFRESH_MS = 2000;
@@ -118,5 +118,7 @@ byId("test").addEventListener("click", () => attempt(test));
 byId("discard").addEventListener("click", clear);
 attempt(async () => {
   await Promise.all([showHealth(), fillModels(byId("model"), "none"), refresh()]);
-  setInterval(() => refresh().catch(() => {}), REFRESH_MS);
+  repeat(async () => {
+    await Promise.all([refresh(), showHealth()]);
+  }, REFRESH_MS);
 }).then(ready);
