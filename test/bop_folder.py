@@ -37,6 +37,7 @@ class BopFolder:
     with_colors: bool = True
     with_truth: bool = True
     with_targets: bool = True
+    sensor: str = ""  # of BOP-Industrial, in the names of the scene's files
     visibility: dict[int, float] = field(default_factory=lambda: {1: 1.0, 5: 1.0})
 
     def write(self) -> Path:
@@ -61,6 +62,9 @@ class BopFolder:
                 for i in POSES
             ]
             dump(self.root / "test_targets_bop19.json", targets)
+        if self.sensor:
+            for path in list(scene.iterdir()):
+                path.rename(scene / f"{path.stem}_{self.sensor}{path.suffix}")
         return self.root
 
     def _write_models(self) -> None:

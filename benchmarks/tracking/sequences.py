@@ -10,7 +10,8 @@ from typing import Any
 
 from sam6d_ros.cad.bop_models import load_bop_models
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.evaluation.bop import BopDataset, GroundTruth
+from sam6d_ros.evaluation.bop import BopDataset
+from sam6d_ros.evaluation.bop_truth import GroundTruth
 from sam6d_ros.evaluation.synthetic import make_scene, write_bop
 from sam6d_ros.types import Frame
 

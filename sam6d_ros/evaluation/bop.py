@@ -6,63 +6,26 @@ Layout and units: https://github.com/thodan/bop_toolkit/blob/master/docs/bop_dat
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from sam6d_ros.errors import InvalidDataset
 from sam6d_ros.evaluation.bop_files import (
+    SceneFiles,
+    choose_sensor,
     find_split,
     folders,
-    image_file,
     pick,
     read_json,
-    read_json_list,
 )
+from sam6d_ros.evaluation.bop_targets import ImageTargets, read_targets, targets_file
+from sam6d_ros.evaluation.bop_truth import GroundTruth, read_truth, visible_counts
 from sam6d_ros.frames import make_frame, parse_camera, read_depth, read_rgb
-from sam6d_ros.geometry import se3
-from sam6d_ros.geometry.units import MM_PER_M
 from sam6d_ros.types import Frame
 
-TARGETS_FILES = ("test_targets_bop19.json", "test_targets_bop24.json")
 COLOR_DIRS, COLOR_SUFFIXES = ("rgb", "gray"), (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 DEPTH_SUFFIXES = (".png", ".tif", ".tiff", ".npy", ".exr")
-MIN_VISIBILITY = 0.1  # instances seen less are no targets (BOP challenge 2019)
-
-
-@dataclass(frozen=True)
-class GroundTruth:
-    """One annotated instance.
-
-    Attributes:
-        obj_id: number of the object in the dataset.
-        cam_from_obj: (4, 4) pose in the camera frame, metres.
-        visibility: visible fraction of the instance in [0, 1]; 1 when not annotated.
-    """
-
-    obj_id: int
-    cam_from_obj: NDArray[np.float64]
-    visibility: float = 1.0
-
-
-@dataclass(frozen=True)
-class ImageTargets:
-    """What to look for in one image: ``counts`` maps object ids to numbers of instances."""
-
-    scene_id: int
-    im_id: int
-    counts: dict[int, int]
-
-
-def pose_from_mm(rotation: Any, translation_mm: Any) -> NDArray[np.float64]:
-    """(4, 4) pose in metres from nine numbers and three millimetres."""
-    matrix = np.asarray(rotation, np.float64).reshape(3, 3)
-    return se3.from_rotation_translation(matrix, np.asarray(translation_mm, np.float64) / MM_PER_M)
 
 
 class BopDataset:
@@ -71,12 +34,13 @@ class BopDataset:
     Args:
         root: the dataset's folder (with ``models/`` and ``test/`` or ``val/``).
         split: name of the folder with the scenes; the first of test*, val* by default.
+        sensor: name of the sensor in the file names of BOP-Industrial; the only one by default.
 
     Raises:
-        InvalidDataset: there is no such folder or no scene in it.
+        InvalidDataset: there is no such folder, no scene or sensor in it, or several sensors.
     """
 
-    def __init__(self, root: Path, split: str | None = None) -> None:
+    def __init__(self, root: Path, split: str | None = None, sensor: str | None = None) -> None:
         if not root.is_dir():
             raise InvalidDataset(f"the dataset folder {root} does not exist")
         self.root = root
@@ -86,6 +50,8 @@ class BopDataset:
         self.scene_ids = sorted(int(name) for name in folders(self.split_dir) if name.isdigit())
         if not self.scene_ids:
             raise InvalidDataset(f"{self.split_dir} has no scene folder such as 000001")
+        self._truth = cache(self._read_truth)
+        self.sensor = choose_sensor(self.scene_dir(self.scene_ids[0]), sensor)
 
     @property
     def models_dir(self) -> Path:
@@ -114,16 +80,16 @@ class BopDataset:
         return [
             (scene_id, im_id)
             for scene_id in wanted
-            for im_id in sorted(read_json(self.scene_dir(scene_id) / "scene_camera.json"))
+            for im_id in sorted(read_json(self.files(scene_id).json("scene_camera")))
         ]
 
     def targets(
         self, scenes: Collection[int] | None = None, obj_ids: Collection[int] | None = None
     ) -> list[ImageTargets]:
-        """What to look for in which image, in the order of scene and image.
+        """Return the objects to look for in each image, in the order of scene and image.
 
-        From the targets file; without one, the instances annotated as visible; without
-        annotations, one instance of every model in every image.
+        From the targets file of the split; without one, the instances annotated as visible;
+        without annotations, one instance of every model in every image.
 
         Args:
             scenes: only these scenes; all by default.
@@ -132,15 +98,14 @@ class BopDataset:
         Raises:
             InvalidDataset: nothing is left to look for.
         """
-        found = []
-        for scene_id, im_id, counts in self._all_targets():
-            wanted = {k: n for k, n in counts.items() if obj_ids is None or k in obj_ids}
-            if wanted and (scenes is None or scene_id in scenes):
-                found.append(ImageTargets(scene_id, im_id, wanted))
+        in_scenes = [t for t in self._all_targets() if scenes is None or t.scene_id in scenes]
+        found = [target for t in in_scenes if (target := t.only(obj_ids)).asked]
         if not found:
+            source = targets_file(self.root, self.split_dir.name)
             raise InvalidDataset(
                 f"{self.split_dir} has no target for scenes {scenes or 'all'} and objects "
-                f"{obj_ids or 'all'}; it has the scenes {self.scene_ids[:20]}"
+                f"{obj_ids or 'all'} ({source.name if source else 'no targets file'}); it has the "
+                f"scenes {self.scene_ids[:20]}"
             )
         return sorted(found, key=lambda t: (t.scene_id, t.im_id))
 
@@ -151,32 +116,32 @@ class BopDataset:
             InvalidDataset: the files are missing.
             InvalidFrame, InvalidCamera: they are unusable.
         """
-        scene = self.scene_dir(scene_id)
-        entry = pick(read_json(scene / "scene_camera.json"), im_id, scene / "scene_camera.json")
-        camera = parse_camera(entry)
-        rgb = read_rgb(image_file(scene, COLOR_DIRS, im_id, COLOR_SUFFIXES))
-        depth_file = image_file(scene, ("depth",), im_id, DEPTH_SUFFIXES)
+        files = self.files(scene_id)
+        cameras = files.json("scene_camera")
+        camera = parse_camera(pick(read_json(cameras), im_id, cameras))
+        rgb = read_rgb(files.image(COLOR_DIRS, im_id, COLOR_SUFFIXES))
+        depth_file = files.image(("depth",), im_id, DEPTH_SUFFIXES)
         return make_frame(rgb, read_depth(depth_file, camera_scale=camera.depth_scale), camera)
 
     def ground_truth(self, scene_id: int, im_id: int) -> tuple[GroundTruth, ...] | None:
-        """Annotated instances of an image; None when it is not annotated."""
-        scene = self.scene_dir(scene_id)
-        if not (scene / "scene_gt.json").is_file():
-            return None
-        entries = read_json(scene / "scene_gt.json").get(im_id)
-        if entries is None:
-            return None
-        info: list[dict[str, Any]] = [{}] * len(entries)
-        if (scene / "scene_gt_info.json").is_file():
-            info = read_json(scene / "scene_gt_info.json").get(im_id, info)
-        return tuple(
-            GroundTruth(
-                int(entry["obj_id"]),
-                pose_from_mm(entry["cam_R_m2c"], entry["cam_t_m2c"]),
-                float(more.get("visib_fract", 1.0)),
-            )
-            for entry, more in zip(entries, info, strict=True)
-        )
+        """Annotated instances of an image; None when it is not annotated.
+
+        Raises:
+            InvalidDataset: the files are damaged.
+        """
+        return self._truth(scene_id, im_id)
+
+    def _read_truth(self, scene_id: int, im_id: int) -> tuple[GroundTruth, ...] | None:
+        files = self.files(scene_id)
+        return read_truth(files.json("scene_gt"), files.json("scene_gt_info"), im_id)
+
+    def files(self, scene_id: int) -> SceneFiles:
+        """The file names of a scene, of the dataset's sensor.
+
+        Raises:
+            InvalidDataset: there is no such scene.
+        """
+        return SceneFiles(self.scene_dir(scene_id), self.sensor)
 
     def scene_dir(self, scene_id: int) -> Path:
         """The folder of a scene, whatever the padding of its name.
@@ -189,27 +154,21 @@ class BopDataset:
                 return self.split_dir / name
         raise InvalidDataset(f"{self.split_dir} has no scene {scene_id}; it has {self.scene_ids}")
 
-    def _all_targets(self) -> Iterator[tuple[int, int, dict[int, int]]]:
-        for name in TARGETS_FILES:
-            if (self.root / name).is_file():
-                yield from self._targets_from_file(self.root / name)
-                return
-        for scene_id, im_id in self.images():
-            truth = self.ground_truth(scene_id, im_id)
-            if truth is None:
-                yield scene_id, im_id, dict.fromkeys(self.model_ids(), 1)
-            else:
-                visible = [gt.obj_id for gt in truth if gt.visibility >= MIN_VISIBILITY]
-                yield scene_id, im_id, dict(Counter(visible))
+    def _all_targets(self) -> Iterator[ImageTargets]:
+        path = targets_file(self.root, self.split_dir.name)
+        if path is None:
+            for image in self.images():
+                truth = self.ground_truth(*image)
+                every = dict.fromkeys(self.model_ids(), 1)
+                yield ImageTargets(*image, every if truth is None else visible_counts(truth))
+            return
+        for image, counts in read_targets(path).items():
+            if image[0] in self.scene_ids:
+                yield self._detection(image) if counts is None else ImageTargets(*image, counts)
 
-    def _targets_from_file(self, path: Path) -> Iterator[tuple[int, int, dict[int, int]]]:
-        images: dict[tuple[int, int], dict[int, int]] = {}
-        for entry in read_json_list(path):
-            image = images.setdefault((int(entry["scene_id"]), int(entry["im_id"])), {})
-            if "obj_id" in entry:
-                image[int(entry["obj_id"])] = int(entry.get("inst_count", 1))
-            else:  # the detection task of 2024 names no objects
-                image.update(dict.fromkeys(self.model_ids(), 1))
-        for (scene_id, im_id), counts in images.items():
-            if scene_id in self.scene_ids:
-                yield scene_id, im_id, counts
+    def _detection(self, image: tuple[int, int]) -> ImageTargets:
+        """Return a target of the detection task: every model is asked, present or not."""
+        models = self.model_ids()
+        truth = self.ground_truth(*image) or ()
+        counts = {i: count for i, count in visible_counts(truth).items() if i in models}
+        return ImageTargets(*image, counts, tuple(models), detection=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,72 @@ def find_split(root: Path) -> Path:
 def folders(path: Path) -> list[str]:
     """Names of the sub-folders, sorted."""
     return sorted(entry.name for entry in path.iterdir() if entry.is_dir())
+
+
+@dataclass(frozen=True)
+class SceneFiles:
+    """File names of one scene.
+
+    Scenes of BOP-Industrial have the images of each sensor in folders of its own:
+    ``rgb_realsense/``, ``depth_realsense/``, ``scene_camera_realsense.json`` and so on.
+
+    Attributes:
+        folder: of the scene.
+        sensor: name of the sensor; empty for a scene without sensor names.
+    """
+
+    folder: Path
+    sensor: str = ""
+
+    def json(self, stem: str) -> Path:
+        """Return the path of scene_camera, scene_gt or scene_gt_info."""
+        return self._of_sensor(stem, ".json")
+
+    def image(self, kinds: tuple[str, ...], im_id: int, suffixes: tuple[str, ...]) -> Path:
+        """Return the path of an image.
+
+        Raises:
+            InvalidDataset: there is none.
+        """
+        names = [self._of_sensor(kind, "").name for kind in kinds]
+        return image_file(self.folder, tuple(names), im_id, suffixes)
+
+    def _of_sensor(self, stem: str, suffix: str) -> Path:
+        """Return the sensor's path; the common one where only that exists."""
+        common = self.folder / f"{stem}{suffix}"
+        own = self.folder / f"{stem}_{self.sensor}{suffix}"
+        return common if not self.sensor or (common.exists() and not own.exists()) else own
+
+
+def choose_sensor(scene: Path, wanted: str | None) -> str:
+    """Return the sensor to read in a scene: the wanted one, or the only one; empty without names.
+
+    Raises:
+        InvalidDataset: there is no such sensor, or several and none is wanted.
+    """
+    found = sensors(scene)
+    if wanted:
+        if wanted in found:
+            return wanted
+        raise InvalidDataset(f"{scene} has no sensor {wanted!r}; {_listed(found)}")
+    if (scene / "scene_camera.json").is_file() and (scene / "depth").is_dir():
+        return ""
+    if len(found) > 1:
+        raise InvalidDataset(f"{scene} has several sensors; {_listed(found)}; name one by --sensor")
+    return found[0] if found else ""
+
+
+def sensors(scene: Path) -> list[str]:
+    """Return the names of the sensors whose camera or depth is in the scene's folder, sorted."""
+    cameras = {
+        path.stem.removeprefix("scene_camera_") for path in scene.glob("scene_camera_*.json")
+    }
+    depths = {name.removeprefix("depth_") for name in folders(scene) if name.startswith("depth_")}
+    return sorted((cameras & depths) or cameras or depths)
+
+
+def _listed(names: list[str]) -> str:
+    return f"it has {', '.join(names)}" if names else "its files have no sensor in their names"
 
 
 def image_file(

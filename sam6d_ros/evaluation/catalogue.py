@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.evaluation import metrics
-from sam6d_ros.evaluation.bop import BopDataset, GroundTruth
+from sam6d_ros.evaluation.bop import BopDataset
+from sam6d_ros.evaluation.bop_truth import GroundTruth
 from sam6d_ros.evaluation.scores import ADD_THRESHOLD
 from sam6d_ros.evaluation.statistics import Rate, average_precision, calibration_error
 from sam6d_ros.types import Frame, PoseEstimates

@@ -6,12 +6,14 @@ import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from sam6d_ros.evaluation.detection import DetectionScore
 from sam6d_ros.evaluation.results_csv import ImageResult
 from sam6d_ros.evaluation.runner import ScoredTarget
 from sam6d_ros.evaluation.scores import PoseErrors, recalls
@@ -70,6 +72,15 @@ def cells(row: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def detection_text(score: DetectionScore) -> str:
+    """Return the average precision of the detection task as a line."""
+    return (
+        f"AP {number(score.average_precision, 2)} (ADD(-S) < 10 % of the diameter; "
+        f"{score.poses} poses, {score.wrong} of them wrong, {score.instances} instances, "
+        f"{score.images} images)"
+    )
+
+
 def number(value: float, digits: int) -> str:
     """A number with so many digits after the point, a dash when there is none."""
     return "–" if math.isnan(value) else f"{value:.{digits}f}"
@@ -85,11 +96,13 @@ def as_json(
     targets: Sequence[ScoredTarget],
     results: Sequence[ImageResult],
     names: Mapping[int, str],
+    detection: DetectionScore | None = None,
 ) -> dict[str, Any]:
     """Everything of one evaluation as plain values (NaN becomes None)."""
     return {
         "machine": machine(),
         "summary": {name: plain(row) for name, row in summary.items()},
+        **({"detection": plain(asdict(detection))} if detection else {}),
         "targets": [target_values(target, names) for target in targets],
         "images": [
             {

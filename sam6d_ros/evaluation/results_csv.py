@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam6d_ros.errors import InvalidDataset
-from sam6d_ros.evaluation.bop import pose_from_mm
+from sam6d_ros.evaluation.bop_truth import pose_from_mm
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.units import MM_PER_M
 from sam6d_ros.types import PoseEstimate

@@ -45,7 +45,7 @@ class ScoredTarget:
 def run_image(
     dataset: BopDataset, target: ImageTargets, names: Mapping[int, str], method: Method
 ) -> ImageResult:
-    """Look for all target objects of one image together.
+    """Look for all objects that are asked of one image together.
 
     The time is what the method needs for the frame in memory, as BOP defines it (reading the
     files is not counted).
@@ -54,7 +54,7 @@ def run_image(
         names: object id → name of the object in the method.
     """
     frame = dataset.frame(target.scene_id, target.im_id)
-    ids = {names[obj_id]: obj_id for obj_id in target.counts}
+    ids = {names[obj_id]: obj_id for obj_id in target.asked}
     start = time.perf_counter()
     poses = method(frame, list(ids))
     elapsed = time.perf_counter() - start
@@ -82,7 +82,9 @@ def score_results(
     models: Mapping[int, ObjectModel],
     reject_below: float = 0.0,
 ) -> Iterator[ScoredTarget]:
-    """Compare results with the ground truth; images without ground truth are left out.
+    """Compare results with the ground truth; images without annotated instances are left out.
+
+    Only instances that are there are targets: an object that is asked and absent is not missed.
 
     Args:
         models: object id → model with the symmetries and diameter that count.
@@ -91,7 +93,7 @@ def score_results(
     by_image = {(result.scene_id, result.im_id): result for result in results}
     for target in targets:
         truth = dataset.ground_truth(target.scene_id, target.im_id)
-        if truth is None:
+        if not truth:
             continue
         nothing = ImageResult(target.scene_id, target.im_id, (), -1.0)
         result = by_image.get((target.scene_id, target.im_id), nothing)
@@ -110,5 +112,5 @@ def score_results(
                 scores,
                 estimates[0].score if estimates else None,
                 sum(estimate.score < reject_below for estimate in estimates),
-                result.time_s / len(target.counts),
+                result.time_s / len(target.asked),
             )

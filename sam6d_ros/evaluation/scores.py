@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.evaluation import metrics
-from sam6d_ros.evaluation.bop import GroundTruth
+from sam6d_ros.evaluation.bop_truth import GroundTruth
 from sam6d_ros.geometry import se3
 from sam6d_ros.types import Frame, PoseEstimate
 

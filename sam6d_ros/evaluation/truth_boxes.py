@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.evaluation.bop import GroundTruth
+from sam6d_ros.evaluation.bop_truth import GroundTruth
 from sam6d_ros.types import Boxes, Frame
 
 # What lies nearer than the annotated surface by more than this hides it (BOP's visibility: 15 mm).

@@ -6,7 +6,8 @@ from bop_folder import POSES, BopFolder
 
 from sam6d_ros.cad.bop_models import load_bop_models
 from sam6d_ros.evaluation import catalogue
-from sam6d_ros.evaluation.bop import BopDataset, GroundTruth
+from sam6d_ros.evaluation.bop import BopDataset
+from sam6d_ros.evaluation.bop_truth import GroundTruth
 from sam6d_ros.geometry import se3
 from sam6d_ros.types import PoseEstimate, PoseEstimates
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sam6d_ros.evaluation import scores
-from sam6d_ros.evaluation.bop import GroundTruth
+from sam6d_ros.evaluation.bop_truth import GroundTruth
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import CameraIntrinsics
 from sam6d_ros.runtime.warmup import box_model

@@ -3,7 +3,7 @@
 import numpy as np
 from stages.still_life import carton, mask_of, photograph, standing
 
-from sam6d_ros.evaluation.bop import GroundTruth
+from sam6d_ros.evaluation.bop_truth import GroundTruth
 from sam6d_ros.evaluation.truth_boxes import boxes_of_truth
 from sam6d_ros.types import Detection
 

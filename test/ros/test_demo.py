@@ -11,7 +11,7 @@ from sam6d_ros.apps.ros.children import ChildDied, Children, graph_environment
 from sam6d_ros.cad.bop_models import load_bop_models
 from sam6d_ros.cad.model import Symmetries
 from sam6d_ros.cad.objects import load_objects
-from sam6d_ros.evaluation.bop import GroundTruth
+from sam6d_ros.evaluation.bop_truth import GroundTruth
 from sam6d_ros.evaluation.synthetic import make_scene, write_bop
 from sam6d_ros.geometry import se3
 from sam6d_ros.runtime.warmup import box_model

@@ -14,6 +14,7 @@ from rich.progress import track
 
 from sam6d_ros.apps.cli import evaluate_all
 from sam6d_ros.apps.cli.boxes import add_detector_options, boxes_in, detector_of
+from sam6d_ros.apps.cli.evaluate_checks import refuse_foreign, refuse_unscored
 from sam6d_ros.apps.cli.options import (
     CONSOLE,
     add_backend_options,
@@ -26,6 +27,7 @@ from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.evaluation import report, runner
 from sam6d_ros.evaluation.bop import BopDataset, ImageTargets
+from sam6d_ros.evaluation.detection import DetectionScore, score_detection
 from sam6d_ros.evaluation.results_csv import ImageResult, read_csv, write_csv
 from sam6d_ros.evaluation.truth_boxes import boxes_of_truth
 from sam6d_ros.exchange import json_text
@@ -40,6 +42,10 @@ DESCRIPTION = """\
 Find the target objects in every image of a dataset in BOP format and, where there is ground
 truth, measure: recall by ADD-S and ADD (error < 10 % of the diameter; ADD takes the smallest
 error over the object's symmetries) and BOP's average recall (VSD, MSSD, MSPD).
+
+The targets are those of the split's file; without one, the annotated instances. Targets of the
+detection task of 2024 name no objects: every model is searched in every image, absent ones are
+not missed, and the average precision (AP) is reported.
 
 All target objects of an image are searched together. Every estimate is in the CSV and in the
 recalls, as is usual for BOP; the column "rejected" counts those that score below the backend's
@@ -59,7 +65,7 @@ examples:
   sam6d eval ycbv --from-csv theirs_ycbv-test.csv     score somebody else's results
 
 exit codes: as `sam6d`; images that fail are shown and the others evaluated, the code is that of
-            the gravest failure"""
+            the gravest failure; 2 if nothing could be scored and no results were written"""
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -68,6 +74,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder in BOP format")
     group = parser.add_argument_group("what to search")
     group.add_argument("--split", help="folder of the scenes (default: test…, else val…)")
+    group.add_argument(
+        "--sensor",
+        metavar="NAME",
+        help="sensor of BOP-Industrial, as in rgb_NAME/ and scene_camera_NAME.json (default: the "
+        "only one)",
+    )
     group.add_argument("--scenes", type=int, nargs="+", metavar="N", help="only these scenes")
     group.add_argument(
         "--object-ids", "--objects-ids", type=int, nargs="+", metavar="N", help="only these objects"
@@ -101,22 +113,33 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run or read results, score them where there is ground truth, tell and write."""
-    dataset = BopDataset(args.dataset, args.split)
+    """Run or read results, score them where there is ground truth, report and write.
+
+    Raises:
+        InvalidDataset: nothing could be scored, and no results file was asked for.
+    """
+    dataset = BopDataset(args.dataset, args.split, args.sensor)
     if args.ask_all:
         obj_ids = args.object_ids or dataset.model_ids()
         return evaluate_all.run(args, dataset, load_models(dataset, obj_ids, args.cache_dir))
     targets = dataset.targets(args.scenes, args.object_ids)
-    obj_ids = sorted({obj_id for target in targets for obj_id in target.counts})
+    obj_ids = sorted({obj_id for target in targets for obj_id in target.asked})
     with CONSOLE.status(f"onboarding {len(obj_ids)} objects of {dataset.models_dir}"):
         models = load_models(dataset, obj_ids, args.cache_dir)
-    done = read_method(args) if args.from_csv else run_method(args, dataset, targets, models)
+    done = (
+        read_method(args, dataset, targets)
+        if args.from_csv
+        else run_method(args, dataset, targets, models)
+    )
     if args.csv:
         write_csv(args.csv, done.results)
+    detection = score_detection(dataset, targets, done.results, models)
     progress = track(targets, "scoring", console=CONSOLE, transient=True)
     scored = list(runner.score_results(dataset, progress, done.results, models, done.reject_below))
-    tell(args, scored, done.results, models)
+    tell(args, scored, done.results, models, detection)
     worst = gravest(done.failures)
+    if worst is None and (args.from_csv or not args.csv):
+        refuse_unscored(dataset, targets)
     return 0 if worst is None else worst.exit_code
 
 
@@ -146,15 +169,19 @@ class MethodRun:
     reject_below: float
 
 
-def read_method(args: argparse.Namespace) -> MethodRun:
+def read_method(
+    args: argparse.Namespace, dataset: BopDataset, targets: Sequence[ImageTargets]
+) -> MethodRun:
     """Read the results of a file; the threshold applies if one is given.
 
     Raises:
-        InvalidDataset: the file is missing or damaged.
+        InvalidDataset: the file is missing or damaged, or no row is of a target.
         InvalidInput: the threshold is out of its range.
     """
     min_score = 0.0 if args.min_score is None else args.min_score
-    results = [runner.accepted(result, min_score) for result in read_csv(args.from_csv)]
+    rows = read_csv(args.from_csv)
+    results = [runner.accepted(result, min_score) for result in rows]
+    refuse_foreign(args.from_csv, rows, dataset, targets)
     return MethodRun(results, [], min_score)
 
 
@@ -170,7 +197,7 @@ def run_method(
     more than an early stop.
     """
     names = {obj_id: model.name for obj_id, model in models.items()}
-    most = max(count for target in targets for count in target.counts.values())
+    most = max((n for target in targets for n in target.counts.values()), default=1)
     limit = most if args.max_instances is None else args.max_instances
     engine = load_engine(args, list(models.values()), args.min_score, limit)
     limits = engine.acceptance
@@ -237,6 +264,7 @@ def tell(
     scored: Sequence[runner.ScoredTarget],
     results: Sequence[ImageResult],
     models: Mapping[int, ObjectModel],
+    detection: DetectionScore | None,
 ) -> None:
     """Print the table, or only counts and times without ground truth; write the JSON."""
     console = result_console()
@@ -247,6 +275,8 @@ def tell(
         console.print(report.table(summary, str(args.dataset)))
     else:
         console.print("no ground truth: no recalls", markup=False)
+    if detection:
+        console.print(report.detection_text(detection), markup=False)
     seconds = report.median([result.time_s for result in results if result.time_s >= 0])
     console.print(
         f"{found} estimates in {len(results)} images, median "
@@ -255,5 +285,5 @@ def tell(
     )
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
-        values = report.as_json(summary, scored, results, names)
+        values = report.as_json(summary, scored, results, names, detection)
         args.json.write_text(json_text(values))

@@ -15,7 +15,8 @@ from sam6d_ros.apps.cli.options import CONSOLE, load_engine, result_console
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.errors import InvalidDataset, InvalidInput
 from sam6d_ros.evaluation import catalogue
-from sam6d_ros.evaluation.bop import MIN_VISIBILITY, BopDataset
+from sam6d_ros.evaluation.bop import BopDataset
+from sam6d_ros.evaluation.bop_truth import MIN_VISIBILITY
 from sam6d_ros.evaluation.report import machine, number, plain
 from sam6d_ros.evaluation.statistics import Rate
 from sam6d_ros.exchange import json_text

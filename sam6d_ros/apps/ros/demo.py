@@ -20,7 +20,8 @@ from sam6d_ros.cad.bop_models import load_bop_models
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.objects import ObjectEntry
 from sam6d_ros.errors import InvalidDataset, Sam6dError
-from sam6d_ros.evaluation.bop import BopDataset, GroundTruth
+from sam6d_ros.evaluation.bop import BopDataset
+from sam6d_ros.evaluation.bop_truth import GroundTruth
 from sam6d_ros.evaluation.synthetic import make_scene, write_bop
 from sam6d_ros.types import Frame, PoseEstimates
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.errors import Sam6dError
 from sam6d_ros.evaluation import metrics
-from sam6d_ros.evaluation.bop import GroundTruth
+from sam6d_ros.evaluation.bop_truth import GroundTruth
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.units import MM_PER_M
 from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from sam6d_ros.errors import InvalidDataset
 from sam6d_ros.evaluation.bop import BopDataset
-from sam6d_ros.evaluation.bop_files import read_json
 from sam6d_ros.runtime.streams.address import Address
 from sam6d_ros.runtime.streams.failures import Failure, explain
 from sam6d_ros.runtime.streams.picture import Picture
@@ -39,7 +38,7 @@ class FolderSource:
             InvalidInput: the folder or a frame is unusable.
         """
         dataset = BopDataset(self._policy.local_path(self._address))
-        images = [(scene, image) for scene in dataset.scene_ids for image in _ids(dataset, scene)]
+        images = dataset.images()
         if not images:
             raise InvalidDataset(f"{self._address} has no image; expected scene_camera.json files")
         period_s, due = 1 / self._settings.rate_hz, time.monotonic()
@@ -59,8 +58,3 @@ class FolderSource:
         if error is None:
             return Failure(f"{self._address} has ended; set loop to play it again")
         return explain(error, self._address, pictures > 0, waited_s)
-
-
-def _ids(dataset: BopDataset, scene: int) -> list[int]:
-    """Return the numbers of the images of a scene."""
-    return sorted(read_json(dataset.scene_dir(scene) / "scene_camera.json"))
