@@ -56,6 +56,31 @@ def test_the_pose_is_written_with_everything_a_user_needs(sam6d, command, tmp_pa
     assert values["camera"]["K"] == CAMERA.matrix.ravel().tolist()
 
 
+def test_without_a_folder_stdout_has_the_poses_as_json_and_nothing_else(sam6d, command, tmp_path):
+    sam6d(*flat(command))
+    del command["--out"]
+    code, out, _ = sam6d(*flat(command))
+    assert code == 0
+    written = json.loads((tmp_path / "out/poses.json").read_text())
+    assert json.loads(out)["poses"] == written["poses"]
+
+
+def test_an_empty_result_without_a_folder_is_json_too(sam6d, command, stages):
+    stages.poses = {"obj_000001": None}
+    del command["--out"]
+    code, out, err = sam6d(*flat(command))
+    assert code == 3
+    assert json.loads(out)["poses"] == []
+    assert "nothing found" in err
+
+
+def test_debug_pictures_need_a_folder(sam6d, command):
+    del command["--out"]
+    code, out, err = sam6d(*flat(command, "--debug"))
+    assert (code, out) == (2, "")
+    assert "--out" in err
+
+
 def test_the_overlay_differs_from_the_image_around_the_object_only(sam6d, command, tmp_path):
     sam6d(*flat(command))
     image = cv2.imread(str(command["--rgb"])).astype(int)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
@@ -21,7 +22,7 @@ from sam6d_ros.apps.cli.options import (
     result_console,
 )
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.errors import InvalidMesh
+from sam6d_ros.errors import InvalidInput, InvalidMesh
 from sam6d_ros.pipeline import Record, RunContext
 from sam6d_ros.runtime.plausibility import size_doubt
 from sam6d_ros.types import Frame, PoseEstimates, Scene
@@ -30,7 +31,8 @@ NOTHING_FOUND = 3
 REJECTED_SHOWN = 5
 
 DESCRIPTION = """\
-Find objects in one RGB-D frame. Writes to --out:
+Find objects in one RGB-D frame. Without --out the poses are printed as JSON to stdout, and nothing
+else; with --out these are written:
 
   poses.json    per instance: name, score in [0, 1], R (3×3), t (metres), quaternion xyzw, CAD
                 box, image box, mask (COCO RLE); camera_from_object, camera optical frame;
@@ -40,6 +42,7 @@ Find objects in one RGB-D frame. Writes to --out:
 
 examples:
   sam6d estimate --rgb rgb.png --depth depth.png --camera camera.json --cad mug.ply --out out
+  sam6d estimate --rgb rgb.png --depth depth.png --camera camera.json --cad mug.ply
   sam6d estimate --rgb rgb/000001.png --depth depth/000001.png --camera scene_camera.json \\
         --cad obj_000001.ply --cad obj_000003.ply --cad-unit mm --out out --debug
   sam6d estimate --rgb color.png --depth depth.npy --camera camera_info.yaml \\
@@ -58,9 +61,14 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     add_backend_options(parser)
     add_detector_options(parser)
     group = parser.add_argument_group("result")
-    group.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write to")
+    group.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder to write to (default: print the poses as JSON to stdout)",
+    )
     add_rejection_options(group)
-    group.add_argument("--debug", action="store_true", help="write the debug/ folder too")
+    group.add_argument("--debug", action="store_true", help="write the debug/ folder to --out too")
     parser.set_defaults(run=run)
 
 
@@ -97,7 +105,13 @@ def add_frame_options(group: argparse._ArgumentGroup) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Read, estimate, write, tell."""
+    """Read the frame, estimate, and write or print the poses.
+
+    Raises:
+        InvalidInput: ``--debug`` without ``--out``.
+    """
+    if args.debug and args.out is None:
+        raise InvalidInput("--debug writes pictures; state their folder by --out")
     image_id = stem_number(args.rgb) if args.image_id is None else args.image_id
     frame = frames.load_frame(args.rgb, args.depth, args.camera, args.depth_scale, image_id)
     note = frames.read_camera(args.camera, image_id).note
@@ -114,7 +128,13 @@ def run(args: argparse.Namespace) -> int:
     ctx = RunContext(record=record, on_warning=show_warning)
     with detector_of(args) as detector, CONSOLE.status("estimating"):
         poses = engine.run(frame, ctx=ctx, boxes=boxes_in(frame, detector))
-    write_results(args, frame, poses, models)
+    values = exchange.poses_as_json(frame, poses, by_name(models), inputs(args))
+    if args.out is None:
+        print(exchange.json_text(values))
+        if not len(poses):
+            CONSOLE.print(nothing_found(poses), markup=False)
+        return 0 if len(poses) else NOTHING_FOUND
+    write_results(args.out, frame, poses, models, values)
     if record:
         explain.write_debug(args.out / "debug", frame, record, poses, engine.objects)
     tell(poses, args.out)
@@ -140,17 +160,33 @@ def refuse_doubtful(models: Sequence[ObjectModel], frame: Frame) -> None:
         CONSOLE.print(f"note: {doubt}")
 
 
+def by_name(models: Sequence[ObjectModel]) -> dict[str, ObjectModel]:
+    """Return the models by name."""
+    return {model.name: model for model in models}
+
+
+def inputs(args: argparse.Namespace) -> dict[str, str]:
+    """Return the files of the frame, for the result."""
+    return {name: str(getattr(args, name)) for name in ("rgb", "depth", "camera")}
+
+
 def write_results(
-    args: argparse.Namespace, frame: Frame, poses: PoseEstimates, models: Sequence[ObjectModel]
+    out: Path,
+    frame: Frame,
+    poses: PoseEstimates,
+    models: Sequence[ObjectModel],
+    values: Mapping[str, Any],
 ) -> None:
     """Write poses.json and overlay.png."""
-    by_name = {model.name: model for model in models}
-    args.out.mkdir(parents=True, exist_ok=True)
-    inputs = {"rgb": str(args.rgb), "depth": str(args.depth), "camera": str(args.camera)}
-    values = exchange.poses_as_json(frame, poses, by_name, inputs)
-    (args.out / "poses.json").write_text(exchange.json_text(values))
-    overlay = visualize.draw_poses(frame.rgb, frame.camera, poses.items, by_name)
-    output.write_png(args.out / "overlay.png", overlay)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "poses.json").write_text(exchange.json_text(values))
+    overlay = visualize.draw_poses(frame.rgb, frame.camera, poses.items, by_name(models))
+    output.write_png(out / "overlay.png", overlay)
+
+
+def nothing_found(poses: PoseEstimates) -> str:
+    """Return the line of an empty result."""
+    return f"nothing found: {poses.reason or 'no reason was given'}"
 
 
 def tell(poses: PoseEstimates, out: Path) -> None:
@@ -165,7 +201,7 @@ def tell(poses: PoseEstimates, out: Path) -> None:
             table.add_row(pose.class_id, f"{pose.score:.2f}", *output.pose_text(pose))
         console.print(table)
     else:
-        console.print(f"nothing found: {poses.reason or 'no reason was given'}", markup=False)
+        console.print(nothing_found(poses), markup=False)
     for line in rejected_lines(poses):
         console.print(line, markup=False, soft_wrap=True)
     seconds = poses.timings_s.get("total", sum(poses.timings_s.values()))
