@@ -5,6 +5,11 @@ Masks and objects then go from node to node by default; every other topic is rem
 
 from __future__ import annotations
 
+from sam6d_ros.apps.ros.missing_ros import exit_without_ros
+
+if __name__ == "__main__":
+    exit_without_ros("pipeline")  # before the imports that need ROS 2
+
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from threading import Lock

@@ -5,6 +5,11 @@ Needs ``moveit_msgs``, which no other part of the package does; ``planning_scene
 
 from __future__ import annotations
 
+from sam6d_ros.apps.ros.missing_ros import exit_without_ros
+
+if __name__ == "__main__":
+    exit_without_ros("planning_scene_node")  # before the imports that need ROS 2
+
 import os
 import sys
 from collections.abc import Sequence

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from sam6d_ros.apps.ros.missing_ros import exit_without_ros
+
+if __name__ == "__main__":
+    exit_without_ros("pose_node")  # before the imports that need ROS 2
+
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
