@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sam6d_ros.errors import InvalidConfig, InvalidInput, NotAllowed
@@ -151,6 +151,7 @@ def test_files_are_opened_below_a_root_only(tmp_path: Path):
         policy.check(parse_address("/dev/video0"))
 
 
+@settings(deadline=None)
 @given(URLS | TEXT)
 @example("rtsp://a:b@c:d@e/")
 @example("rtsp://[::1/")
@@ -183,6 +184,7 @@ def shown_of(text: str) -> str:
 SECRET = st.text(string.ascii_letters + string.digits, min_size=6).map(lambda s: f"Q{s}Z")
 
 
+@settings(deadline=None)
 @given(URLS, SECRET, TEXT, TEXT, st.sampled_from(["rtsp://", "http://", ""]))
 def test_a_password_is_never_shown(url, secret, before, after, scheme):
     text = f"{scheme}{before}:{secret}@{after.replace('@', '')}{url.rpartition('@')[2][:3]}"
@@ -190,6 +192,7 @@ def test_a_password_is_never_shown(url, secret, before, after, scheme):
     assert secret not in shown_of(text)
 
 
+@settings(deadline=None)
 @given(st.ip_addresses(v=4) | st.ip_addresses(v=6))
 def test_only_public_addresses_pass(ip):
     host = f"[{ip}]" if ip.version == 6 else str(ip)

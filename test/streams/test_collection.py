@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rtsp import wait_for
 
@@ -176,6 +176,7 @@ VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_s
 FIELDS = st.sampled_from([*StreamSpec.__dataclass_fields__, "other"])
 
 
+@settings(deadline=None)
 @given(st.dictionaries(FIELDS, VALUES | st.lists(VALUES)), st.booleans())
 def test_any_description_is_taken_or_refused_by_name(values, complete):
     if complete:

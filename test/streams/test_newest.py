@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sam6d_ros.runtime.streams import Newest
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["publish", "read", "clear"])))
 def test_a_viewer_gets_the_newest_value_once(steps):
     slot: Newest[int] = Newest()
