@@ -181,6 +181,11 @@ def shown_of(text: str) -> str:
     return str(address) + repr(address)
 
 
+def test_a_url_without_its_scheme_is_no_path_that_is_shown():
+    assert str(parse_address("/data/u:geheim@cam/1")) == "/data/***@cam/1"
+    assert str(parse_address("/data/left@noon.mp4")) == "/data/left@noon.mp4"
+
+
 SECRET = st.text(string.ascii_letters + string.digits, min_size=6).map(lambda s: f"Q{s}Z")
 
 

@@ -23,6 +23,7 @@ _SCHEME_MARK = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}", re.ASCII)
 # Cameras that take the credentials in the path: rtsp://host/user=admin_password=x_channel=1.sdp
 _PATH_SECRET = re.compile(r"(?i)(user|passw|pwd|token|secret|key|auth)[^/]*=[^/]*")
+_PATH_CREDENTIALS = re.compile(r"[^/]*:.*@")
 # Parameters that are shown, if their value is short and plain.
 _SHOWN = ("channel", "subtype", "stream", "streamtype", "resolution", "camera", "fps", "profile")
 _PLAIN = re.compile(r"[A-Za-z0-9.x-]{0,12}", re.ASCII)
@@ -64,7 +65,8 @@ class Address:
         """Return the address without credentials."""
         if self.kind is Kind.NETWORK:
             return redacted(self.url(self.host))
-        return f"frames:{self.path}" if self.kind is Kind.FRAMES else self.path
+        path = _PATH_CREDENTIALS.sub(f"{HIDDEN}@", self.path)  # a URL without its scheme
+        return f"frames:{path}" if self.kind is Kind.FRAMES else path
 
     @property
     def place(self) -> str:
