@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -21,6 +22,7 @@ from sam6d_ros.runtime.request import NO_DEADLINE, QUEUED, Request
 from sam6d_ros.runtime.resource_host import ResourceHost
 from sam6d_ros.runtime.states import Phase, State
 
+_LOG = logging.getLogger(__name__)
 Opener = Callable[[ModelSpec], FrameModel]
 
 
@@ -225,6 +227,13 @@ class ModelHost(ResourceHost[FrameModel, None]):
 
     def _taken(self, resource: FrameModel) -> None:
         self._labels = resource.labels
+        _LOG.info(
+            "loaded %s: %s on %s, %.0f MiB",
+            self.name,
+            resource.backend,
+            resource.device,
+            self.memory_bytes / (1 << 20),
+        )
         self._batcher.max_batch = max(min(self.spec.batch_limit, resource.max_batch), 1)
 
     def _given_up(self, resource: FrameModel) -> None:

@@ -147,8 +147,9 @@ def test_a_model_is_replaced_without_a_gap_under_load(registry, openers):
     for thread in clients:
         thread.join(PATIENCE_S)
         assert not thread.is_alive()  # no request failed
-    assert (answers[0], answers[-1]) == ("double:a", "double:b")
-    assert answers[seen + len(clients) :] == ["double:b"] * (len(answers) - seen - len(clients))
+    assert set(answers[:50]) == {"double:a"}
+    # what waited at the swap came from the old one: one image of each client at most
+    assert answers[seen:].count("double:a") <= len(clients)
 
 
 def test_what_waits_for_the_old_model_is_finished_by_it(registry, openers):
@@ -192,9 +193,12 @@ def test_a_name_that_is_loading_takes_no_second_load_and_no_request(registry, op
     assert label_of(registry) == "double:a"
 
 
-def test_an_unloaded_model_is_gone_and_its_memory_freed(registry, openers):
-    loaded(registry)
-    assert registry.unload("m")
+def test_an_unloaded_model_is_gone_and_its_memory_freed(registry, openers, caplog):
+    with caplog.at_level(logging.INFO):
+        loaded(registry)
+        assert registry.unload("m")
+    texts = [record.getMessage().partition(",")[0] for record in caplog.records]
+    assert texts == ["loaded model 'm': double on cpu", "unloaded model 'm'"]
     assert openers.last("double:a").closed == 1
     assert registry.list() == ()
     with pytest.raises(UnknownName):
