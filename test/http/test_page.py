@@ -282,6 +282,12 @@ def test_a_phone_and_a_tablet_do_not_scroll_sideways(browsing, served):
         assert overflow(page) == 0
         page.set_viewport_size(TABLET)
         assert overflow(page) == 0
+        page.set_viewport_size(PHONE)
+        page.fill("#min-score", "7")
+        page.tap("#run")
+        page.wait_for_selector("#problem:has-text('min_score')")
+        box = page.locator("#problem").bounding_box()
+        assert 0 <= box["y"] < PHONE["height"]
 
 
 def test_the_page_of_the_segmentation_service_shows_masks(browsing, served):

@@ -15,7 +15,7 @@ const TOKEN_FLAG = "sam6d-needs-token";
 
 /** Whether this server asked for a token; for the command lines that the page shows. */
 export function needsToken() {
-  return sessionStorage.getItem(TOKEN_FLAG) === "yes";
+  return localStorage.getItem(TOKEN_FLAG) === "yes";
 }
 
 /** Return a random request id. */
@@ -72,7 +72,7 @@ async function errorOf(response) {
 let asking = null; // one prompt for all requests that wait for the token
 
 function askToken() {
-  sessionStorage.setItem(TOKEN_FLAG, "yes");
+  localStorage.setItem(TOKEN_FLAG, "yes");
   asking ??= prompt().finally(() => {
     asking = null;
   });

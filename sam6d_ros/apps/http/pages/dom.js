@@ -25,6 +25,7 @@ export function showProblem(box, error) {
   if (error.requestId) place.push(`request ${error.requestId}`);
   box.append(el("p", {}, error.message));
   if (place.length) box.append(el("p", { class: "small" }, place.join(", ")));
+  box.scrollIntoView({ block: "nearest" });
 }
 
 /** Return a button that copies a text. */

@@ -1,7 +1,7 @@
 // Page of the models: states, statistics as small plots, load and unload.
 
 import { get, send, sendJson } from "./api.js";
-import { byId, el, fixed } from "./dom.js";
+import { byId, colorOf, el, fixed } from "./dom.js";
 import { attempt, badge, numberIn, ready, repeat, showHealth } from "./model_server.js";
 
 const REFRESH_MS = 2000;
@@ -103,7 +103,7 @@ class Card {
   }
 }
 
-const ago = (time) => `${Math.round(time - Date.now() / 1000)} s`;
+const ago = (time) => `−${Math.round(Date.now() / 1000 - time)} s`;
 
 /** Small plot of the last values over time. */
 class Plot {
@@ -114,7 +114,7 @@ class Plot {
     const style = getComputedStyle(document.documentElement);
     const color = (name) => style.getPropertyValue(name).trim();
     const axis = { stroke: color("--quiet"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false } };
-    const strokes = [color("--accent"), color("--warn-line")];
+    const strokes = [color("--accent"), colorOf(1)];
     this.options = {
       width: 260, height: 130, cursor: { show: false }, legend: { show: names.length > 1, live: false },
       scales: { y: { range: (_, low, high) => [0, Math.max(high, 1e-3) * 1.1] } },

@@ -2,12 +2,14 @@
 
 import { colorOf, el, seconds } from "./dom.js";
 
+const NUMBERS = /^[-–\d.\s]+$/; // such cells are not broken over lines
+
 /** Return a table of cells (texts or elements); the text `none` if it has no row. */
 export function table(heads, rows, none) {
   if (!rows.length) return el("p", { class: "small" }, none);
   const head = el("thead", {}, el("tr", {}, ...heads.map((name) => el("th", { scope: "col" }, name))));
   const body = rows.map((cells) => el("tr", {}, ...cells.map((cell, index) =>
-    el("td", { "data-label": heads[index], class: typeof cell === "string" && index ? "number" : null }, cell))));
+    el("td", { "data-label": heads[index], class: NUMBERS.test(cell) ? "number" : null }, cell))));
   return el("table", {}, head, el("tbody", {}, ...body));
 }
 
@@ -15,7 +17,7 @@ export function table(heads, rows, none) {
 export function named(name, index) {
   const chip = el("span", { class: "chip", "aria-hidden": "true" });
   chip.style.background = colorOf(index);
-  return el("span", {}, chip, name);
+  return el("span", { class: "named" }, chip, name);
 }
 
 /** Return one bar for each entry of {stage: seconds}; `titles` has names for people. */
