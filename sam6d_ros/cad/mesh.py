@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
-from trimesh.resolvers import FilePathResolver
 
-from sam6d_ros.cad import appearance, gltf_file, mesh_files, obj_file
+from sam6d_ros.cad import appearance, gltf_file, mesh_files, obj_file, ply_file, stl_file
 from sam6d_ros.cad.companions import Companions
 from sam6d_ros.cad.decimation import THIN_ABOVE, decimate, thin
 from sam6d_ros.errors import InvalidMesh
@@ -75,31 +74,6 @@ def load_mesh(path: Path | str, confined: bool = False) -> Mesh:
     return Mesh(vertices, faces.astype(np.int32), colors, is_metric, "; ".join(companions.notes))
 
 
-class _Resolver(FilePathResolver):
-    """Files beside a mesh, for trimesh, which takes an error here for a missing file."""
-
-    def __init__(self, companions: Companions) -> None:
-        super().__init__(str(companions.path))
-        self._companions = companions
-        self.refused: InvalidMesh | None = None
-
-    def get(self, name: str) -> bytes:
-        """Return the content of a file that the mesh refers to.
-
-        Raises:
-            InvalidMesh: the file is not allowed.
-            OSError: the file cannot be read.
-        """
-        try:
-            content = self._companions.read(name)
-        except InvalidMesh as error:
-            self.refused = error
-            raise
-        if content is None:
-            raise FileNotFoundError(name)
-        return content
-
-
 def _read(path: Path, companions: Companions) -> list[trimesh.Trimesh]:
     try:
         found = _parts(path, companions)
@@ -133,13 +107,18 @@ def _parts(path: Path, companions: Companions) -> list[Any]:
         return obj_file.load(path, companions)
     if path.suffix.lower() in mesh_files.METRIC_SUFFIXES:
         return gltf_file.load(path, companions)
-    mesh_files.find_files(path, companions)
-    resolver = _Resolver(companions)
-    scene = trimesh.load_scene(path, resolver=resolver, process=False)
-    if resolver.refused is not None:
-        raise resolver.refused
-    # each geometry once per node of the scene graph, moved into the frame of the scene
-    return list(scene.dump())
+    if path.suffix.lower() == ".ply":
+        return ply_file.load(path, companions)
+    parts = trimesh.load_scene(path, process=False).dump()
+    return [_stl_part(path, part, companions) for part in parts]
+
+
+def _stl_part(path: Path, part: Any, companions: Companions) -> Any:
+    words = getattr(part, "face_attributes", {}).get("stl")
+    colors = None if words is None else stl_file.face_colors(path, words, companions)
+    if colors is not None:
+        part.visual = trimesh.visual.ColorVisuals(part, face_colors=colors)
+    return part
 
 
 def _merge(parts: list[appearance.Parts]) -> appearance.Parts:

@@ -6,7 +6,7 @@ import re
 import struct
 from pathlib import Path
 
-from sam6d_ros.cad import gltf_file, obj_file
+from sam6d_ros.cad import gltf_file, obj_file, ply_file
 from sam6d_ros.cad.companions import Companions
 from sam6d_ros.errors import InvalidMesh
 
@@ -80,11 +80,5 @@ def find_files(path: Path, companions: Companions) -> None:
         obj_file.find_files(path, companions)
     elif suffix in METRIC_SUFFIXES:
         gltf_file.find_files(path, companions)
-    for name in _of_ply(path) if suffix == ".ply" else []:
-        companions.find(name)
-
-
-def _of_ply(path: Path) -> list[str]:
-    with path.open("rb") as file:
-        head = file.read(4096).split(b"end_header")[0].decode("utf-8", errors="replace")
-    return re.findall(r"comment TextureFile\s+(\S+)", head)
+    elif suffix == ".ply":
+        ply_file.find_files(path, companions)
