@@ -28,7 +28,8 @@ from benchmarks.graph.harness import (
 )
 from sam6d_ros.apps.environment import default_cache_dir
 from sam6d_ros.apps.ros.children import Child, Children, graph_environment
-from sam6d_ros.apps.ros.demo import read_task, write_objects_file
+from sam6d_ros.apps.ros.demo import write_objects_file
+from sam6d_ros.apps.ros.demo_scene import read_task
 from sam6d_ros.evaluation.report import machine
 from sam6d_ros.evaluation.synthetic import make_scene, write_bop
 from sam6d_ros.runtime.memory import resident_bytes

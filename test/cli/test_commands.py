@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 from bop_folder import BopFolder
@@ -218,25 +216,6 @@ def test_onboard_of_nothing(sam6d):
     code, _, err = sam6d("onboard")
     assert code == 2
     assert "no CAD model" in err
-
-
-def test_demo_hands_its_arguments_to_the_ros_shell(sam6d, monkeypatch, tmp_path):
-    calls = []
-    shell = ModuleType("sam6d_ros.apps.ros.demo")
-    shell.run_demo = lambda **arguments: calls.append(arguments) or 5
-    monkeypatch.setitem(sys.modules, "sam6d_ros.apps.ros.demo", shell)
-    code, _, _ = sam6d("demo", "--dataset", tmp_path, "--scene", 2, "--seed", 7, "--out", "x")
-    assert code == 5
-    assert calls[0]["dataset"] == tmp_path
-    assert (calls[0]["scene"], calls[0]["seed"]) == (2, 7)
-
-
-def test_demo_without_ros_says_so(sam6d, monkeypatch):
-    monkeypatch.setitem(sys.modules, "rclpy", None)
-    monkeypatch.setitem(sys.modules, "sam6d_ros.apps.ros.demo", None)
-    code, _, err = sam6d("demo")
-    assert code == 4
-    assert "ROS 2" in err
 
 
 @pytest.mark.parametrize("command", ["estimate", "eval", "onboard", "demo"])

@@ -5,7 +5,7 @@ import pytest
 from ros.probe import Probe
 
 from sam6d_ros.apps.environment import default_cache_dir
-from sam6d_ros.apps.ros import conversions, demo, demo_report
+from sam6d_ros.apps.ros import conversions, demo, demo_report, demo_scene
 from sam6d_ros.apps.ros.conversions.rigid import transform_from_pose
 from sam6d_ros.evaluation.synthetic import make_scene, write_bop
 
@@ -21,7 +21,7 @@ def task(tmp_path_factory):
     """A scene on disk, as the demo sees it."""
     folder = tmp_path_factory.mktemp("scene")
     made = make_scene(SEED, targets=TARGETS, cache_dir=default_cache_dir())
-    return demo.read_task(write_bop(made, folder), 0)
+    return demo_scene.read_task(write_bop(made, folder), 0)
 
 
 def start(probe: Probe, task, tmp_path) -> None:

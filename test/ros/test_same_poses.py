@@ -8,7 +8,7 @@ import pytest
 
 from sam6d_ros.apps.cli.main import main
 from sam6d_ros.apps.environment import default_cache_dir
-from sam6d_ros.apps.ros import conversions, demo
+from sam6d_ros.apps.ros import conversions, demo, demo_scene
 from sam6d_ros.evaluation.synthetic import make_scene, write_bop
 
 pytest.importorskip("fastapi", reason="missing: pip install 'sam6d_ros[http]'")
@@ -25,7 +25,7 @@ IMAGE = "000001.png"
 def scene(tmp_path):
     """A scene on disk, and its objects file."""
     made = make_scene(3, targets=TARGETS, cache_dir=default_cache_dir())
-    task = demo.read_task(write_bop(made, tmp_path / "set"), 0)
+    task = demo_scene.read_task(write_bop(made, tmp_path / "set"), 0)
     models = list(task.models.values())
     return task.scene_dir, demo.write_objects_file(models, tmp_path / "objects.yaml")
 

@@ -36,7 +36,7 @@ DESCRIPTION = """\
   sam6d eval       measure accuracy and time on a dataset in BOP format
   sam6d onboard    check CAD models: unit, size, symmetries
   sam6d weights    list, verify, fetch the released checkpoints of the networks
-  sam6d demo       the whole ROS 2 graph on a made-up scene or on a dataset
+  sam6d demo       poses in a synthetic scene or a dataset, compared with the truth
   sam6d offline    find objects in the frames of a ROS 2 bag, without a graph
   sam6d replay     play a bag into the ROS graph
   sam6d record     write topics of the ROS graph into a bag

@@ -49,7 +49,7 @@ def add_command(
 
 
 @contextmanager
-def ros_modules(command: str) -> Iterator[None]:
+def ros_modules(command: str, remedy: str = "") -> Iterator[None]:
     """Around imports that need ROS 2, or a package that only some commands need.
 
     Raises:
@@ -60,7 +60,7 @@ def ros_modules(command: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         raise BackendUnavailable(
             f"`sam6d {command}` needs ROS 2 and {error.name} is not installed; run `make setup` or "
-            "source your ROS 2 distribution (bags also need `pip install rosbags`)"
+            f"source your ROS 2 distribution (bags also need `pip install rosbags`){remedy}"
         ) from error
 
 

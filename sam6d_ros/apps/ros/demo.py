@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from sam6d_ros.apps.environment import default_cache_dir
 from sam6d_ros.apps.ros import demo_report
 from sam6d_ros.apps.ros.camera_input import INPUTS
 from sam6d_ros.apps.ros.children import Children, graph_environment
+from sam6d_ros.apps.ros.demo_scene import DemoScene, Task, make_task
 from sam6d_ros.apps.ros.listener import Listener
 from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.cad import objects
-from sam6d_ros.cad.bop_models import load_bop_models
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.objects import ObjectEntry
 from sam6d_ros.errors import InvalidDataset, Sam6dError
-from sam6d_ros.evaluation.bop import BopDataset
-from sam6d_ros.evaluation.bop_truth import GroundTruth
-from sam6d_ros.evaluation.synthetic import make_scene, write_bop
-from sam6d_ros.types import Frame, PoseEstimates
+from sam6d_ros.types import PoseEstimates
 
 CAMERA_NS = "/camera"
 READY = tuple(topics.of_node(n, topics.READY) for n in ("segmentation_node", "pose_node"))
@@ -41,33 +36,12 @@ RESULT_TIMEOUT_S = 180.0
 HIGHEST_DOMAIN = 100
 
 
-@dataclass(frozen=True)
-class Task:
-    """One image of a BOP dataset: what the camera shows and what is to be found.
-
-    Attributes:
-        scene_dir: folder that the replay node sends.
-        im_id: the image in it.
-        frame: the same image, for the picture.
-        truth: annotated instances; empty when there are no annotations.
-        models: the objects to look for, by their number in the dataset.
-    """
-
-    scene_dir: Path
-    im_id: int
-    frame: Frame
-    truth: tuple[GroundTruth, ...]
-    models: dict[int, ObjectModel]
-
-
-def run_demo(dataset: Path | None, scene: int | None, out: Path, seed: int) -> int:
+def run_demo(scene: DemoScene, out: Path) -> int:
     """Run the graph on one image and show how good the poses are.
 
     Args:
-        dataset: BOP-format folder; a scene is made up when it is None.
-        scene: its scene; the first with targets when None.
-        out: folder for the picture, the logs and the made-up scene.
-        seed: decides the made-up scene.
+        scene: choice of the image.
+        out: folder for the picture, the logs and the synthetic scene.
 
     Returns:
         0 when a pose came that is right (or came at all, without ground truth), else 1.
@@ -81,10 +55,7 @@ def run_demo(dataset: Path | None, scene: int | None, out: Path, seed: int) -> i
     log_dir = out / "log"
     log_dir.mkdir(parents=True, exist_ok=True)
     with console.status("preparing the scene"):
-        if dataset is None:
-            made = make_scene(seed, cache_dir=default_cache_dir())
-            dataset, scene = write_bop(made, out / "scene"), 0
-        task = read_task(dataset, scene)
+        task = make_task(scene, out)
     objects_file = write_objects_file(list(task.models.values()), out / "objects.yaml")
     poses = run_graph(task, objects_file, log_dir, console)
     overlay = demo_report.write_overlay(task.frame, poses, task.models, out / "overlay.png")
@@ -92,22 +63,6 @@ def run_demo(dataset: Path | None, scene: int | None, out: Path, seed: int) -> i
     console.print(demo_report.table(matches, poses))
     console.print(f"picture: {overlay}\nlogs:    {log_dir}", soft_wrap=True)
     return 0 if demo_report.successful(matches, poses) else 1
-
-
-def read_task(dataset: Path, scene: int | None) -> Task:
-    """The first image with targets of a BOP dataset (or of one of its scenes)."""
-    bop = BopDataset(dataset)
-    target = bop.targets(None if scene is None else [scene])[0]
-    obj_ids = sorted(target.counts)
-    models = load_bop_models(bop.models_dir, obj_ids, default_cache_dir())
-    truth = bop.ground_truth(target.scene_id, target.im_id) or ()
-    return Task(
-        scene_dir=bop.scene_dir(target.scene_id).resolve(),
-        im_id=target.im_id,
-        frame=bop.frame(target.scene_id, target.im_id),
-        truth=tuple(instance for instance in truth if instance.obj_id in target.counts),
-        models=dict(zip(obj_ids, models, strict=True)),
-    )
 
 
 def write_objects_file(models: list[ObjectModel], path: Path) -> Path:

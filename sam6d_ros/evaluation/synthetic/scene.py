@@ -98,6 +98,7 @@ def make_scene(
     *,
     camera: CameraIntrinsics = CAMERA,
     targets: Sequence[str] | None = None,
+    parts: Sequence[Item] = (),
     clutter: int = 3,
     frames: int = 1,
     path: str = "arc",
@@ -111,7 +112,9 @@ def make_scene(
     Args:
         seed: decides the arrangement, the view and the noise.
         camera: intrinsics of the images.
-        targets: names of the objects to look for (see ``objects.TARGETS``); all by default.
+        targets: names of the objects to look for (see ``objects.TARGETS``); all by default,
+            none beside ``parts``.
+        parts: further objects to look for.
         clutter: how many other things stand about.
         frames: with more than one, the camera moves, at 30 Hz.
         path: "arc", around the table by 1.5° per frame, or "hand_held", with stops and tremor.
@@ -123,7 +126,7 @@ def make_scene(
     Raises:
         InvalidInput: a name is unknown, or ``frames`` is not positive.
     """
-    items = _chosen(targets)
+    items = [*_chosen([] if parts and targets is None else targets), *parts]
     names = [item.name for item in items]
     if frames < 1:
         raise InvalidInput(f"frames is {frames}; expected at least 1")
