@@ -43,13 +43,20 @@ def decode(rle: Mapping[str, Any]) -> NDArray[np.bool_]:
         if isinstance(counts, str | bytes):
             counts = _runs_of(counts)
         runs = np.asarray(counts, np.int64)
+        # No run is longer than the image, so that the sum below cannot wrap around.
         fits = min(height, width) > 0 and runs.ndim == 1 and (runs >= 0).all()
+        fits = fits and (runs <= height * width).all() and len(runs) <= height * width + 1
         total = int(runs.sum()) if fits else -1
     except (KeyError, TypeError, ValueError, OverflowError, IndexError) as error:
         raise InvalidInput(
             f"the mask is no COCO RLE ({type(error).__name__}: {error}); expected a map of size "
             "[height, width] and counts"
         ) from error
+    if total < 0:
+        raise InvalidInput(
+            f"the mask has a run that is negative or longer than its {width}×{height} pixels, or "
+            "too many runs"
+        )
     if total != height * width:
         raise InvalidInput(
             f"the mask has runs of {total} pixels in all; its size {width}×{height} has "

@@ -63,3 +63,16 @@ def test_any_text_gives_a_mask_or_a_reason(text, height, width):
     except InvalidInput:
         return
     assert mask.shape == (height, width)
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        [2**62] * 4 + [0, 307200],  # the sum wraps around to the right one
+        [2**63 - 1, 2**63 - 1, 307202],
+        [0] * 307202 + [307200],
+    ],
+)
+def test_runs_that_wrap_around_are_refused(counts):
+    with pytest.raises(InvalidInput):
+        rle.decode({"size": [480, 640], "counts": counts})
