@@ -44,9 +44,10 @@ def decode(rle: Mapping[str, Any]) -> NDArray[np.bool_]:
             counts = _runs_of(counts)
         runs = np.asarray(counts, np.int64)
         # No run is longer than the image, so that the sum below cannot wrap around.
-        fits = min(height, width) > 0 and runs.ndim == 1 and (runs >= 0).all()
-        fits = fits and (runs <= height * width).all() and len(runs) <= height * width + 1
-        total = int(runs.sum()) if fits else -1
+        most = height * width
+        fits = min(height, width) > 0 and runs.ndim == 1 and len(runs) <= most + 1
+        in_range = fits and bool(((runs >= 0) & (runs <= most)).all())
+        total = int(runs.sum()) if in_range else -1
     except (KeyError, TypeError, ValueError, OverflowError, IndexError) as error:
         raise InvalidInput(
             f"the mask is no COCO RLE ({type(error).__name__}: {error}); expected a map of size "

@@ -204,3 +204,16 @@ def test_the_second_request_on_an_object_prepares_nothing(served, sample, caplog
     model = served.services.host.objects.models[NAME]
     served.pem.post("/api/v1/full_pipeline", json=sample).raise_for_status()
     assert served.services.host.objects.models[NAME] is model
+
+
+def test_several_requests_may_write_into_one_folder(served, sample):
+    from concurrent.futures import ThreadPoolExecutor
+
+    body = {**sample, "output_dir": str(served.root / "shared")}
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(
+            pool.map(lambda _: served.pem.post("/api/v1/pose_estimation", json=body), range(6))
+        )
+    assert [answer.status_code for answer in answers] == [200] * 6
+    names = {path.name for path in (served.root / "shared" / "sam6d_results").iterdir()}
+    assert names == {"detection_pem.json", "vis_pem.png"}

@@ -157,3 +157,33 @@ def test_files_of_one_name_are_told_apart_by_content(http_cache, tmp_path, sampl
 
 def test_requests_take_the_units_of_the_core():
     assert get_args(CadUnit) == UNITS
+
+
+def test_an_uploaded_object_is_not_hidden_by_a_cad_file_of_its_name(http_cache, tmp_path, sample):
+    """Same name and same content: they stay two objects."""
+    data = trimesh.creation.box((60, 40, 100)).export(file_type="ply")
+    path = tmp_path / "box2.ply"
+    path.write_bytes(data)
+    settings = settings_for(http_cache, role=PEM, roots=(tmp_path,), limits=Limits(objects=1))
+    with serving(settings) as server:
+        upload(server.pem, data, "box2").raise_for_status()
+        body = {**sample, "cad_path": str(path), "cad_unit": "mm"}
+        server.pem.post("/api/v1/pose_estimation", json=body).raise_for_status()
+        assert [o["name"] for o in server.pem.get(OBJECTS).json()["objects"]] == ["box2"]
+        server.pem.post("/api/v1/pose_estimation", json=sample).raise_for_status()  # evicts it
+        assert server.pem.get(f"{OBJECTS}/box2").status_code == 200
+
+
+def test_the_name_of_a_cad_file_may_be_uploaded(http_cache, tmp_path, sample, mesh):
+    with serving(settings_for(http_cache, role=PEM, data_dir=tmp_path)) as server:
+        server.pem.post("/api/v1/pose_estimation", json=sample).raise_for_status()
+        assert upload(server.pem, mesh, "tea_box").status_code == 201
+        assert [o["name"] for o in server.pem.get(OBJECTS).json()["objects"]] == ["tea_box"]
+        server.pem.post("/api/v1/pose_estimation", json=sample).raise_for_status()
+
+
+def test_a_mask_of_another_object_is_refused_by_name(served, sample):
+    body = {**sample, "detections": {**sample["detections"], "names": ["spoon"]}}
+    answer = served.pem.post("/api/v1/pose_estimation", json=body)
+    assert answer.status_code == 422
+    assert "'spoon'" in answer.json()["error_message"]

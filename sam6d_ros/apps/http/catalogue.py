@@ -74,6 +74,7 @@ class Catalogue:
         self._convert = convert
         self._files: OrderedDict[Key, _File] = OrderedDict()
         self._adding = asyncio.Lock()
+        self._left = asyncio.Event()  # a request that used a CAD file has ended
 
     @property
     def file_names(self) -> set[str]:
@@ -104,6 +105,7 @@ class Catalogue:
             yield self._chosen((file.name,), str(path), templates)
         finally:
             file.users -= 1
+            self._left.set()
 
     def keep(self, names: Collection[str]) -> None:
         """Count CAD files as used now, for tracking sessions that name no file any more."""
@@ -127,7 +129,8 @@ class Catalogue:
         here = self._host.objects.models
         listed = [name for name in here if name not in self.file_names]
         wanted = [body.object] if isinstance(body.object, str) else body.object or listed
-        check_count("object", len(wanted), self._settings.limits.names)
+        if body.object is not None:
+            check_count("object", len(wanted), self._settings.limits.names)
         if unknown := [name for name in wanted if name not in here]:
             raise UnknownName(f"no object is named {unknown[0]!r:.100}; there are {listed}")
         if not wanted:
@@ -160,10 +163,22 @@ class Catalogue:
             await asyncio.wrap_future(self._host.change(ObjectChange.add(model)))
         return str(model.name)
 
+    async def release(self, name: str) -> None:
+        """Give up a name that a CAD file has, once no request uses it: an upload wants it."""
+        async with self._adding:
+            while any(f.users for f in self._files.values() if f.name == name):
+                await self._left.wait()
+                self._left.clear()
+            for key, file in [*self._files.items()]:
+                if file.name == name:
+                    del self._files[key]
+                    await self._forget(name)
+
     def _free_name(self, model: ObjectModel) -> ObjectModel:
-        """Return the model under a name that no other content has."""
+        """Return the model under a name that no registered object and no other content has."""
         here = self._host.objects.models.get(model.name)
-        if here is None or here.content_hash == model.content_hash:
+        own = model.name in self.file_names
+        if here is None or (own and here.content_hash == model.content_hash):
             return model
         return replace(model, name=f"{model.name}-{model.content_hash[:8]}")
 

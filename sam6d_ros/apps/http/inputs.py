@@ -102,14 +102,18 @@ def _detection(
 
 
 def _name_of(given: DetectionsIn, index: int, names: Sequence[str]) -> str:
-    """Return the object of one mask."""
-    if len(names) == 1:
-        return names[0]
+    """Return the object of one mask.
+
+    ``names`` go before ``object_ids``. With one object in the request neither is needed, and ids
+    are not looked at: older clients number the masks there.
+    """
     if given.names is not None:
         name = given.names[index]
         if name not in names:
             raise InvalidInput(f"mask {index} is of {name!r:.60}; the request names {list(names)}")
         return name
+    if len(names) == 1:
+        return names[0]
     if given.object_ids is None:
         raise InvalidInput(
             f"mask {index} is of one of {list(names)}; give names or object_ids in detections"

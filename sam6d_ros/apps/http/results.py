@@ -8,6 +8,7 @@ Names and fields as in run_inference_custom.py of both halves of the original
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -123,10 +124,11 @@ def _write_json(path: Path, value: Sequence[Mapping[str, Any]]) -> None:
 
 def _writing(path: Path, write: Any) -> None:
     """Replace a file as a whole; a link in its place is replaced, not followed."""
-    new = path.with_name(f".{path.stem}-new{path.suffix}")
     try:
-        new.unlink(missing_ok=True)
-        write(new)
-        new.replace(path)
+        # A folder of its own: several requests may write into one folder at the same time.
+        with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as folder:
+            new = Path(folder) / path.name
+            write(new)
+            new.replace(path)
     except OSError as error:
         raise InvalidInput(f"{path} cannot be written: {error.strerror or error}") from error

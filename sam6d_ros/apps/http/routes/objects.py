@@ -43,6 +43,7 @@ async def upload(
     services.check_ready()
     check_count("mesh", len(mesh), MAX_FILES)
     check_name(name)
+    await services.catalogue.release(name)
     if name in services.host.objects.models and not replace:
         raise InvalidObjects(f"an object is named {name!r}; delete it, or send ?replace=true")
     if name in services.host.objects.models and name not in services.store.entries:
