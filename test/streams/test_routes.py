@@ -16,6 +16,7 @@ from stream_server import CLOSED, SHOWN, add, served, state  # noqa: E402
 from sam6d_ros.apps.cli import serve_models  # noqa: E402
 from sam6d_ros.apps.cli.main import build_parser  # noqa: E402
 from sam6d_ros.errors import InvalidConfig  # noqa: E402
+from sam6d_ros.runtime.streams import StreamState  # noqa: E402
 
 pytestmark = pytest.mark.http
 
@@ -92,6 +93,18 @@ def test_endless_answers_are_not_in_the_schema(server):
     paths = server.get("/openapi.json").json()["paths"]
     assert "/streams/{id}" in paths
     assert not [path for path in paths if path.endswith(("mjpeg", "detections"))]
+
+
+def test_the_page_has_every_route_and_every_field(server):
+    page = (Path(__file__).parents[2] / "docs/streams.md").read_text()
+    schema = server.get("/openapi.json").json()
+    for path, methods in schema["paths"].items():
+        for method in methods if path.startswith("/streams") else ():
+            assert f"`{method.upper()} {path}`" in page
+    for name in schema["components"]["schemas"]["StreamRequest"]["properties"]:
+        assert f"`{name}`" in page, name
+    for known in StreamState:
+        assert f"| `{known.value}` |" in page
 
 
 def test_answers_need_the_token():

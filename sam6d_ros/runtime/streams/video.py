@@ -35,6 +35,7 @@ FORMATS = (
     "mpegvideo,mpjpeg,nut,ogg"
 )
 RTSP_FORMATS = "rtsp,sdp,rtp"
+HTTP_FORMATS = "jpeg_pipe,mjpeg,mpegts,mpjpeg"  # a file would be read at the speed of the network
 MAX_BAD_PACKETS = 100  # in a row; more means that nothing can be decoded
 
 
@@ -110,7 +111,7 @@ class VideoSource:
             transport = {"rtsp_transport": self._settings.transport}
             return options | transport | {"format_whitelist": RTSP_FORMATS}
         host = {"headers": f"Host: {address.place}\r\n", "max_redirects": "0"}
-        return options | host | {"format_whitelist": FORMATS}
+        return options | host | {"format_whitelist": HTTP_FORMATS}
 
     def _codec_options(self) -> dict[str, str]:
         """Return the limit that holds before memory for a picture is taken."""
