@@ -10,7 +10,15 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
-from sam6d_ros.cad import appearance, gltf_file, mesh_files, obj_file, ply_file, stl_file
+from sam6d_ros.cad import (
+    appearance,
+    gltf_file,
+    mesh_checks,
+    mesh_files,
+    obj_file,
+    ply_file,
+    stl_file,
+)
 from sam6d_ros.cad.companions import Companions
 from sam6d_ros.cad.decimation import THIN_ABOVE, decimate, thin
 from sam6d_ros.errors import InvalidMesh
@@ -63,10 +71,17 @@ def load_mesh(path: Path | str, confined: bool = False) -> Mesh:
     parts = _read(path, companions)
     size = appearance.largest_extent(parts)
     vertices, faces, colors = _merge([appearance.vertex_colored(part, size) for part in parts])
+    mesh_checks.check_offset(path.name, vertices[np.unique(faces)])
     count = len(faces)
     if count > THIN_ABOVE:
         vertices, faces, colors = thin(vertices, faces, colors)
     vertices, faces, colors = _clean(path, vertices, faces, colors)
+    if colors is not None and mesh_checks.is_default_color(colors):
+        rgb = ", ".join(map(str, colors[0]))
+        companions.warn(f"all is of one colour ({rgb}), the default of exporters: no colours")
+        colors = None
+    if note := mesh_checks.stray_note(vertices, faces):
+        companions.warn(note)
     if len(faces) > MAX_FACES:
         companions.warn(f"decimated from {count:,} to about {MAX_FACES:,} faces")
         vertices, faces, colors = decimate(vertices, faces, colors, MAX_FACES)

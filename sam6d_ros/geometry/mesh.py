@@ -19,6 +19,7 @@ ORIENTED_BOX_GAIN = 0.20
 # (error of the diameter below 0.05 %) instead of among all pairs of hull corners.
 MAX_HULL_PAIRS = 8000
 _SUPPORT_DIRECTIONS = 6000
+FLATNESS = 1e-7  # thickness as a share of the length, below which points are in one plane
 
 
 def face_areas(vertices: NDArray, faces: NDArray) -> Array:
@@ -102,20 +103,53 @@ def bounding_box(vertices: NDArray) -> tuple[Array, Array]:
     low, high = vertices.min(0), vertices.max(0)
     straight = se3.from_rotation_translation(np.eye(3), (low + high) / 2)
     oriented = _oriented_box(vertices)
-    if oriented is None or oriented[1].prod() > (1 - ORIENTED_BOX_GAIN) * (high - low).prod():
+    if oriented is None or _volume(oriented[1]) > (1 - ORIENTED_BOX_GAIN) * _volume(high - low):
         return straight, high - low
     return oriented
 
 
+def _volume(size: Array) -> float:
+    """Return the volume of a box; a flat one counts as slightly thick, so that areas compare."""
+    return float(np.maximum(size, 10 * FLATNESS * size.max()).prod())
+
+
 def _oriented_box(vertices: Array) -> tuple[Array, Array] | None:
+    corners = hull_points(vertices)
+    if (flat := _flat_box(corners)) is not None:
+        return flat
     try:
-        box_from_obj, extents = trimesh.bounds.oriented_bounds(hull_points(vertices))
-    except (QhullError, ValueError, IndexError):  # flat meshes
+        box_from_obj, extents = trimesh.bounds.oriented_bounds(corners)
+    except (QhullError, ValueError, IndexError, ImportError):  # nearly flat meshes
         return None
     obj_from_box = se3.inverse(box_from_obj)
     turned, order = _nearest_axes(obj_from_box[:3, :3])
     obj_from_box[:3, :3] = turned
     return obj_from_box, np.asarray(extents, np.float64)[order]
+
+
+def _flat_box(corners: Array) -> tuple[Array, Array] | None:
+    """Return the box of points in one plane; None if they are in none, or on a line.
+
+    One side of the smallest rectangle around a polygon lies along an edge of its hull
+    (Freeman and Shapira, 1975).
+    """
+    centre = corners.mean(0)
+    _, spread, axes = np.linalg.svd(corners - centre, full_matrices=False)
+    if len(spread) < 3 or spread[2] > FLATNESS * spread[0] or spread[1] <= FLATNESS * spread[0]:
+        return None
+    plane = (corners - centre) @ axes[:2].T
+    hull = plane[ConvexHull(plane).vertices]
+    edges = np.roll(hull, -1, axis=0) - hull
+    angles = np.unique(np.arctan2(edges[:, 1], edges[:, 0]) % (np.pi / 2))
+    turns = np.stack([np.cos(angles), np.sin(angles), -np.sin(angles), np.cos(angles)], axis=1)
+    turned = np.einsum("kij,nj->kni", turns.reshape(-1, 2, 2), hull)
+    best = np.ptp(turned, axis=1).prod(1).argmin()
+    sides = turns[best].reshape(2, 2) @ axes[:2]
+    rotation, _ = _nearest_axes(np.vstack([sides, np.cross(*sides)]).T)
+    inside = (corners - centre) @ rotation
+    middle = (inside.min(0) + inside.max(0)) / 2
+    pose = se3.from_rotation_translation(rotation, centre + rotation @ middle)
+    return pose, np.ptp(inside, axis=0)
 
 
 def _nearest_axes(rotation: Array) -> tuple[Array, list[int]]:
