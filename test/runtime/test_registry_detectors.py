@@ -143,13 +143,13 @@ def test_a_replacement_under_load_loses_no_request(registry, sources, backend):
 def test_fifty_loads_and_unloads_leave_the_memory_as_it_was(registry, sources, backend):
     resident = []
     for number in range(ROUNDS):
-        registry.register(ModelSpec("tiny", sources[backend], 0.9)).result(PATIENCE_S)
-        registry.submit("tiny", image_with_patch(number % 4)).result(PATIENCE_S)
-        assert registry.unload("tiny")
+        registry.register(ModelSpec("fifty", sources[backend], 0.9)).result(PATIENCE_S)
+        registry.submit("fifty", image_with_patch(number % 4)).result(PATIENCE_S)
+        assert registry.unload("fifty")
         gc.collect()
         resident.append(resident_bytes())
     growth = resident[-1] - resident[WARM_ROUNDS]
     print(backend, [round(resident[n] / MEGA, 1) for n in (0, WARM_ROUNDS, -1)], "MiB")
     # a model with its input for 480 × 640 pixels holds 3.5 MiB or more: 40 of them 140 MiB
     assert growth < 10 * MEGA
-    assert not [t.name for t in threading.enumerate() if "tiny" in t.name]
+    assert "model 'fifty'" not in [thread.name for thread in threading.enumerate()]
