@@ -17,6 +17,8 @@ ARG EXTRAS=bags
 WORKDIR /opt/sam6d_ros
 COPY pyproject.toml setup.py LICENSE README.md ./
 COPY sam6d_ros sam6d_ros
+COPY config config
+COPY launch launch
 RUN pip install --no-cache-dir ".[$EXTRAS]"
 WORKDIR /data
 ENTRYPOINT ["sam6d"]

@@ -244,3 +244,16 @@ def test_unknown_arguments_are_bad_input(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["estimate", "--colour", "x"])
     assert stop.value.code == 2
+
+
+def test_onboard_writes_a_template_once(sam6d, tmp_path):
+    path = tmp_path / "mine" / "objects.yaml"
+    code, _, err = sam6d("onboard", "--template", path)
+    assert code == 0
+    assert "sam6d onboard --objects" in err
+    assert "objects: []" in path.read_text()
+    path.write_text("mine")
+    code, _, err = sam6d("onboard", "--template", path)
+    assert code == 2
+    assert "exists" in err
+    assert path.read_text() == "mine"

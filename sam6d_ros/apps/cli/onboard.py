@@ -10,11 +10,14 @@ from typing import Any
 
 from sam6d_ros.apps.cli.objects import add_unit_option, load_models
 from sam6d_ros.apps.cli.options import (
+    CONSOLE,
     add_cache_option,
     add_command,
     result_console,
 )
+from sam6d_ros.apps.resources import shipped
 from sam6d_ros.cad.model import ObjectModel, Symmetries
+from sam6d_ros.errors import InvalidInput, InvariantError
 from sam6d_ros.geometry.units import MM_PER_M
 
 DESCRIPTION = """\
@@ -24,7 +27,8 @@ later. Run it once per model to see that the size is right before blaming a pose
 examples:
   sam6d onboard mug.ply
   sam6d onboard models/obj_*.ply --cad-unit mm
-  sam6d onboard --objects objects.yaml --json"""
+  sam6d onboard --objects objects.yaml --json
+  sam6d onboard --template objects.yaml           write an objects file to fill in"""
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -32,6 +36,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = add_command(commands, "onboard", "check and prepare CAD models", DESCRIPTION)
     parser.add_argument("meshes", type=Path, nargs="*", metavar="MESH", help="PLY, OBJ, STL, GLB")
     parser.add_argument("--objects", type=Path, metavar="YAML", help="objects file with names")
+    parser.add_argument(
+        "--template",
+        type=Path,
+        metavar="FILE",
+        help="write a commented objects file to fill in, and stop",
+    )
     add_unit_option(parser)
     add_cache_option(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of text")
@@ -39,7 +49,13 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Onboard and print."""
+    """Onboard and print, or write the template.
+
+    Raises:
+        InvalidInput: the template cannot be written.
+    """
+    if args.template:
+        return write_template(args.template)
     start = time.perf_counter()
     models = load_models(args, args.meshes)
     elapsed = time.perf_counter() - start
@@ -51,6 +67,24 @@ def run(args: argparse.Namespace) -> int:
         for line in text(model, args.cache_dir):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(f"{len(models)} objects in {elapsed:.2f} s", highlight=False)
+    return 0
+
+
+def write_template(path: Path) -> int:
+    """Write the shipped objects file.
+
+    Raises:
+        InvalidInput: there is a file of this name.
+        InvariantError: the package is incomplete.
+    """
+    template = shipped("config/objects.yaml")
+    if template is None:
+        raise InvariantError("config/objects.yaml is not in this installation of sam6d_ros")
+    if path.exists():
+        raise InvalidInput(f"{path} exists and is not overwritten; state another file")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(template.read_text())
+    CONSOLE.print(f"{path}; next: sam6d onboard --objects {path}", markup=False, soft_wrap=True)
     return 0
 
 

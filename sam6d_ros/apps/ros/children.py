@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sam6d_ros.apps.ros.resources import shipped
+from sam6d_ros.apps.resources import shipped
 from sam6d_ros.errors import Sam6dError
 
 STOP_TIMEOUT_S = 8.0

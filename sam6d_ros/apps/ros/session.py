@@ -10,8 +10,8 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from sam6d_ros.apps.resources import shipped
 from sam6d_ros.apps.ros.children import PROFILE
-from sam6d_ros.apps.ros.resources import shipped
 
 Session = TypeVar("Session", bound="GraphSession")
 
