@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 import trimesh
 from http_server import serving, settings_for
+from PIL import Image
 
 from sam6d_ros.apps.http.schemas.common import CadUnit
 from sam6d_ros.apps.http.settings import PEM, Limits
@@ -187,3 +188,21 @@ def test_a_mask_of_another_object_is_refused_by_name(served, sample):
     answer = served.pem.post("/api/v1/pose_estimation", json=body)
     assert answer.status_code == 422
     assert "'spoon'" in answer.json()["error_message"]
+
+
+def test_a_repainted_texture_makes_another_object(http_cache, tmp_path, sample):
+    box = trimesh.creation.box((60, 40, 100))
+    corners = "".join(f"v {x} {y} {z}\n" for x, y, z in box.vertices)
+    faces = "".join(f"f {a}/1 {b}/2 {c}/3\n" for a, b, c in box.faces + 1)
+    coordinates = "vt 0 0\nvt 1 0\nvt 0 1\n"
+    (tmp_path / "box.obj").write_text(f"mtllib a.mtl\n{corners}{coordinates}usemtl a\n{faces}")
+    (tmp_path / "a.mtl").write_text("newmtl a\nmap_Kd my skin.png\n")
+    body = {**sample, "cad_path": str(tmp_path / "box.obj"), "cad_unit": "mm"}
+    with serving(settings_for(http_cache, role=PEM, roots=(tmp_path,))) as server:
+        for rgb, edge in (((200, 30, 30), 4), ((30, 30, 200), 8)):
+            Image.new("RGB", (edge, edge), rgb).save(tmp_path / "my skin.png")
+            server.pem.post("/api/v1/pose_estimation", json=body).raise_for_status()
+        colors = [
+            model.colors[0].tolist() for model in server.services.host.objects.models.values()
+        ]
+    assert colors == [[200, 30, 30], [30, 30, 200]]

@@ -15,6 +15,7 @@ from sam6d_ros.apps.http.object_store import check_mesh, load_confined
 from sam6d_ros.apps.http.schemas.common import FrameBody
 from sam6d_ros.apps.http.settings import ServerSettings
 from sam6d_ros.apps.http.templates import Templates, choose_templates, reads_templates
+from sam6d_ros.cad import mesh_files
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.object_entry import ObjectEntry
 from sam6d_ros.cad.template_files import signature
@@ -22,15 +23,17 @@ from sam6d_ros.errors import InvalidObjects, UnknownName
 from sam6d_ros.runtime.host import Host
 from sam6d_ros.runtime.objects import ObjectChange
 
-# Path, time and size of the CAD file, its unit, templates with the state of their files.
+# Path, time and size of the CAD file, its unit, templates and the state of their files and of the
+# materials and textures.
 Key = tuple[str, int, int, str, tuple[Any, ...]]
 
 
 @dataclass
 class _File:
-    """CAD file that is prepared: name in the engine, and requests that use it now."""
+    """CAD file that is prepared: name in the engine, its materials and textures, and users now."""
 
     name: str
+    companions: tuple[Path, ...] = ()
     users: int = 0
 
 
@@ -144,14 +147,24 @@ class Catalogue:
         """Return the prepared file; onboard it at the first use, and again when it changed."""
         status = path.stat()
         state = await self._convert(signature, templates) if templates else ()
-        key = (str(path), status.st_mtime_ns, status.st_size, unit, (templates, *state))
+        file_state = (str(path), status.st_mtime_ns, status.st_size)
+        companions = await self._companions(path, file_state)
+        key = (*file_state, unit, (templates, *state, *map(_state, companions)))
         async with self._adding:
             file = self._files.get(key)
             if file is None or file.name not in self._host.objects.models:
-                file = self._files[key] = _File(await self._add(path, unit, templates))
+                file = self._files[key] = _File(await self._add(path, unit, templates), companions)
             self._files.move_to_end(key)
             await self._drop_oldest()
             return file
+
+    async def _companions(self, path: Path, state: tuple[str, int, int]) -> tuple[Path, ...]:
+        """Return the materials and textures of a CAD file, looked up once for each state of it."""
+        known = [file.companions for key, file in self._files.items() if key[:3] == state]
+        if known:
+            return known[-1]
+        check_mesh(path, self._settings.limits)
+        return tuple(await self._convert(mesh_files.companions, path, True))
 
     async def _add(self, path: Path, unit: str, templates: Path | None) -> str:
         check_mesh(path, self._settings.limits)
@@ -195,3 +208,12 @@ class Catalogue:
     async def _forget(self, name: str) -> None:
         if name not in self.file_names and name in self._host.objects.models:
             await asyncio.wrap_future(self._host.change(ObjectChange.drop(name)))
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Return time and size of a file; zeros if it is gone."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_size

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 INDEX = "objects.yaml"
 # Materials and textures beside a mesh.
-EXTRA_SUFFIXES = (".mtl", ".png", ".jpg", ".jpeg", ".bin", ".bmp", ".tga")
+EXTRA_SUFFIXES = (".mtl", ".png", ".jpg", ".jpeg", ".bin", ".bmp", ".tga", ".tif", ".tiff", ".webp")
 
 
 def check_name(name: str) -> str:
