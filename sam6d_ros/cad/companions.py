@@ -9,9 +9,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sam6d_ros.errors import InvalidMesh
+from sam6d_ros.errors import InvalidMesh, TooLarge
 
 log = logging.getLogger(__name__)
+
+MAX_FACES, MAX_CONFINED_FACES = 20_000_000, 2_000_000  # 10 million take some 20 s and 2.4 GB
+MAX_PIXELS, MAX_CONFINED_PIXELS = 500_000_000, 50_000_000  # three textures of 4096 × 4096
+MAX_BYTES = 3 * 1024**3 // 2  # of one file
+# Pillow's other formats start programs (EPS) or are no textures.
+TEXTURE_FORMATS = ("PNG", "JPEG", "BMP", "TGA", "WEBP", "TIFF", "GIF", "DDS", "PPM")
 
 
 class Companions:
@@ -24,12 +30,17 @@ class Companions:
     Attributes:
         files: found files; the cache key covers them.
         notes: remarks for the log and the model's note.
+        max_faces, max_pixels: of the whole mesh and of all its textures; lower if confined.
     """
 
     def __init__(self, path: Path, confined: bool = False) -> None:
         self.path, self._confined = path, confined
         self.files: set[Path] = set()
         self.notes: list[str] = []
+        self.max_faces = MAX_CONFINED_FACES if confined else MAX_FACES
+        self.max_pixels = MAX_CONFINED_PIXELS if confined else MAX_PIXELS
+        self._images: dict[tuple[str, bytes], Image.Image | None] = {}
+        self._pixels = 0
 
     def warn(self, note: str) -> None:
         """Log a remark on the mesh once and keep it."""
@@ -65,16 +76,39 @@ class Companions:
     def read(self, name: str) -> bytes | None:
         """Return the content of a file, or None with a warning; raises the same."""
         path = self.find(name)
-        return None if path is None else path.read_bytes()
+        return None if path is None else _content(path)
 
     def image(self, path: Path) -> Image.Image | None:
         """Return the RGB image in a file, or None with a warning."""
-        return self.decoded(path.read_bytes(), path.name)
+        return self.decoded(_content(path), path.name)
 
     def decoded(self, data: bytes, name: str) -> Image.Image | None:
-        """Return the RGB image in the bytes of a file, or None with a warning."""
+        """Return the RGB image in the bytes of a file, or None with a warning.
+
+        An image that several parts share is decoded once.
+
+        Raises:
+            TooLarge: the textures of the mesh have more than ``max_pixels`` in all.
+        """
+        if (name, data) not in self._images:
+            self._images[name, data] = self._decoded(data, name)
+        return self._images[name, data]
+
+    def _count_pixels(self, image: Image.Image, name: str) -> None:
+        self._pixels += image.width * image.height
+        if self._pixels > self.max_pixels:
+            raise TooLarge(
+                f"the texture {name[:200]} has {image.width} × {image.height} pixels; the textures "
+                f"of a mesh may have {self.max_pixels:,} in all. Scale them down"
+            )
+
+    def _decoded(self, data: bytes, name: str) -> Image.Image | None:
         try:
-            return rgb_image(Image.open(BytesIO(data)))
+            image = Image.open(BytesIO(data), formats=TEXTURE_FORMATS)
+            self._count_pixels(image, name)
+            return rgb_image(image)
+        except (TooLarge, MemoryError):
+            raise
         except Exception as error:  # a decoder may raise anything on a damaged file
             self.warn(f"the texture {name} cannot be read ({error}); it gives no colours")
             return None
@@ -106,6 +140,12 @@ class Companions:
                 f"the mesh refers to {name!r:.200}, which is outside its folder; expected a file "
                 "beside the mesh. Upload the mesh with its materials and textures in one folder"
             )
+
+
+def _content(path: Path) -> bytes:
+    if path.stat().st_size > MAX_BYTES:
+        raise TooLarge(f"{path.name} has more than {MAX_BYTES / 1024**3:.1f} GiB; make it smaller")
+    return path.read_bytes()
 
 
 def _ignoring_case(folder: Path, name: str) -> Path | None:

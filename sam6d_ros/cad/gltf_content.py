@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam6d_ros.cad.companions import Companions
-from sam6d_ros.errors import InvalidMesh
+from sam6d_ros.errors import InvalidMesh, TooLarge
 
 _GLB_HEAD = struct.Struct("<4sIIII")  # magic, version, length; chunk length, chunk type
 _CHUNK = struct.Struct("<II")
@@ -50,7 +50,7 @@ class GltfContent:
                 for item in (*self.tree.get("buffers", []), *self.tree.get("images", []))
                 if "uri" in item and not str(item["uri"]).startswith("data:")
             ]
-        except (ValueError, AttributeError, TypeError) as error:
+        except (ValueError, AttributeError, TypeError, RecursionError) as error:
             raise InvalidMesh(f"{path} is not a glTF file: {error}") from error
 
     def find_files(self) -> None:
@@ -80,6 +80,11 @@ class GltfContent:
 
     def _plain(self, item: dict[str, Any]) -> NDArray:
         count, width = int(item["count"]), _WIDTHS[item["type"]]
+        if not 0 <= count <= 3 * self._companions.max_faces:
+            raise TooLarge(
+                f"{self._path} has an accessor of {count:,} values; at most "
+                f"{3 * self._companions.max_faces:,} are read. Decimate it first"
+            )
         dtype = np.dtype(_DTYPES[item["componentType"]])
         if "bufferView" in item:
             values = self._rows(item, item["bufferView"], count, width, dtype)

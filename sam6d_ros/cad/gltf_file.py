@@ -22,11 +22,12 @@ from trimesh.visual.texture import TextureVisuals
 
 from sam6d_ros.cad.companions import Companions
 from sam6d_ros.cad.gltf_content import GltfContent
-from sam6d_ros.errors import InvalidMesh
+from sam6d_ros.errors import InvalidMesh, TooLarge
 from sam6d_ros.geometry.color import srgb_from_linear
 
 _TRIANGLES, _STRIP, _FAN = 4, 5, 6
 _CLAMP_TO_EDGE = 33071
+_PART_FACES = 100  # faces that cost as much time as a further part
 COMPRESSIONS = {
     "KHR_draco_mesh_compression": "Draco",
     "EXT_meshopt_compression": "meshopt",
@@ -46,12 +47,15 @@ def load(path: Path, companions: Companions) -> list[Any]:
 
     Raises:
         InvalidMesh: the file is damaged, compressed or refers to a missing buffer.
+        TooLarge: all uses of its meshes together have too many faces.
     """
     content = GltfContent(path, companions)
     content.find_files()
     _check_extensions(path, content.tree, companions)
     parts = []
-    for mesh_index, scene_from_mesh in _placed_meshes(content.tree):
+    placed = _placed_meshes(content.tree, companions.max_faces // _PART_FACES)
+    _check_faces(content.tree, [mesh for mesh, _ in placed], companions.max_faces)
+    for mesh_index, scene_from_mesh in placed:
         for primitive in content.tree["meshes"][mesh_index]["primitives"]:
             part = _primitive(content, primitive, companions)
             parts.append(part.apply_transform(scene_from_mesh))
@@ -69,7 +73,32 @@ def _check_extensions(path: Path, tree: dict[str, Any], companions: Companions) 
             companions.warn(f"requires the glTF extension {name}, which is not read")
 
 
-def _placed_meshes(tree: dict[str, Any]) -> list[tuple[int, NDArray[np.float64]]]:
+def _check_faces(tree: dict[str, Any], used: list[int], most: int) -> None:
+    """Refuse a scene that is too large once each node has its own copy of its mesh."""
+    accessors = tree.get("accessors", [])
+    sizes = {mesh: _faces_of(tree["meshes"][mesh]["primitives"], accessors) for mesh in set(used)}
+    total = sum(sizes[mesh] for mesh in used)
+    if total > most:
+        raise TooLarge(
+            f"the {len(used):,} uses of meshes in the scene have about {total:,} faces in all; at "
+            f"most {most:,} can be loaded. Decimate it first: 200,000 faces are plenty"
+        )
+
+
+def _faces_of(primitives: list[dict[str, Any]], accessors: list[dict[str, Any]]) -> int:
+    """Return the faces that primitives cost; their vertices count where they are more."""
+    total = 0
+    for primitive in primitives:
+        vertices = abs(int(accessors[primitive["attributes"]["POSITION"]]["count"]))
+        corners = vertices
+        if "indices" in primitive:
+            corners = abs(int(accessors[primitive["indices"]]["count"]))
+        is_list = primitive.get("mode", _TRIANGLES) == _TRIANGLES
+        total += max(corners // 3 if is_list else corners, vertices // 3, _PART_FACES)
+    return total
+
+
+def _placed_meshes(tree: dict[str, Any], most: int) -> list[tuple[int, NDArray[np.float64]]]:
     """Return each use of a mesh with its placement, scene_from_mesh (section 3.5)."""
     nodes, scenes = tree.get("nodes", []), tree.get("scenes", [])
     if scenes:
@@ -87,6 +116,8 @@ def _placed_meshes(tree: dict[str, Any]) -> list[tuple[int, NDArray[np.float64]]
         if "mesh" in node:
             found.append((int(node["mesh"]), placed))
         left += [(child, placed, depth + 1) for child in node.get("children", [])]
+        if len(left) + len(found) > most:
+            raise TooLarge(f"the scene has more than {most:,} nodes; join its parts")
     return found
 
 

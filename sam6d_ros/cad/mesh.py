@@ -21,7 +21,7 @@ from sam6d_ros.cad import (
 )
 from sam6d_ros.cad.companions import Companions
 from sam6d_ros.cad.decimation import THIN_ABOVE, decimate, thin
-from sam6d_ros.errors import InvalidMesh
+from sam6d_ros.errors import InvalidMesh, ResourceExhausted, TooLarge
 from sam6d_ros.geometry.mesh import face_areas
 
 # A 15 cm object then has a vertex per square millimetre, finer than any depth camera sees;
@@ -64,13 +64,24 @@ def load_mesh(path: Path | str, confined: bool = False) -> Mesh:
         InvalidMesh: the file is missing, empty, unreadable, beyond ``mesh_files.MAX_FILE_FACES``,
             a point cloud, its vertices are not finite or all on one line, or it refers to a file
             that it may not.
+        TooLarge: all uses of its parts together have too many faces, or its textures pixels.
+        ResourceExhausted: the memory of this machine does not suffice.
     """
-    path = Path(path)
+    try:
+        return _load(Path(path), confined)
+    except MemoryError as error:
+        raise ResourceExhausted(
+            f"{Path(path).name} needs more memory than there is; decimate it first (MeshLab, "
+            "Blender): 200,000 faces are plenty"
+        ) from error
+
+
+def _load(path: Path, confined: bool) -> Mesh:
     mesh_files.check_file(path)
     companions = Companions(path, confined)
     parts = _read(path, companions)
     size = appearance.largest_extent(parts)
-    vertices, faces, colors = _merge([appearance.vertex_colored(part, size) for part in parts])
+    vertices, faces, colors = _merge(_vertex_colored(parts, size, companions.max_faces))
     mesh_checks.check_offset(path.name, vertices[np.unique(faces)])
     count = len(faces)
     if count > THIN_ABOVE:
@@ -89,10 +100,26 @@ def load_mesh(path: Path | str, confined: bool = False) -> Mesh:
     return Mesh(vertices, faces.astype(np.int32), colors, is_metric, "; ".join(companions.notes))
 
 
+def _vertex_colored(
+    parts: list[trimesh.Trimesh], extent: float, most: int
+) -> list[appearance.Parts]:
+    """Return the parts with colours per vertex; faces with textures are split for it."""
+    colored, count = [], 0
+    for part in parts:
+        colored.append(appearance.vertex_colored(part, extent))
+        count += len(colored[-1][1])
+        if count > most:
+            raise TooLarge(
+                f"the mesh has more than {most:,} faces after {len(colored)} of {len(parts)} "
+                "parts; decimate it first (MeshLab, Blender): 200,000 faces are plenty"
+            )
+    return colored
+
+
 def _read(path: Path, companions: Companions) -> list[trimesh.Trimesh]:
     try:
         found = _parts(path, companions)
-    except InvalidMesh:
+    except (InvalidMesh, TooLarge, MemoryError):
         raise
     except Exception as error:  # a parser may raise anything on a damaged file
         raise InvalidMesh(

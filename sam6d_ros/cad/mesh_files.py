@@ -7,13 +7,13 @@ import struct
 from pathlib import Path
 
 from sam6d_ros.cad import gltf_file, obj_file, ply_file
-from sam6d_ros.cad.companions import Companions
+from sam6d_ros.cad.companions import MAX_BYTES, MAX_FACES, Companions
 from sam6d_ros.errors import InvalidMesh
 
 SUFFIXES = (".ply", ".obj", ".stl", ".glb", ".gltf")
 METRIC_SUFFIXES = (".glb", ".gltf")  # glTF 2.0, section 3.4: all linear distances are in metres
-MAX_FILE_FACES = 20_000_000  # 10 million load in some 20 s and 2.4 GB
-MAX_FILE_BYTES = 3 * 1024**3 // 2  # where the header does not tell (OBJ, text STL, glTF)
+MAX_FILE_FACES = MAX_FACES
+MAX_FILE_BYTES = MAX_BYTES  # where the header does not tell (OBJ, text STL, glTF)
 
 _STL_HEADER_BYTES, _STL_FACE_BYTES = 84, 50
 

@@ -36,7 +36,7 @@ from sam6d_ros.cad.object_entry import (
 from sam6d_ros.cad.onboard import onboard
 from sam6d_ros.cad.template_files import with_templates
 from sam6d_ros.cad.yaml_entries import read_entries
-from sam6d_ros.errors import InvalidMesh, InvalidObjects
+from sam6d_ros.errors import InvalidMesh, InvalidObjects, TooLarge
 
 __all__ = ["ObjectEntry", "load_entry", "load_objects", "read_objects_file", "write_objects_file"]
 
@@ -56,14 +56,14 @@ def load_objects(
 
     Raises:
         InvalidObjects: the file is unusable; names file, entry, key and remedy.
-        InvalidMesh: a mesh is unusable; names file and object.
+        InvalidMesh, TooLarge: a mesh is unusable; names file and object.
     """
     models = []
     for entry in read_objects_file(path, resolve_package):
         try:
             models.append(load_entry(entry, cache_dir))
-        except InvalidMesh as error:
-            raise InvalidMesh(f"{path}: {error}") from error
+        except (InvalidMesh, TooLarge) as error:
+            raise type(error)(f"{path}: {error}") from error
     return models
 
 

@@ -14,7 +14,7 @@ from sam6d_ros.cad.mesh import Mesh, load_mesh
 from sam6d_ros.cad.model import ObjectModel, Symmetries
 from sam6d_ros.cad.symmetry import union
 from sam6d_ros.cad.units import METRES_PER, decide_unit
-from sam6d_ros.errors import InvalidMesh, InvalidObjects
+from sam6d_ros.errors import InvalidMesh, InvalidObjects, TooLarge
 from sam6d_ros.geometry.mesh import bounding_box, diameter
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def onboard(
         confined: refuse a mesh that refers to files outside its folder; see ``load_mesh``.
 
     Raises:
-        InvalidMesh: the file is unusable or its unit unclear.
+        InvalidMesh, TooLarge: the file is unusable or its unit unclear.
         InvalidObjects: ``symmetries`` is none of the above.
     """
     path = Path(path)
@@ -60,8 +60,8 @@ def onboard(
             cache_dir,
         )
         model = _model(arrays, name, content_hash, path)
-    except InvalidMesh as error:
-        raise InvalidMesh(f"object {name!r}: {error}") from error
+    except (InvalidMesh, TooLarge) as error:
+        raise type(error)(f"object {name!r}: {error}") from error
     log.info("%s: %s", name, model.unit_note)
     return model
 
