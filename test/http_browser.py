@@ -89,3 +89,19 @@ def pixels(png: bytes) -> np.ndarray:
 def overflow(page: Any) -> int:
     """Return by how many pixels a page is wider than the window."""
     return int(page.evaluate("document.documentElement.scrollWidth - innerWidth"))
+
+
+def run(page):
+    """Click Run on the page of poses, and wait for the answer."""
+    page.click("#run")
+    done(page)
+
+
+def done(page):
+    """Wait for the answer."""
+    page.wait_for_selector("#answer[data-request]")
+    page.wait_for_selector("#run:enabled")
+
+
+def cell(page, label, table="#poses"):
+    return page.inner_text(f"{table} td[data-label^='{label}']")

@@ -56,3 +56,12 @@ def sample(served: Served) -> dict[str, Any]:
     """The sample request; do not change it."""
     body: dict[str, Any] = served.pem.get("/test/sample").raise_for_status().json()
     return body
+
+
+@pytest.fixture(scope="module")
+def browsing() -> Iterator[Any]:
+    """One browser for the module: its loop would disturb other tests of the session."""
+    from http_browser import chromium
+
+    with chromium() as browsing:
+        yield browsing

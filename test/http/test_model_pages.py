@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from http_browser import chromium, overflow, pixels
+from http_browser import overflow, pixels
 from mjpeg_server import http_camera
 from model_server import picture, png
 from stream_server import CLOSED, SHOWN, served
@@ -13,12 +13,6 @@ from stream_server import CLOSED, SHOWN, served
 PHONE = {"width": 390, "height": 844}
 TOKEN = "a-token-of-enough-length"
 ADDRESSES = ("", "models", "video", "video-config")
-
-
-@pytest.fixture(scope="module")
-def browsing():
-    with chromium() as browsing:
-        yield browsing
 
 
 @pytest.fixture(scope="module")

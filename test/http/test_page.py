@@ -10,25 +10,14 @@ import sys
 
 import numpy as np
 import pytest
-from http_browser import READY, chromium, overflow, pixels
-from http_server import Gate, serving, settings_for
+from http_browser import cell, done, pixels, run
+from http_server import Gate
 from packages import skip_without
 
 from sam6d_ros.apps.http.sample import NAME, SEED
-from sam6d_ros.apps.http.settings import PEM
 from sam6d_ros.evaluation.synthetic import make_scene
 
-TOKEN = "a-token-of-enough-length"
-PHONE = {"width": 390, "height": 844}
-TABLET = {"width": 820, "height": 1180}
 CLIPBOARD = ["clipboard-read", "clipboard-write"]
-
-
-@pytest.fixture(scope="module")
-def browsing():
-    """One browser for the module: its loop would disturb other tests of the session."""
-    with chromium() as browsing:
-        yield browsing
 
 
 @pytest.fixture
@@ -47,20 +36,6 @@ def files(sample, tmp_path_factory):
     cameras = {"3": {"cam_K": [1.0] * 9}, "7": sample["cam_params"]}
     (folder / "scene_camera.json").write_text(json.dumps(cameras))
     return folder
-
-
-def run(page):
-    page.click("#run")
-    done(page)
-
-
-def done(page):
-    page.wait_for_selector("#answer[data-request]")
-    page.wait_for_selector("#run:enabled")
-
-
-def cell(page, label, table="#poses"):
-    return page.inner_text(f"{table} td[data-label^='{label}']")
 
 
 def check_position(page):
@@ -272,48 +247,3 @@ def test_keys_alone_are_enough(pem):
     tab_to("view")
     pem.keyboard.press("ArrowUp")
     tab_to("save")
-
-
-def test_a_phone_and_a_tablet_do_not_scroll_sideways(browsing, served):
-    url = f"{served.urls['pem']}/"
-    with browsing.page(url, viewport=PHONE, has_touch=True, is_mobile=True) as page:
-        page.tap("#run")
-        done(page)
-        assert overflow(page) == 0
-        page.set_viewport_size(TABLET)
-        assert overflow(page) == 0
-        page.set_viewport_size(PHONE)
-        page.fill("#min-score", "7")
-        page.tap("#run")
-        page.wait_for_selector("#problem:has-text('min_score')")
-        box = page.locator("#problem").bounding_box()
-        assert 0 <= box["y"] < PHONE["height"]
-
-
-def test_the_page_of_the_segmentation_service_shows_masks(browsing, served):
-    with browsing.page(f"{served.urls['ism']}/") as page:
-        assert page.inner_text("#title") == "Instance segmentation"
-        run(page)
-        assert cell(page, "Object", "#instances") == NAME
-        assert page.is_hidden("#space")
-        assert page.is_hidden("#poses-card")
-        assert "api/v1/inference" in page.inner_text("#lines")
-
-
-def test_the_token_is_asked_for_once(browsing, http_cache):
-    settings = settings_for(http_cache, role=PEM, token=TOKEN)
-    with serving(settings) as guarded, browsing.page(f"{guarded.urls['pem']}/", False) as page:
-        page.fill("#token", "a-wrong-token-of-this-length")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("dialog .problem:has-text('the token is wrong')")
-        page.fill("#token", TOKEN)
-        page.keyboard.press("Enter")
-        page.wait_for_selector(READY)
-        assert page.evaluate("document.cookie") == ""
-        run(page)
-        check_position(page)
-        assert "Authorization: Bearer $SAM6D_TOKEN" in page.inner_text("#lines")
-        assert TOKEN not in page.content()
-        page.reload()
-        page.wait_for_selector(READY)
-        assert page.locator("dialog").count() == 0
