@@ -120,7 +120,8 @@ def run(args: argparse.Namespace) -> int:
     models = load_models(args, args.cad)
     for model in models:
         if model.is_unit_assumed:
-            CONSOLE.print(f"note: {model.name}: unit {model.unit_note}", markup=False)
+            note = f"unit {model.unit_note}; if that is wrong, state it with --cad-unit"
+            CONSOLE.print(f"note: {model.name}: {note}", markup=False)
     refuse_doubtful(models, frame)
     settings = read_settings(args)
     engine = load_engine(args, models, args.min_score, args.max_instances, settings)
