@@ -24,6 +24,7 @@ from sam6d_ros.cad.companions import Companions
 from sam6d_ros.cad.mtl_file import Material, read_materials
 
 _LIBRARY = re.compile(r"\s*mtllib\s+(\S.*)", re.IGNORECASE)
+_COLORED = re.compile(r"^v(?:[ \t]+[-+.\deE]+){6}", re.MULTILINE)
 _USE = re.compile(r"^[ \t]*usemtl[ \t]+(\S.*?)[ \t\r]*$", re.MULTILINE)
 
 
@@ -48,13 +49,13 @@ def load(path: Path, companions: Companions) -> list[Any]:
     content = trimesh.exchange.obj.load_obj(
         StringIO(f"mtllib {_OWN}\n{text}"), resolver=_Library(library)
     )
+    parts = content.get("geometry", {}).values()
+    if all(item.get("vertex_colors") is None for item in parts) and _COLORED.search(text):
+        companions.warn("has colours at some of its vertices only; they are not read")
     if "geometry" not in content:  # vertices without faces
         return [trimesh.PointCloud(content["vertices"])]
     only = next(iter(materials.values())) if len(materials) == 1 and not used else None
-    return [
-        _mesh(item, used.get(_material_name(item), only), companions)
-        for item in content["geometry"].values()
-    ]
+    return [_mesh(item, used.get(_material_name(item), only), companions) for item in parts]
 
 
 _OWN = "materials"

@@ -160,3 +160,11 @@ def test_a_grey_texture_of_16_bits_is_scaled(tmp_path):
     (tmp_path / "a.mtl").write_text("newmtl paint\nmap_Kd t.png\n")
     mesh = load_mesh(square(tmp_path, use="usemtl paint"))
     assert mesh.colors is None or np.abs(mesh.colors.astype(int) - 128).max() <= 1
+
+
+def test_colours_of_some_vertices_only_are_named(tmp_path):
+    path = square(tmp_path, library="", use="", colors=[RED, RED, BLUE, BLUE])
+    path.write_text(path.read_text().replace(" 10 40 200", "", 1))
+    mesh = load_mesh(path)
+    assert mesh.colors is None
+    assert "colours at some of its vertices only" in mesh.note
