@@ -16,13 +16,16 @@ from sam6d_ros.cad.model import Symmetries
 from sam6d_ros.cad.object_settings import ObjectSettings
 from sam6d_ros.cad.symmetry import MAX_GROUP, SAME_STATED_RAD, complete, from_bop, turn
 from sam6d_ros.cad.units import UNITS
-from sam6d_ros.cad.yaml_entries import YamlEntry
+from sam6d_ros.cad.yaml_entries import YamlEntry, dump_plain, load_plain, shown
 from sam6d_ros.errors import InvalidInput, InvalidObjects
 
 SETTINGS_KEYS = ("min_score", "max_instances", "detector_classes")
 KEYS = ("name", "mesh", "unit", "symmetries", "templates", *SETTINGS_KEYS)
 REQUEST_KEYS = ("name", "mesh", "unit")
 SYMMETRY_KEYS = ("continuous", "discrete", "rotations")
+
+# Characters; a group of 100 stated motions has some 20,000. PyYAML takes 1 s for 100,000.
+MAX_OPTIONS = 64 * 1024
 
 PackageResolver = Callable[[str], Path]
 
@@ -63,10 +66,14 @@ def read_entry(
         InvalidObjects: something of it is unusable; names the key and the remedy.
     """
     where = f"object {name!r}"
+    if len(options) > MAX_OPTIONS:
+        raise InvalidObjects(
+            f"{where}: options has {len(options):,} characters; expected at most {MAX_OPTIONS:,}"
+        )
     try:
-        further = yaml.safe_load(options) or {}
+        further = load_plain(options) or {}
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InvalidObjects(f"{where}: options is not YAML: {error}") from error
+        raise InvalidObjects(f"{where}: options is not plain YAML: {error}") from error
     if not isinstance(further, Mapping) or any(key in further for key in REQUEST_KEYS):
         allowed = ", ".join(key for key in KEYS if key not in REQUEST_KEYS)
         raise InvalidObjects(
@@ -93,7 +100,7 @@ def stated_settings(settings: ObjectSettings) -> dict[str, Any]:
 
 
 def _options(further: Mapping[str, Any]) -> str:
-    return yaml.safe_dump(dict(further), sort_keys=True) if further else ""
+    return dump_plain(dict(further)) if further else ""
 
 
 class EntryReader(YamlEntry):
@@ -181,14 +188,14 @@ class EntryReader(YamlEntry):
         if score is not None:
             score = self.number("min_score", None, "a number in [0, 1]", 0.0, 1.0)
         if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
-            raise self.fail("max_instances", f"is {most!r:.80}; expected a whole number from 1")
+            raise self.fail("max_instances", f"is {shown(most)}; expected a whole number from 1")
         return ObjectSettings(score, most, self.detector_classes())
 
     def detector_classes(self) -> tuple[str, ...]:
         names = self.item.get("detector_classes")
         names = [] if names is None else names
         if not isinstance(names, list) or not all(isinstance(n, str) and n for n in names):
-            raise self.fail("detector_classes", f"is {names!r:.80}; expected a list of names")
+            raise self.fail("detector_classes", f"is {shown(names)}; expected a list of names")
         return tuple(names)
 
     def symmetries(self) -> Symmetries | str:
@@ -196,13 +203,13 @@ class EntryReader(YamlEntry):
         if value in ("auto", "none"):
             return str(value)
         if not isinstance(value, Mapping):
-            raise self.fail("symmetries", f"is {value!r:.80}; expected auto, none or a map")
+            raise self.fail("symmetries", f"is {shown(value)}; expected auto, none or a map")
         unknown = [key for key in value if key not in SYMMETRY_KEYS]
         if unknown:
             raise self.fail("symmetries", f"{unknown[0]!r} is unknown; expected {SYMMETRY_KEYS}")
         for key, items in value.items():
             if not isinstance(items, list):
-                raise self.fail(f"symmetries.{key}", f"is {items!r:.80}; expected a list")
+                raise self.fail(f"symmetries.{key}", f"is {shown(items)}; expected a list")
         try:
             return _group(value)
         except InvalidInput as error:
@@ -224,7 +231,7 @@ def _group(value: Mapping[str, Any]) -> Symmetries:
         order = item.get("order", 2) if isinstance(item, Mapping) else None
         if isinstance(order, bool) or not isinstance(order, int) or not 2 <= order <= MAX_GROUP:
             raise InvalidInput(
-                f"{name} is {item!r:.80}; expected {{axis: …, order: 2 to {MAX_GROUP}}}; state a "
+                f"{name} is {shown(item)}; expected {{axis: …, order: 2 to {MAX_GROUP}}}; state a "
                 "continuous axis in place of a higher order"
             )
         line = from_bop({"symmetries_continuous": [item]}, metres_per_unit=1.0).axes[0]

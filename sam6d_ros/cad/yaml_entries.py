@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from reprlib import Repr
 from typing import Any, ClassVar
 
 import yaml
@@ -11,6 +12,46 @@ import yaml
 from sam6d_ros.errors import InvalidInput
 
 KINDS: dict[type, str] = {list: "list", dict: "map"}
+_SHORT = Repr()
+_SHORT.maxlevel, _SHORT.maxother, _SHORT.maxstring = 3, 40, 80
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Loader without aliases: a few hundred bytes of them stand for billions of values."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.composer.ComposerError(
+                None, None, "has an alias (*name); write the value out", mark
+            )
+        return super().compose_node(parent, index)
+
+
+def load_plain(text: str) -> Any:
+    """Return the content of a YAML text without aliases.
+
+    Raises:
+        yaml.YAMLError, ValueError, RecursionError: it is not YAML, or has an alias.
+    """
+    return yaml.load(text, _PlainLoader)
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """Dumper whose text ``load_plain`` takes."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def dump_plain(value: Any) -> str:
+    """Return YAML without aliases: values that are shared are written out."""
+    return yaml.dump(value, Dumper=_PlainDumper, sort_keys=True)
+
+
+def shown(value: Any) -> str:
+    """Return the beginning of a value for a message, without building its whole text."""
+    return f"{_SHORT.repr(value):.80}"
 
 
 def read_entries(
@@ -49,7 +90,7 @@ class YamlEntry:
 
     def check_keys(self, required: str, keys: tuple[str, ...]) -> None:
         if not isinstance(self.item, Mapping):
-            raise self.fail("", f"is {self.item!r:.80}; expected a map with {required}")
+            raise self.fail("", f"is {shown(self.item)}; expected a map with {required}")
         unknown = [key for key in self.item if key not in keys]
         if unknown:
             raise self.fail(str(unknown[0]), f"is unknown; expected one of {keys}")
@@ -57,7 +98,7 @@ class YamlEntry:
     def text(self, key: str) -> str:
         value = self.item.get(key)
         if not isinstance(value, str) or not value.strip():
-            raise self.fail(key, f"is {value!r:.80}; expected a text that is not empty")
+            raise self.fail(key, f"is {shown(value)}; expected a text that is not empty")
         return value.strip()
 
     def number(
@@ -66,5 +107,5 @@ class YamlEntry:
         value = self.item.get(key, default)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not low <= value <= high:
-            raise self.fail(key, f"is {value!r:.80}; expected {expected}")
+            raise self.fail(key, f"is {shown(value)}; expected {expected}")
         return float(value)

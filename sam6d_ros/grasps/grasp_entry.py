@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from sam6d_ros.cad.model import Symmetries
 from sam6d_ros.cad.symmetry import expand
-from sam6d_ros.cad.yaml_entries import YamlEntry
+from sam6d_ros.cad.yaml_entries import YamlEntry, shown
 from sam6d_ros.errors import InvalidGrasps, InvalidInput
 from sam6d_ros.geometry import se3
 from sam6d_ros.grasps.types import Grasp
@@ -66,7 +66,7 @@ class EntryReader(YamlEntry):
         )
         symmetric = self.item.get("symmetric", False)
         if not isinstance(symmetric, bool):
-            raise self.fail("symmetric", f"is {symmetric!r:.80}; expected true or false")
+            raise self.fail("symmetric", f"is {shown(symmetric)}; expected true or false")
         return GraspEntry(grasp, symmetric)
 
     def pose(self) -> Array:
@@ -124,5 +124,5 @@ class EntryReader(YamlEntry):
         except (TypeError, ValueError, OverflowError):
             out = np.zeros(0)
         if not isinstance(value, list) or out.size != count or not np.isfinite(out).all():
-            raise self.fail(key, f"is {value!r:.80}; expected {count} finite numbers")
+            raise self.fail(key, f"is {shown(value)}; expected {count} finite numbers")
         return out

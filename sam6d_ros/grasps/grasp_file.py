@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.cad.yaml_entries import read_entries
+from sam6d_ros.cad.yaml_entries import read_entries, shown
 from sam6d_ros.errors import InvalidGrasps
 from sam6d_ros.grasps.grasp_entry import EntryReader, GraspEntry
 from sam6d_ros.grasps.types import GraspSet
@@ -31,7 +31,7 @@ def read_grasp_file(path: Path | str, max_width: float) -> GraspFile:
     for name, items in grasps.items():
         if not isinstance(name, str) or not isinstance(items, list):
             raise InvalidGrasps(
-                f"{path}, grasps.{name!r:.80}: is {items!r:.80}; expected the name of an object "
+                f"{path}, grasps.{shown(name)}: is {shown(items)}; expected the name of an object "
                 "and a list of its grasps"
             )
     return {

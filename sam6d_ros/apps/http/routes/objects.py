@@ -60,7 +60,8 @@ async def _register(
     settings = services.settings
     path = await services.convert(services.store.receive, name, files)
     try:
-        entry = _with_allowed_templates(services, read_entry(name, str(path), unit, options))
+        entry = await services.convert(read_entry, name, str(path), unit, options)
+        entry = _with_allowed_templates(services, entry)
         model = await services.convert(load_confined, entry, settings.cache_dir, settings.limits)
         await asyncio.wrap_future(services.host.change(ObjectChange.add(entry)))
     except BaseException:
