@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 from sam6d_ros.apps.http.settings import Limits
@@ -16,13 +17,14 @@ from sam6d_ros.cad.object_entry import ObjectEntry
 from sam6d_ros.cad.objects import read_objects_file, write_objects_file
 from sam6d_ros.cad.onboard import onboard
 from sam6d_ros.cad.template_files import with_templates
-from sam6d_ros.errors import InvalidInput, InvalidMesh, InvalidObjects, TooLarge
+from sam6d_ros.errors import InvalidInput, InvalidMesh, InvalidObjects, ResourceExhausted, TooLarge
 from sam6d_ros.runtime.objects import ObjectSet
 
 log = logging.getLogger(__name__)
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 INDEX = "objects.yaml"
+LOCK = ".lock"
 # Materials and textures beside a mesh.
 EXTRA_SUFFIXES = (".mtl", ".png", ".jpg", ".jpeg", ".bin", ".bmp", ".tga", ".tif", ".tiff", ".webp")
 
@@ -44,8 +46,11 @@ def check_mesh(path: Path, limits: Limits) -> None:
     """Refuse a mesh file that is larger than allowed, by its size and header.
 
     Raises:
+        InvalidMesh: it is no file.
         TooLarge: with the size and the limit.
     """
+    if not path.is_file():
+        raise InvalidMesh(f"{path.name} is no file; expected a CAD file ({', '.join(SUFFIXES)})")
     size = path.stat().st_size
     if size > limits.mesh_bytes:
         raise TooLarge(
@@ -86,7 +91,10 @@ def load_confined(entry: ObjectEntry, cache_dir: Path | None, limits: Limits) ->
 
 
 class ObjectStore:
-    """Folder of uploaded objects.
+    """Folder of uploaded objects; several servers may share it.
+
+    The index is changed entry by entry under a lock: entries of other servers, and those that could
+    not be restored, stay.
 
     Args:
         folder: of the server; made at the first upload. None keeps uploads until the end only.
@@ -106,52 +114,71 @@ class ObjectStore:
         for entry in read_objects_file(index) if index.is_file() else ():
             try:
                 models[entry.name] = load_confined(entry, self._cache_dir, self._limits)
-            except InvalidInput as error:
+            except (InvalidInput, ResourceExhausted) as error:
                 log.warning("the uploaded object %s is not restored: %s", entry.name, error)
                 continue
             self.entries[entry.name] = entry
         settings = {name: entry.settings for name, entry in self.entries.items()}
         return ObjectSet(models, dict(self.entries), settings)
 
-    def receive(self, name: str, files: Mapping[str, bytes]) -> Path:
+    def receive(self, name: str, files: Sequence[tuple[str, bytes]]) -> Path:
         """Write an uploaded mesh with its materials into a new folder; return the mesh.
 
         Raises:
-            InvalidObjects: a file name is unusable, or there is not exactly one mesh.
-            TooLarge: the files are.
+            InvalidObjects: a file name is unusable or there twice, or there is not one mesh.
+            TooLarge: the files are, or there are too many uploads.
         """
-        meshes = [file for file in files if _suffix(file) in SUFFIXES]
+        meshes = [file for file, _ in files if _suffix(file) in SUFFIXES]
         if len(meshes) != 1:
             raise InvalidObjects(
                 f"the upload has {len(meshes)} meshes ({', '.join(SUFFIXES)}); expected one, with "
                 "its materials and textures"
             )
-        for file in files:
+        for file, _ in files:
             if _suffix(file) not in (*SUFFIXES, *EXTRA_SUFFIXES):
                 raise InvalidObjects(
                     f"file {file!r:.100} is no mesh, material or texture; expected one of "
                     f"{', '.join((*SUFFIXES, *EXTRA_SUFFIXES))}"
                 )
-        if sum(map(len, files.values())) > self._limits.mesh_bytes:
-            raise TooLarge(f"the upload is larger than {self._limits.mesh_bytes / 2**20:.0f} MiB")
-        self.folder.mkdir(parents=True, exist_ok=True)
+        named = [(_plain_name(file), content) for file, content in files]
+        names = [file for file, _ in named]
+        if len(set(names)) < len(names):
+            raise InvalidObjects(f"the upload has two files of one name: {sorted(names)}")
+        self._check_space(name, sum(len(content) for _, content in files))
         folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
-        for file, content in files.items():
-            (folder / _plain_name(file)).write_bytes(content)
+        try:
+            for file, content in named:
+                (folder / file).write_bytes(content)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         return folder / _plain_name(meshes[0])
+
+    def _check_space(self, name: str, size: int) -> None:
+        limits = self._limits
+        if size > limits.mesh_bytes:
+            raise TooLarge(f"the upload is larger than {limits.mesh_bytes / 2**20:.0f} MiB")
+        if name not in self.entries and len(self.entries) >= limits.uploads:
+            raise TooLarge(f"{limits.uploads} uploaded objects are kept; delete one first")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        kept = sum(path.stat().st_size for path in self.folder.glob("*/*"))
+        if kept + size > limits.upload_bytes:
+            raise TooLarge(
+                f"the uploads have {kept / 2**20:.0f} MiB of at most "
+                f"{limits.upload_bytes / 2**20:.0f} MiB; delete objects first"
+            )
 
     def keep(self, entry: ObjectEntry) -> None:
         """List an object whose mesh ``receive`` wrote; drop the files of its predecessor."""
-        before = self.entries.get(entry.name)
+        before = self._change(lambda entries: _put(entries, entry))
         self.entries[entry.name] = entry
-        self._write()
         if before is not None and before.mesh != entry.mesh:
             self.discard(before.mesh)
 
     def drop(self, name: str) -> None:
         """Forget an object and delete its files."""
         entry = self.entries.pop(name)
-        self._write()
+        self._change(lambda entries: entries.pop(name, None))
         self.discard(entry.mesh)
 
     def discard(self, mesh: Path) -> None:
@@ -159,11 +186,25 @@ class ObjectStore:
         if mesh.parent.parent == self.folder:
             shutil.rmtree(mesh.parent, ignore_errors=True)
 
-    def _write(self) -> None:
-        """Write the index whole or not at all."""
-        new = self.folder / f"{INDEX}.new"
-        write_objects_file(new, [*self.entries.values()])
-        new.replace(self.folder / INDEX)
+    def _change(
+        self, change: Callable[[dict[str, ObjectEntry]], ObjectEntry | None]
+    ) -> ObjectEntry | None:
+        """Change the index on the disk, whole or not at all; return what the change returns."""
+        index, new = self.folder / INDEX, self.folder / f"{INDEX}.new"
+        with (self.folder / LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            stored = read_objects_file(index) if index.is_file() else []
+            entries = {entry.name: entry for entry in stored}
+            before = change(entries)
+            write_objects_file(new, [*entries.values()])
+            new.replace(index)
+        return before
+
+
+def _put(entries: dict[str, ObjectEntry], entry: ObjectEntry) -> ObjectEntry | None:
+    before = entries.get(entry.name)
+    entries[entry.name] = entry
+    return before
 
 
 def _suffix(name: str) -> str:
@@ -177,6 +218,7 @@ def _plain_name(name: str) -> str:
         InvalidObjects: it is no plain file name.
     """
     plain = PurePosixPath(name.replace("\\", "/")).name
-    if not plain or plain.startswith(".") or "\0" in plain or len(plain) > 128:
+    size = len(plain.encode(errors="replace"))
+    if not 0 < size <= 128 or plain.startswith(".") or "\0" in plain:
         raise InvalidObjects(f"file name {name!r:.100} is unusable; expected a plain file name")
     return plain

@@ -39,6 +39,7 @@ class Limits:
         image_pixels: of one image, read from its header before it is decoded.
         mesh_bytes, mesh_faces: of one CAD file.
         instances: masks in one request.
+        uploads, upload_bytes: uploaded objects, and all their files, that are kept.
         objects: CAD files that stay prepared; the one used longest ago is dropped.
         names: objects in one request.
         queue: requests that wait; further ones get 429.
@@ -51,6 +52,8 @@ class Limits:
     image_pixels: int = 25_000_000
     mesh_bytes: int = 100 * 2**20
     mesh_faces: int = 2_000_000
+    uploads: int = 256
+    upload_bytes: int = 4 * 2**30
     instances: int = 256
     objects: int = 64
     names: int = 64

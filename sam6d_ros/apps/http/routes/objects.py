@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Sequence
 from typing import Annotated
 
 import trimesh
@@ -44,18 +45,23 @@ async def upload(
     check_count("mesh", len(mesh), MAX_FILES)
     check_name(name)
     await services.catalogue.release(name)
-    if name in services.host.objects.models and not replace:
-        raise InvalidObjects(f"an object is named {name!r}; delete it, or send ?replace=true")
-    if name in services.host.objects.models and name not in services.store.entries:
-        raise NotAllowed(f"the object {name!r} was not uploaded; it cannot be replaced")
-    files = {file.filename or "": await file.read() for file in mesh}
+    _check_free(services, name, replace)  # before the files are read
+    files = [(file.filename or "", await file.read()) for file in mesh]
     async with services.changing:
+        _check_free(services, name, replace)  # an upload of the same name may have ended meanwhile
         model = await _register(services, name, files, unit, options)
     return ObjectAnswer(request_id=http.state.request_id, object=_out(services, model))
 
 
+def _check_free(services: Services, name: str, replace: bool) -> None:
+    if name in services.host.objects.models and not replace:
+        raise InvalidObjects(f"an object is named {name!r}; delete it, or send ?replace=true")
+    if name in services.host.objects.models and name not in services.store.entries:
+        raise NotAllowed(f"the object {name!r} was not uploaded; it cannot be replaced")
+
+
 async def _register(
-    services: Services, name: str, files: dict[str, bytes], unit: str, options: str
+    services: Services, name: str, files: Sequence[tuple[str, bytes]], unit: str, options: str
 ) -> ObjectModel:
     settings = services.settings
     path = await services.convert(services.store.receive, name, files)
