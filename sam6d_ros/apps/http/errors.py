@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,8 @@ from starlette.exceptions import HTTPException
 
 from sam6d_ros.errors import Overloaded, Sam6dError
 from sam6d_ros.runtime.error_table import Kind, handling_of
+
+log = logging.getLogger(__name__)
 
 MAX_PROBLEMS = 5  # of one body that are named
 DEFECT_TEXT = "internal error; the log of the server has it under the request id"
@@ -31,8 +34,10 @@ def error_response(
 
 
 def response_to(error: BaseException, request_id: str) -> JSONResponse:
-    """Return the answer to an error, by the table."""
+    """Return the answer to an error, by the table; a defect is logged under the request id."""
     handling = handling_of(error)
+    if handling.kind is Kind.DEFECT:
+        log.error("request %s failed", request_id, exc_info=error)
     text = DEFECT_TEXT if handling.kind is Kind.DEFECT else str(error)
     headers = {}
     if isinstance(error, Overloaded):

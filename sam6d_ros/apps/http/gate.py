@@ -23,6 +23,7 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 # Without a token: probes, and what a browser needs to ask for it.
 OPEN_PATHS = ("/", "/health", "/login", "/favicon.ico")
 OPEN_PREFIX = "/ui/"
+PROBES = ("/health", "/metrics")  # asked every few seconds: their log lines are of level DEBUG
 PAGE_PATHS = ("/models", "/video", "/video-config")  # open if the page is asked for, not the JSON
 
 
@@ -72,6 +73,9 @@ class Gate:
             seconds = time.perf_counter() - start
             route = getattr(scope.get("route"), "path", OTHER)
             self._metrics.report(scope["method"], route, answer.status, seconds)
+            level = logging.DEBUG if route in PROBES else logging.INFO
+            text = "request %s: %s %s, status %d, %.3f s"
+            log.log(level, text, request_id, scope["method"], route, answer.status, seconds)
 
     def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         """Return status and reason if a request is refused by its headers."""
