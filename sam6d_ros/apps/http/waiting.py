@@ -35,11 +35,21 @@ async def result_for(http: HttpRequest, future: Future[T], cancel: Callable[[], 
             return result.result()
         cancel()
         await asyncio.wait({result})
-        if not result.cancelled():
-            result.exception()  # taken note of: the client does not get it
+        _noted(result)
         raise Cancelled("the client closed the connection")
+    except asyncio.CancelledError:  # the server ends: nobody waits for the result any more
+        if not result.done():
+            cancel()
+            result.add_done_callback(_noted)
+        raise
     finally:
         gone.cancel()
+
+
+def _noted(result: asyncio.Future[Any]) -> None:
+    """Take note of an error that nobody gets."""
+    if not result.cancelled():
+        result.exception()
 
 
 async def _gone(http: HttpRequest) -> None:
