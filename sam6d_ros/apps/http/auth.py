@@ -88,10 +88,26 @@ class Gatekeeper:
         A page elsewhere can name this server (its Origin is foreign then), and a foreign host
         name can be made to lead here (DNS rebinding; its Host is foreign then).
         """
-        host = headers.get("host", "")
-        if self._local and not is_loopback(urlsplit(f"//{host}").hostname or ""):
+        host = headers.get("host")  # a client of HTTP/1.0 may leave it out; browsers do not
+        if self._local and host is not None and not is_loopback(_hostname(host)):
             return f"the Host header is {host!r:.100}; this service serves this machine only"
         origin = headers.get("origin", "")
-        if method not in SAFE_METHODS and origin and urlsplit(origin).netloc != host:
+        if method not in SAFE_METHODS and origin and _netloc(origin) != host:
             return f"the request comes from a page of {origin!r:.100}; expected one of this server"
+        return ""
+
+
+def _hostname(host: str) -> str:
+    """Return the name in a Host header, without the port; empty if it is malformed."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:  # an unfinished IPv6 address
+        return ""
+
+
+def _netloc(origin: str) -> str:
+    """Return host and port of an Origin header; empty if it is malformed."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
         return ""

@@ -43,7 +43,7 @@ class Roots:
             InvalidInput: it is no path, or does not exist.
         """
         path = self._below(text, name, self.read)
-        if not path.exists():
+        if not _exists(path):
             raise InvalidInput(f"{name} {text!r:.300} does not exist on the server")
         return path
 
@@ -71,7 +71,7 @@ class Roots:
             raise InvalidInput(f"{name} is {text!r:.300}; expected an absolute path of the server")
         try:
             path = path.resolve()
-        except (OSError, RuntimeError) as error:  # a loop of links
+        except (OSError, RuntimeError, ValueError) as error:  # loop of links, lone surrogate
             raise InvalidInput(f"{name} {text!r:.300} cannot be resolved") from error
         if not any(path.is_relative_to(root) for root in roots):
             raise NotAllowed(
@@ -79,6 +79,14 @@ class Roots:
                 "start it with --allow-root FOLDER, or upload the file"
             )
         return path
+
+
+def _exists(path: Path) -> bool:
+    """Whether something is at a path; not so if its name is too long or may not be looked at."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def check_count(name: str, count: int, most: int) -> None:

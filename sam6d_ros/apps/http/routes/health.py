@@ -21,6 +21,7 @@ router = APIRouter(tags=["server"])
 
 
 @router.get("/health", response_model=Health, responses={503: {"model": Health}})
+@router.head("/health", include_in_schema=False)
 async def health(http: HttpRequest) -> Response:
     """Report whether requests are served: 200, or 503 with the reason."""
     obstacle = services_of(http).obstacle()

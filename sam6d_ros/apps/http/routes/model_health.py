@@ -17,6 +17,7 @@ router = APIRouter(tags=["server"])
 
 
 @router.get("/health", response_model=ModelHealth, responses={503: {"model": ModelHealth}})
+@router.head("/health", include_in_schema=False)
 async def health(http: HttpRequest) -> Response:
     """Report the states of the models: 503 if there are models and none of them answers."""
     services = models_of(http)
