@@ -8,11 +8,12 @@ import pytest
 import trimesh
 from http_server import serving, settings_for
 
+from sam6d_ros.apps.http.limits import Roots
 from sam6d_ros.apps.http.object_store import INDEX, ObjectStore, check_mesh
 from sam6d_ros.apps.http.settings import PEM, Limits
 from sam6d_ros.cad.object_entry import read_entry
 from sam6d_ros.cad.objects import read_objects_file
-from sam6d_ros.errors import InvalidMesh, InvalidObjects, TooLarge
+from sam6d_ros.errors import InvalidInput, InvalidMesh, InvalidObjects, TooLarge
 
 MESH = trimesh.creation.box((0.06, 0.04, 0.1)).export(file_type="ply")
 
@@ -85,6 +86,14 @@ def test_a_folder_named_like_a_mesh_is_refused(tmp_path):
     (tmp_path / "dir.ply").mkdir()
     with pytest.raises(InvalidMesh, match="is no file"):
         check_mesh(tmp_path / "dir.ply", Limits())
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "\ud800"])
+def test_paths_that_no_file_can_have_are_refused(tmp_path, name):
+    roots = Roots.of([tmp_path])
+    for check in (roots.readable, roots.writable):
+        with pytest.raises(InvalidInput, match="cad_path"):
+            check(f"{tmp_path}/{name}", "cad_path")
 
 
 def test_of_two_uploads_of_one_name_at_once_one_is_refused(http_cache):
