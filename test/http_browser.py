@@ -23,7 +23,7 @@ ARGUMENTS = [
     "--enable-unsafe-swiftshader",  # WebGL without a GPU
 ]
 # Answers with status 4xx, which tests expect; and hints of WebGL that a screenshot causes.
-EXPECTED = ("Failed to load resource", "GL Driver Message (OpenGL, Performance")
+EXPECTED = ("Failed to load resource", "GL Driver Message (OpenGL, Performance", "cdn.redoc.ly")
 TIMEOUT_MS = 30_000
 READY = "body[data-ready=yes]"
 

@@ -22,6 +22,8 @@ def test_every_file_of_the_pages_is_in_the_wheel(tmp_path):
     source = tmp_path / "source"
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "sam6d_ros", source / "sam6d_ros", ignore=ignored)
+    for name in ("config", "launch"):
+        shutil.copytree(ROOT / name, source / name, ignore=ignored)
     for name in ("pyproject.toml", "setup.py", "README.md"):
         shutil.copy(ROOT / name, source)
     build = "from setuptools import build_meta; import sys; build_meta.build_wheel(sys.argv[1])"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from http_browser import READY, cell, done, overflow, run
 from http_server import serving, settings_for
 
@@ -56,3 +57,19 @@ def test_the_token_is_asked_for_once(browsing, http_cache):
         page.reload()
         page.wait_for_selector(READY)
         assert page.locator("dialog").count() == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"), [("docs", ".opblock-summary-path"), ("redoc", "redoc h1")]
+)
+def test_the_pages_of_the_api_need_no_other_site(browsing, served, address, shown):
+    """Every file comes from this server; the policy stops the logo that Redoc asks for."""
+    with browsing.page(f"{served.urls['pem']}/{address}", ready=False) as page:
+        asked = []
+        page.on("response", lambda response: asked.append(response.url))
+        page.reload()
+        page.wait_for_selector(shown)
+        assert "full" in page.inner_text("body")
+        assert [
+            url for url in asked if not url.startswith((served.urls["pem"], "data:", "blob:"))
+        ] == []

@@ -97,7 +97,14 @@ def create_app(services: Shared, service: str) -> FastAPI:
 
     title = TITLES[service]
     text = DESCRIPTIONS[service]
-    app = FastAPI(title=title, version=__version__, description=text, lifespan=lifespan)
+    app = FastAPI(
+        title=title,
+        version=__version__,
+        description=text,
+        lifespan=lifespan,
+        docs_url=None,  # ours: the framework's pages load scripts from other sites
+        redoc_url=None,
+    )
     app.state.services, app.state.title = services, title
     errors.install(app)
     for router in (pages.router_of(service), *ROUTERS[service]):

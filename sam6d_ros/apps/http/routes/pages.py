@@ -37,11 +37,12 @@ FILES = {
         "/video-config": "video_config.html",
     },
 }
+API_PAGES = {"/docs": "docs.html", "/redoc": "redoc.html"}
 # Scripts come from files of the package only; the import map cannot be a file, hence its hash.
 POLICY = (
-    "default-src 'self'; script-src 'self'{hashes}; style-src 'self'; img-src 'self' data: blob:; "
-    "connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; "
-    "frame-ancestors 'none'"
+    "default-src 'self'; script-src 'self'{hashes}; style-src 'self'{styles}; "
+    "img-src 'self' data: blob:; connect-src 'self'; worker-src 'self' blob:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 _INLINE = re.compile(rb'<script type="importmap">(.*?)</script>', re.DOTALL)
 
@@ -62,6 +63,8 @@ def router_of(service: str) -> APIRouter:
     shown = APIRouter(route_class=PageRoute)
     for address, name in FILES[service].items():
         shown.add_api_route(address, _shower(PAGES / name), include_in_schema=False)
+    for address, name in API_PAGES.items():
+        router.add_api_route(address, _shower(PAGES / name), include_in_schema=False)
     router.include_router(shown)
     router.add_api_route("/", root, include_in_schema=False)
     failures: dict[int | str, dict[str, Any]] = {401: FAILURES[401]}
@@ -106,10 +109,12 @@ class PageFiles(StaticFiles):
 def page_headers(path: Path) -> dict[str, str]:
     """Return the headers of a page or of one of its files."""
     inline = _INLINE.findall(path.read_bytes()) if path.suffix == ".html" else []
+    # Swagger UI and Redoc make their styles while they run.
+    styles = " 'unsafe-inline'" if path.name in API_PAGES.values() else ""
     hashes = "".join(f" 'sha256-{_sha256(text)}'" for text in inline)
     return {
         "Cache-Control": "no-cache",
-        "Content-Security-Policy": POLICY.format(hashes=hashes),
+        "Content-Security-Policy": POLICY.format(hashes=hashes, styles=styles),
         "Referrer-Policy": "no-referrer",
     }
 
