@@ -77,18 +77,28 @@ class Admission:
             Overloaded: the queue is full; the error says when another attempt is worthwhile.
         """
         with self._changed:
-            if self._refusal:
-                raise NotReady(f"{self._name} {self._refusal}")
-            if self._waiting >= self._capacity:
-                self._rejected += 1
-                retry_s = self._retry_after_s()
-                raise Overloaded(
-                    f"{self._waiting} requests wait for {self._name} (at most {self._capacity}); "
-                    f"try again in {retry_s:.1f} s",
-                    retry_s,
-                )
+            self.check()
             self._waiting += 1
         return Place(self)
+
+    def check(self) -> None:
+        """Refuse as `enter` does, but take no place: before a request is prepared.
+
+        Raises:
+            NotReady, Overloaded: as of `enter`.
+        """
+        with self._changed:
+            if self._refusal:
+                raise NotReady(f"{self._name} {self._refusal}")
+            if self._waiting < self._capacity:
+                return
+            self._rejected += 1
+            retry_s = self._retry_after_s()
+            raise Overloaded(
+                f"{self._waiting} requests wait for {self._name} (at most {self._capacity}); "
+                f"try again in {retry_s:.1f} s",
+                retry_s,
+            )
 
     def wait_until_empty(self, timeout_s: float) -> bool:
         """Wait until no request waits or runs; return whether that came within the timeout."""

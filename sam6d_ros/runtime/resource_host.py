@@ -184,6 +184,14 @@ class ResourceHost(Generic[R, Item]):
 
     # --- work
 
+    def check_room(self) -> None:
+        """Refuse, as `submit` would now, a request that has yet to be prepared.
+
+        Raises:
+            NotReady, Overloaded: see ``Admission.check``.
+        """
+        self._queue.admission.check()
+
     def submit(self, request: Request[T]) -> Future[T]:
         """Queue a request; it runs after those that came before it.
 

@@ -65,6 +65,15 @@ def test_a_full_queue_refuses_with_retry_after(small, sample):
     assert "sam6d_rejected_total 1.0" in small.pem.get("/metrics").text
 
 
+def test_a_full_queue_refuses_before_images_are_decoded(small, sample):
+    with ThreadPoolExecutor(1) as pool, Gate(small.services):
+        first = pool.submit(small.pem.post, PIPELINE, json=sample)
+        small.until(lambda: small.services.host.counts.waiting == 1, "the first request")
+        refused = small.pem.post(PIPELINE, json={**sample, "rgb_image": "bm8gaW1hZ2U="})
+        assert refused.status_code == 429
+    assert first.result(30).status_code in (200, 504)
+
+
 def test_a_deadline_ends_a_request(served, sample):
     with Gate(served.services):
         answer = served.pem.post(PIPELINE, json={**sample, "timeout_s": 0.3})

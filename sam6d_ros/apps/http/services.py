@@ -166,6 +166,16 @@ class Services:
         if obstacle := self.obstacle():
             raise NotReady(obstacle)
 
+    def check_room(self) -> None:
+        """Refuse a request on its arrival, before its images are decoded.
+
+        Raises:
+            NotReady: with the reason.
+            Overloaded: the queue is full.
+        """
+        self.check_ready()
+        self.host.check_room()
+
     # --- in the compute thread
 
     def _build(self) -> Engine:

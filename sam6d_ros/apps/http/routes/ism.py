@@ -49,7 +49,7 @@ async def _infer(
     http: HttpRequest, body: FrameBody, images: Images, visualize: bool
 ) -> InferenceAnswer | Response:
     services = services_of(http)
-    services.check_ready()
+    services.check_room()
     output_dir = output_folder(body, services.roots)
     frame = await services.convert(decode_frame, body, images, services.settings.limits)
     async with services.catalogue.chosen(body) as chosen:

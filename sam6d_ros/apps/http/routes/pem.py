@@ -82,7 +82,7 @@ async def full_pipeline_of_files(
 
 async def _poses(http: HttpRequest, body: PoseRequest, images: Images, visualize: bool) -> Response:
     services = services_of(http)
-    services.check_ready()
+    services.check_room()
     output_dir = output_folder(body, services.roots)
     limits = services.settings.limits
     frame = await services.convert(decode_frame, body, images, limits)
@@ -115,7 +115,7 @@ async def _pipeline(
     http: HttpRequest, body: PipelineRequest, images: Images, visualize: bool
 ) -> Response:
     services = services_of(http)
-    services.check_ready()
+    services.check_room()
     output_dir = output_folder(body, services.roots)
     frame = await services.convert(decode_frame, body, images, services.settings.limits)
     async with services.catalogue.chosen(body) as chosen:
