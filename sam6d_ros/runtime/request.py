@@ -32,6 +32,7 @@ class Request(Generic[T]):
         reason_of: reads from a result why it is empty, or nothing; for the host's status.
         is_frame: whether the host counts it as a processed frame.
         request_id: for logs and answers (default: a random one).
+        arrived: when the request came, by the clock (default: now); its timeout counts from there.
         clock: seconds that never jump; ``deadline`` is by it.
 
     Attributes:
@@ -48,12 +49,13 @@ class Request(Generic[T]):
         reason_of: Callable[[T], str] | None = None,
         is_frame: bool = True,
         request_id: str = "",
+        arrived: float | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
         self.work, self.reason_of = work, reason_of or _no_reason
         self.is_frame = is_frame
         self.id = request_id or uuid.uuid4().hex
-        self._life = _Life(deadline, on_stage, clock)
+        self._life = _Life(deadline, on_stage, clock, arrived)
 
     @property
     def deadline(self) -> float:
@@ -135,10 +137,14 @@ class _Life:
     """State that a request shares with its parts."""
 
     def __init__(
-        self, deadline: float, on_stage: Callable[[str], None] | None, clock: Clock
+        self,
+        deadline: float,
+        on_stage: Callable[[str], None] | None,
+        clock: Clock,
+        arrived: float | None,
     ) -> None:
         self.deadline, self.on_stage, self.clock = deadline, on_stage or _ignore, clock
-        self.started = clock()
+        self.started = clock() if arrived is None else arrived
         self.stage = QUEUED
         self.committed = self._cancelled = False
         self._callbacks: dict[object, Callable[[Sam6dError], None]] = {}

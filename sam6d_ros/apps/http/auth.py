@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import socket
 import stat
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
@@ -89,8 +90,14 @@ class Gatekeeper:
         name can be made to lead here (DNS rebinding; its Host is foreign then).
         """
         host = headers.get("host")  # a client of HTTP/1.0 may leave it out; browsers do not
-        if self._local and host is not None and not is_loopback(_hostname(host)):
+        name = "" if host is None else _hostname(host)
+        if self._local and host is not None and not is_loopback(name):
             return f"the Host header is {host!r:.100}; this service serves this machine only"
+        if not self._local and not self._token and host is not None and not _is_own(name):
+            return (
+                f"the Host header is {host!r:.100}; without a token this service answers to "
+                "addresses and to this machine's name only. Start it with --token-file"
+            )
         origin = headers.get("origin", "")
         if method not in SAFE_METHODS and origin and _netloc(origin) != host:
             return f"the request comes from a page of {origin!r:.100}; expected one of this server"
@@ -103,6 +110,16 @@ def _hostname(host: str) -> str:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:  # an unfinished IPv6 address
         return ""
+
+
+def _is_own(name: str) -> bool:
+    """Whether a name is an address, or one of this machine: no other site can have it."""
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+        return True
+    except ValueError:
+        own = socket.gethostname().lower()
+        return name in (*_LOCAL_NAMES, own, own.partition(".")[0]) or name.endswith(".local")
 
 
 def _netloc(origin: str) -> str:

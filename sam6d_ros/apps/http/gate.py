@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
@@ -19,6 +21,9 @@ from sam6d_ros.apps.http.metrics import OTHER, Metrics
 log = logging.getLogger(__name__)
 
 REQUEST_ID = "X-Request-ID"
+BODY_PART_S = 20.0  # longest pause between two parts of a body
+BODIES = 8  # bodies of the largest size that may be in memory at once
+CLOSE = {"Connection": "close"}
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 # Without a token: probes, and what a browser needs to ask for it.
 OPEN_PATHS = ("/", "/health", "/login", "/favicon.ico")
@@ -40,6 +45,7 @@ class Gate:
     def __init__(self, app: ASGIApp, keeper: Gatekeeper, body_bytes: int, metrics: Metrics) -> None:
         self._app, self._keeper, self._metrics = app, keeper, metrics
         self._body_bytes = body_bytes
+        self._bodies = _Bodies(BODIES * body_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; other protocols (lifespan) pass through."""
@@ -53,13 +59,17 @@ class Gate:
         headers = Headers(scope=scope)
         given = headers.get(REQUEST_ID, "")
         request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = request_id
+        state = {"request_id": request_id, "arrived": time.monotonic()}
+        scope.setdefault("state", {}).update(state)
         start, answer = time.perf_counter(), _Answer(send, request_id)
         try:
             refusal = self._refusal(scope, headers)
             if refusal is None:
-                bounded = _Bounded(receive, self._body_bytes)
-                await self._app(scope, bounded, answer)
+                bounded = _Bounded(receive, self._body_bytes, self._bodies)
+                try:
+                    await self._app(scope, bounded, answer)
+                finally:
+                    bounded.release()
             else:
                 status, text = refusal
                 response = error_response(status, text, request_id, _challenge(status))
@@ -127,16 +137,49 @@ class _Answer:
         await self._send(message)
 
 
-class _Bounded:
-    """``receive`` that ends a body which is larger than allowed, whatever its headers say."""
+@dataclass
+class _Bodies:
+    """Bytes of all bodies in memory, and their limit."""
 
-    def __init__(self, receive: Receive, most: int) -> None:
-        self._receive, self._most, self._seen = receive, most, 0
+    most: int
+    held: int = 0
+
+
+class _Bounded:
+    """``receive`` that ends a body which is too large or too slow, whatever its headers say.
+
+    Args:
+        receive: of the server.
+        most: largest body.
+        bodies: bytes of all bodies.
+    """
+
+    def __init__(self, receive: Receive, most: int, bodies: _Bodies) -> None:
+        self._receive, self._most, self._bodies = receive, most, bodies
+        self._seen, self._complete = 0, False
 
     async def __call__(self) -> Message:
-        message = await self._receive()
+        if self._complete:  # what follows is the end of the connection
+            return await self._receive()
+        try:
+            message = await asyncio.wait_for(self._receive(), BODY_PART_S)
+        except asyncio.TimeoutError as error:
+            text = f"no part of the body came for {BODY_PART_S:g} s"
+            raise HTTPException(408, text, CLOSE) from error
         if message["type"] == "http.request":
-            self._seen += len(message.get("body", b""))
-            if self._seen > self._most:
-                raise HTTPException(413, too_large(self._most), {"Connection": "close"})
+            self._complete = not message.get("more_body", False)
+            self._count(len(message.get("body", b"")))
         return message
+
+    def _count(self, size: int) -> None:
+        self._seen += size
+        self._bodies.held += size
+        if self._seen > self._most:
+            raise HTTPException(413, too_large(self._most), CLOSE)
+        if self._bodies.held > self._bodies.most:
+            text = "the requests in progress hold too much memory; try again in 1 s"
+            raise HTTPException(503, text, {**CLOSE, "Retry-After": "1"})
+
+    def release(self) -> None:
+        """Count the body no longer."""
+        self._bodies.held -= self._seen

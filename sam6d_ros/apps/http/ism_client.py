@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from sam6d_ros.apps.http.inputs import Images
 from sam6d_ros.apps.http.schemas.common import FrameBody
 from sam6d_ros.apps.http.schemas.ism import InferenceAnswer
-from sam6d_ros.apps.http.settings import Limits
 from sam6d_ros.errors import (
     DeadlineExceeded,
     InvalidInput,
@@ -29,9 +28,12 @@ _ERRORS = {403: NotAllowed, 404: UnknownName, 413: TooLarge, 504: DeadlineExceed
 
 
 async def infer(
-    url: str, token: str, body: FrameBody, images: Images, limits: Limits
+    url: str, token: str, body: FrameBody, images: Images, timeout_s: float
 ) -> InferenceAnswer:
     """Return the answer of the ISM service at a URL.
+
+    Args:
+        timeout_s: seconds until its answer.
 
     Raises:
         NotReady: it cannot be reached or is not ready.
@@ -39,10 +41,9 @@ async def infer(
         InvalidInput and its kinds: it refused the request.
         InvariantError: its answer is no answer of an ISM service.
     """
-    timeout_s = min(body.timeout_s or limits.deadline_s, limits.deadline_s)
     values = body.model_dump(mode="json", exclude={"rgb_image", "depth_image", "output_dir"})
     values |= {"rgb_image": _text(images.rgb), "depth_image": _text(images.depth)}
-    values["mask_format"] = "rle"
+    values |= {"mask_format": "rle", "timeout_s": timeout_s}
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     timeout = httpx.Timeout(timeout_s, connect=CONNECT_S)
     try:

@@ -30,6 +30,7 @@ from sam6d_ros.runtime.pose_model import SCHEME, pose_model_opener
 
 log = logging.getLogger(__name__)
 
+CONNECTIONS = 256  # and requests at once; further ones get 503
 DRAIN_S = 10  # for requests in progress, after a signal to end
 # A slow viewer of a stream gets pictures from the server's buffers, which would otherwise grow to
 # 4 MB of old ones; and a connection whose peer takes nothing is closed.
@@ -138,6 +139,7 @@ async def _run(served: list[tuple[FastAPI, socket.socket]]) -> None:
                 app,
                 log_config=None,
                 access_log=False,
+                limit_concurrency=CONNECTIONS,
                 server_header=False,
                 timeout_graceful_shutdown=DRAIN_S,
             )

@@ -96,9 +96,13 @@ class Services:
         """Return why requests are not served now; empty if they are."""
         if self.host.active:
             return ""
-        snapshot = self.host.status.snapshot()
-        error = f": {snapshot.last_error}" if snapshot.last_error else ""
-        return f"the engine is not ready ({snapshot.state.value}{error})"
+        error = self.host.status.snapshot().last_error
+        return f"{self.state}: {error}" if error else self.state
+
+    @property
+    def state(self) -> str:
+        """Sentence on the state of the engine that is not ready."""
+        return f"the engine is not ready ({self.host.status.snapshot().state.value})"
 
     @property
     def num_templates(self) -> int:
@@ -125,7 +129,8 @@ class Services:
 
         Args:
             http: the request that it is for; if its client leaves, the work is cancelled.
-            timeout_s: seconds until the result, bounded by the settings.
+            timeout_s: seconds from the arrival of the request to the result, bounded by the
+                settings; what came before counts.
             reason_of: reads from a result why it is empty.
 
         Raises:
@@ -133,14 +138,20 @@ class Services:
         """
         self.check_ready()
         start, waited_s = time.monotonic(), list[float]()
-        deadline = start + self.timeout_of(timeout_s)
+        deadline = start + self.left_of(http, timeout_s)
         request_id = http.state.request_id
 
         def begun(engine: Engine, ctx: RunContext) -> T:
             waited_s.append(time.monotonic() - start)
             return work(engine, ctx)
 
-        job = Request(begun, deadline, reason_of=reason_of, request_id=request_id)
+        job = Request(
+            begun,
+            deadline,
+            reason_of=reason_of,
+            request_id=request_id,
+            arrived=http.state.arrived,
+        )
         self.running[request_id] = job
         try:
             return await result_for(http, self.host.submit(job), job.cancel)
@@ -152,10 +163,24 @@ class Services:
             if waited_s:
                 self.metrics.stages({QUEUED: waited_s[0]})
 
-    def timeout_of(self, wanted_s: float | None) -> float:
-        """Return the seconds that a request may take: what it states, bounded by the settings."""
+    def left_of(self, http: HttpRequest, wanted_s: float | None) -> float:
+        """Return the seconds that a request may still take, by its arrival.
+
+        Args:
+            wanted_s: what the request states; the settings bound it.
+
+        Raises:
+            DeadlineExceeded: none are left.
+        """
         most = self.settings.limits.deadline_s
-        return most if wanted_s is None else min(wanted_s, most)
+        allowed = most if wanted_s is None else min(wanted_s, most)
+        left = allowed - (time.monotonic() - http.state.arrived)
+        if left <= 0:
+            raise DeadlineExceeded(
+                f"no result within the timeout of {allowed:g} s; the time went into reading the "
+                "request and preparing its object"
+            )
+        return left
 
     def check_ready(self) -> None:
         """Refuse work while the engine does not serve.

@@ -22,6 +22,7 @@ _TEXTS = {
     401: "the token is missing or wrong",
     403: "a path outside the allowed folders, or a request from a foreign page",
     404: "no object of that name",
+    408: "no part of the body came for a while",
     413: "a body, image, mesh or list is larger than allowed",
     422: "a field is missing or unusable; the text names it, what is expected, and the remedy",
     429: "the queue is full; try again after Retry-After seconds",

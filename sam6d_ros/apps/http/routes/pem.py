@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -174,10 +173,8 @@ async def _through_ism(
 ) -> tuple[PipelineAnswer, bytes | None]:
     """Have the ISM service do the first half."""
     settings = services.settings
-    start = time.monotonic()
-    first = await ism_client.infer(settings.ism_url, settings.token, body, images, settings.limits)
-    left = body.timeout_s and max(1e-3, body.timeout_s - (time.monotonic() - start))
-    body = body.model_copy(update={"timeout_s": left})
+    left_s = services.left_of(http, body.timeout_s)
+    first = await ism_client.infer(settings.ism_url, settings.token, body, images, left_s)
     given = DetectionsIn.model_validate(first.detections.model_dump())
     masks = await services.convert(
         decode_masks, given, frame.depth.shape, chosen.names, settings.limits

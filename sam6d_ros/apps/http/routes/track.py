@@ -12,7 +12,6 @@ A session ends by ``DELETE``, or when it was unused for ``limits.session_s`` sec
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -79,14 +78,12 @@ async def end(session: Name, http: HttpRequest) -> SessionEnd:
 async def _track(http: HttpRequest, name: str, body: TrackRequest, images: Images) -> Response:
     services = services_of(http)
     services.check_ready()
-    timeout_s = services.timeout_of(body.timeout_s)
-    end = time.monotonic() + timeout_s
-    async with services.sessions.turn(name, body.starts, timeout_s) as session:
+    left_s = services.left_of(http, body.timeout_s)
+    async with services.sessions.turn(name, body.starts, left_s) as session:
         session.following.check_stamp(body.stamp)
         frame = await services.convert(decode_frame, body, images, services.settings.limits)
         frame = replace(frame, stamp_ns=body.stamp)
-        left_s = max(1e-3, end - time.monotonic())
-        result = await _followed(services, http, session, frame, body, left_s)
+        result = await _followed(services, http, session, frame, body)
         services.catalogue.keep({pose.class_id for pose in result.poses.items})
         answer = await services.convert(_answer, http, session, result, body.units)
     return png_or_json(http, answer, None)
@@ -98,7 +95,6 @@ async def _followed(
     session: Session,
     frame: Frame,
     body: TrackRequest,
-    timeout_s: float,
 ) -> Followed:
     """Follow in the compute thread; objects are prepared only if the request needs them."""
     async with AsyncExitStack() as stack:
@@ -115,7 +111,7 @@ async def _followed(
             lambda engine, ctx: follow(
                 engine, ctx, session.following, frame, body, searched, given
             ),
-            timeout_s,
+            body.timeout_s,
             lambda result: result.poses.reason,
         )
     services.metrics.stages(result.timings_s)
