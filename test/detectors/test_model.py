@@ -18,6 +18,7 @@ MANIFEST = Manifest("probe", ("thing",), InputSpec(scale=1.0), max_batch=3)
 class Runner:
     """One box per image; its score is the first value of the tensor over 100."""
 
+    backend = "double"
     max_batch = 3
 
     def __init__(self) -> None:

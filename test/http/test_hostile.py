@@ -124,7 +124,7 @@ def test_a_camera_that_cannot_be(served, sample, changes, word):
 def test_a_depth_scale_that_is_wrong_by_a_thousand(served, sample):
     """Metres taken for millimetres: the object cannot be in a scene of that size."""
     answer = served.pem.post(PIPELINE, json=with_camera(sample, depth_scale=0.001))
-    refused(answer, 422, "depth scale")
+    refused(answer, 422, "depth_scale")
 
 
 @pytest.mark.parametrize(

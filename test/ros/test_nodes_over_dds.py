@@ -172,7 +172,7 @@ def test_an_object_too_large_for_the_scene_is_doubted(probe):
     (node,) = probe.start_double("segmentation_node")
     rgb, depth = scene()
     probe.wait_for(
-        lambda: probe.received[MASKS] and "millimetres" in node.output(),
+        lambda: probe.received[MASKS] and "or the depth scale wrong" in node.output(),
         "the doubt",
         every=lambda: probe.send(probe.messages(rgb, 0.03 * depth)),
     )

@@ -151,7 +151,7 @@ BAD_REQUESTS = [
     ({"name": "x", "mesh": "broken.ply"}, "object 'x'"),
     ({"name": "x", "mesh": "nowhere.ply"}, "nowhere.ply"),
     ({"name": "", "mesh": "green.ply"}, "name"),
-    ({"name": "x", "mesh": "green.ply", "unit": "inch"}, "unit (x): is 'inch'; expected"),
+    ({"name": "x", "mesh": "green.ply", "unit": "mile"}, "unit (x): is 'mile'; expected"),
     ({"name": "x", "mesh": "green.ply", "options": "{colour: red}"}, "colour (x): is unknown"),
     ({"name": "x", "mesh": "green.ply", "options": "[1]"}, "options is '[1]'; expected a map"),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 
 import pytest
 from runtime.model_double import (
@@ -102,10 +103,20 @@ def test_every_call_has_an_end_and_every_model_is_freed(seed):
             assert isinstance(error, (Sam6dError, ZeroDivisionError))
     assert answers
     models = [model for made in openers.opened.values() for model in made]
-    end = threading.Event()
-    while any(model.closed == 0 for model in models):  # replaced ones are freed in threads
-        end.wait(0.01)
+    # replaced ones are freed in threads
+    until(lambda: all(model.closed for model in models), "the end of every model")
     assert {model.closed for model in models} == {1}
     assert all(len(model.threads) <= 1 for model in models)
-    while [t for t in threading.enumerate() if t.name.startswith(("model '", "load "))]:
-        end.wait(0.01)
+    until(lambda: not names_of_threads("model '", "load "), "the end of the threads")
+
+
+def names_of_threads(*beginnings):
+    return [t.name for t in threading.enumerate() if t.name.startswith(beginnings)]
+
+
+def until(condition, what):
+    """Wait until a condition holds; fail with what was waited for."""
+    end, pause = time.monotonic() + 4 * PATIENCE_S, threading.Event()
+    while not condition():
+        assert time.monotonic() < end, f"waited in vain for {what}: {names_of_threads('')}"
+        pause.wait(0.01)
