@@ -117,7 +117,8 @@ def test_failing_model_is_reported_and_the_stream_goes_on(shared_camera, opened,
         assert "secret" not in picture.error
         assert decoded(picture.jpeg).shape == (360, 480, 3)
         broken.clear()
-        wait_for(lambda: viewer.next(10).answer.boxes is BOX, "boxes")
+        # a picture of before may come first
+        wait_for(lambda: getattr(viewer.next(10).answer, "boxes", None) is BOX, "boxes")
         assert live.status.error == ""
 
 
