@@ -121,6 +121,8 @@ def test_an_objects_file_adds_the_pose_pipeline(tmp_path):
     ("words", "environ", "match"),
     [
         ("--port 70000", {}, "port"),
+        ("--deadline nan", {}, "deadline"),
+        ("--deadline inf", {}, "deadline"),
         ("--queue 0", {}, "--queue"),
         ("--memory-mb 0", {}, "--memory-mb"),
         ("--deadline 0", {}, "--deadline"),

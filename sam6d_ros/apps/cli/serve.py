@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 from pathlib import Path
 from typing import Any
 
 from sam6d_ros.apps.cli.options import add_backend_options, add_command, add_rejection_options
 from sam6d_ros.apps.cli.serve_models import add_models_role
+from sam6d_ros.apps.cli.serve_options import (
+    add_limit_options,
+    add_log_option,
+    add_network_options,
+    add_root_option,
+    check_least,
+    web_libraries,
+)
 from sam6d_ros.apps.http import environment
 from sam6d_ros.apps.http.settings import (
-    ALL,
-    DEFAULT_PORTS,
-    LOOPBACK,
     MODELS,
     ROLES,
     SERVICES,
@@ -22,7 +26,6 @@ from sam6d_ros.apps.http.settings import (
     ServerSettings,
 )
 from sam6d_ros.config import PipelineConfig
-from sam6d_ros.errors import BackendUnavailable, InvalidConfig
 
 SUMMARIES = {
     "ism": "instance segmentation",
@@ -50,20 +53,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def _add_role(roles: argparse._SubParsersAction, role: str) -> None:
     description = f"Serve {SUMMARIES[role]}.\n\n{environment_text(role)}"
     parser = add_command(roles, role, SUMMARIES[role], description)
-    network = parser.add_argument_group("network")
-    network.add_argument("--host", help=f"address to listen on (default: {LOOPBACK})")
-    for service in SERVICES[role]:
-        name = f"--{service}-port" if role == ALL else "--port"
-        network.add_argument(
-            name,
-            dest=f"{service}_port",
-            type=int,
-            metavar="N",
-            help=f"port (default: {DEFAULT_PORTS[service]}; 0 takes a free one)",
-        )
-    network.add_argument(
-        "--token-file", type=Path, metavar="FILE", help="clients must send the token in this file"
-    )
+    services = SERVICES[role]
+    ports = {name: f"--{name}-port" if len(services) > 1 else "--port" for name in services}
+    add_network_options(parser, ports)
     _add_data_options(parser, role)
     add_backend_options(parser)
     add_rejection_options(parser.add_argument_group("result"))
@@ -73,42 +65,20 @@ def _add_role(roles: argparse._SubParsersAction, role: str) -> None:
 def _add_data_options(parser: argparse.ArgumentParser, role: str) -> None:
     group = parser.add_argument_group("data")
     group.add_argument("--objects", type=Path, metavar="YAML", help="objects file to load")
-    group.add_argument(
-        "--allow-root",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="folder in which clients may name files, to read and to write (default: none)",
-    )
+    add_root_option(group, "files, to read and to write")
     group.add_argument(
         "--data-dir",
         type=Path,
         metavar="DIR",
         help="folder of uploaded objects (default: served/ in the cache folder)",
     )
-    group.add_argument(
-        "--log-dir", type=Path, default=Path("log"), metavar="DIR", help="default: %(default)s"
-    )
+    add_log_option(group)
     if role != "ism":
         group.add_argument(
             "--ism-url", default="", metavar="URL", help="segmentation service for full_pipeline"
         )
         _add_session_options(group)
-    group.add_argument(
-        "--deadline",
-        type=float,
-        default=Limits.deadline_s,
-        metavar="S",
-        help="seconds from a request to its answer (default: %(default)s)",
-    )
-    group.add_argument(
-        "--queue",
-        type=int,
-        default=Limits.queue,
-        metavar="N",
-        help="requests that wait; further ones get status 429 (default: %(default)s)",
-    )
+    add_limit_options(group)
 
 
 def _add_session_options(group: argparse._ArgumentGroup) -> None:
@@ -139,13 +109,8 @@ def environment_text(role: str) -> str:
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal."""
     settings = settings_of(args, dict(os.environ))
-    try:
+    with web_libraries():
         from sam6d_ros.apps.http.serve import serve
-    except ModuleNotFoundError as error:
-        raise BackendUnavailable(
-            f"`sam6d serve` needs {error.name}, which is not installed; run: "
-            "pip install 'sam6d_ros[http]'"
-        ) from error
     return serve(settings)
 
 
@@ -165,8 +130,5 @@ def settings_of(args: argparse.Namespace, environ: dict[str, str]) -> ServerSett
         min_score=args.min_score,
         max_instances=args.max_instances,
     )
-    for name, least in (("deadline", 0.001), ("queue", 1), ("sessions", 1), ("session_s", 1)):
-        if not least <= options.get(name, least) < math.inf:
-            option = name.replace("_", "-")
-            raise InvalidConfig(f"--{option} is {options[name]}; expected at least {least}, finite")
+    check_least(options, {"deadline": 0.001, "queue": 1, "sessions": 1, "session_s": 1})
     return environment.assemble(args.role, options, found, config)

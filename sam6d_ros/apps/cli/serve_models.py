@@ -7,12 +7,19 @@ import os
 from pathlib import Path
 
 from sam6d_ros.apps.cli.options import add_cache_option, add_command
+from sam6d_ros.apps.cli.serve_options import (
+    add_limit_options,
+    add_log_option,
+    add_network_options,
+    add_root_option,
+    check_least,
+    web_libraries,
+)
 from sam6d_ros.apps.environment import default_cache_dir
 from sam6d_ros.apps.http import environment
 from sam6d_ros.apps.http.model_settings import ModelServerSettings, assemble
-from sam6d_ros.apps.http.settings import DEFAULT_PORTS, LOOPBACK, MODELS, Limits
+from sam6d_ros.apps.http.settings import MODELS
 from sam6d_ros.config import PipelineConfig
-from sam6d_ros.errors import BackendUnavailable, InvalidConfig
 
 SUMMARY = "many detectors, loaded and unloaded at run time"
 DESCRIPTION = """\
@@ -31,7 +38,7 @@ def add_models_role(roles: argparse._SubParsersAction, variables: str) -> None:
         variables: table of the environment variables, for the help text.
     """
     parser = add_command(roles, MODELS, SUMMARY, DESCRIPTION + variables)
-    _add_network_options(parser)
+    add_network_options(parser, {MODELS: "--port"})
     group = parser.add_argument_group("models")
     group.add_argument(
         "--model",
@@ -61,20 +68,6 @@ def add_models_role(roles: argparse._SubParsersAction, variables: str) -> None:
     parser.set_defaults(run=run)
 
 
-def _add_network_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("network")
-    group.add_argument("--host", help=f"address to listen on (default: {LOOPBACK})")
-    group.add_argument(
-        "--port",
-        type=int,
-        metavar="N",
-        help=f"port (default: {DEFAULT_PORTS[MODELS]}; 0 takes a free one)",
-    )
-    group.add_argument(
-        "--token-file", type=Path, metavar="FILE", help="clients must send the token in this file"
-    )
-
-
 def _add_pose_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("poses on streams with depth")
     group.add_argument(
@@ -91,14 +84,7 @@ def _add_pose_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_data_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("data")
-    group.add_argument(
-        "--allow-root",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="DIR",
-        help="folder in which clients may name model files and videos (default: none)",
-    )
+    add_root_option(group, "model files and videos")
     group.add_argument(
         "--allow-network",
         action="append",
@@ -119,35 +105,15 @@ def _add_data_options(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="folder of the file of registered models (default: %(default)s)",
     )
-    group.add_argument(
-        "--log-dir", type=Path, default=Path("log"), metavar="DIR", help="default: %(default)s"
-    )
-    group.add_argument(
-        "--deadline",
-        type=float,
-        default=Limits.deadline_s,
-        metavar="S",
-        help="seconds from a request to its answer (default: %(default)s)",
-    )
-    group.add_argument(
-        "--queue",
-        type=int,
-        default=Limits.queue,
-        metavar="N",
-        help="requests that wait for a model; further ones get status 429 (default: %(default)s)",
-    )
+    add_log_option(group)
+    add_limit_options(group, "wait for a model")
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal."""
     settings = settings_of(args, dict(os.environ))
-    try:
+    with web_libraries():
         from sam6d_ros.apps.http.serve import serve_models
-    except ModuleNotFoundError as error:
-        raise BackendUnavailable(
-            f"`sam6d serve` needs {error.name}, which is not installed; run: "
-            "pip install 'sam6d_ros[http]'"
-        ) from error
     return serve_models(settings)
 
 
@@ -158,9 +124,5 @@ def settings_of(args: argparse.Namespace, environ: dict[str, str]) -> ModelServe
         InvalidConfig: a value is unusable.
     """
     options = vars(args)
-    for name, least in (("deadline", 0.001), ("queue", 1), ("memory_mb", 1)):
-        value = options[name]
-        if value is not None and value < least:
-            option = name.replace("_", "-")
-            raise InvalidConfig(f"--{option} is {value}; expected at least {least}")
+    check_least(options, {"deadline": 0.001, "queue": 1, "memory_mb": 1})
     return assemble(options, environment.read_environment(MODELS, environ))

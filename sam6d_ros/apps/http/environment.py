@@ -176,7 +176,7 @@ def assemble(
     token_file = options.get("token_file")
     return ServerSettings(
         role=role,
-        addresses={service: _address_of(service, options, found) for service in SERVICES[role]},
+        addresses={service: address_of(service, options, found) for service in SERVICES[role]},
         config=config,
         cache_dir=cache_dir,
         data_dir=options.get("data_dir") or cache_dir / "served",
@@ -199,9 +199,14 @@ def assemble(
     )
 
 
-def _address_of(
+def address_of(
     service: str, options: Mapping[str, Any], found: Mapping[str, Mapping[str, Any]]
 ) -> Address:
+    """Return the address of a service: the option ``SERVICE_port`` goes before its variable.
+
+    Raises:
+        InvalidConfig: the port is out of its range.
+    """
     stated = found[service]
     host, port = options.get("host"), options.get(f"{service}_port")
     if port is not None and not 0 <= port <= 65535:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from sam6d_ros.apps.http.auth import read_token
-from sam6d_ros.apps.http.settings import DEFAULT_PORTS, LOOPBACK, MODELS, Address, Limits
+from sam6d_ros.apps.http.environment import address_of
+from sam6d_ros.apps.http.settings import MODELS, Address, Limits
 from sam6d_ros.config import PipelineConfig
-from sam6d_ros.errors import InvalidConfig
 from sam6d_ros.runtime.build import EngineSpec
 from sam6d_ros.runtime.model_slots import RegistryOptions
 from sam6d_ros.runtime.model_spec import ModelSpec
@@ -80,7 +80,7 @@ def assemble(
     models, poses = _models(options, stated, stream), _poses(options)
     token_file, limit_mb = options.get("token_file"), options.get("memory_mb")
     return ModelServerSettings(
-        addresses={MODELS: _address(options, stated)},
+        addresses={MODELS: address_of(MODELS, options, found)},
         models=models,
         default_model=models[0].name if models else "",
         poses=poses,
@@ -97,14 +97,6 @@ def assemble(
         limits=Limits(deadline_s=options["deadline"], queue=options["queue"]),
         log_dir=options.get("log_dir"),
     )
-
-
-def _address(options: Mapping[str, Any], stated: Mapping[str, Any]) -> Address:
-    host, port = options.get("host"), options.get("port")
-    if port is not None and not 0 <= port <= 65535:
-        raise InvalidConfig(f"--port is {port}; expected 0 to 65535")
-    stated_port = stated.get("port", DEFAULT_PORTS[MODELS])
-    return Address(LOOPBACK if host is None else host, stated_port if port is None else port)
 
 
 def _models(
