@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
 
+from fastapi import Depends, File, Form, UploadFile
 from fastapi import Request as HttpRequest
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ValidationError
 
+from sam6d_ros.apps.http.inputs import Images
 from sam6d_ros.apps.http.schemas.common import Failure
 from sam6d_ros.errors import InvalidInput
 
@@ -34,6 +37,30 @@ _TEXTS = {
 FAILURES: dict[int | str, dict[str, Any]] = {
     status: {"model": Failure, "description": text} for status, text in _TEXTS.items()
 }
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Request whose images come as files, in a form.
+
+    Attributes:
+        images: bytes of the files.
+        fields: all other fields of the body, as JSON.
+    """
+
+    images: Images
+    fields: str
+
+
+async def _upload(
+    rgb_image: Annotated[UploadFile, File()],
+    depth_image: Annotated[UploadFile, File()],
+    request: Annotated[str, Form(description="the other fields of the body, as JSON")],
+) -> Upload:
+    return Upload(Images(await rgb_image.read(), await depth_image.read()), request)
+
+
+Uploaded = Annotated[Upload, Depends(_upload)]
 
 
 def parsed(model: type[Model], text: str) -> Model:

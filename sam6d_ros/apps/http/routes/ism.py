@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Query, UploadFile
+from fastapi import APIRouter, Query
 from fastapi import Request as HttpRequest
 from fastapi.responses import Response
 
@@ -13,7 +13,7 @@ from sam6d_ros.apps.http import results
 from sam6d_ros.apps.http.catalogue import Chosen
 from sam6d_ros.apps.http.encode import detections_out, detections_picture
 from sam6d_ros.apps.http.inputs import Images, decode_frame, output_folder
-from sam6d_ros.apps.http.routes.common import FAILURES, parsed, png_or_json, png_text
+from sam6d_ros.apps.http.routes.common import FAILURES, Uploaded, parsed, png_or_json, png_text
 from sam6d_ros.apps.http.schemas.common import FrameBody
 from sam6d_ros.apps.http.schemas.ism import InferenceAnswer, InferenceRequest
 from sam6d_ros.apps.http.services import services_of
@@ -34,15 +34,12 @@ async def inference(
 @router.post("/api/v1/inference/upload", response_model=InferenceAnswer, responses=FAILURES)
 async def inference_of_files(
     http: HttpRequest,
-    rgb_image: Annotated[UploadFile, File()],
-    depth_image: Annotated[UploadFile, File()],
-    request: Annotated[str, Form(description="the other fields of the body, as JSON")],
+    upload: Uploaded,
     visualize: Annotated[bool, Query()] = False,
 ) -> InferenceAnswer | Response:
     """Do the same with images as files, not in base64."""
-    body = parsed(InferenceRequest, request)
-    images = Images(await rgb_image.read(), await depth_image.read())
-    return await _infer(http, body, images, visualize)
+    body = parsed(InferenceRequest, upload.fields)
+    return await _infer(http, body, upload.images, visualize)
 
 
 async def _infer(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, File, Form, Query, UploadFile
+from fastapi import APIRouter, Query
 from fastapi import Request as HttpRequest
 from fastapi.responses import Response
 
@@ -16,7 +16,7 @@ from sam6d_ros.apps.http.catalogue import Chosen
 from sam6d_ros.apps.http.encode import cloud_out, poses_out, poses_picture
 from sam6d_ros.apps.http.inputs import Images, Masks, decode_frame, decode_masks, output_folder
 from sam6d_ros.apps.http.routes import ism
-from sam6d_ros.apps.http.routes.common import FAILURES, parsed, png_or_json, png_text
+from sam6d_ros.apps.http.routes.common import FAILURES, Uploaded, parsed, png_or_json, png_text
 from sam6d_ros.apps.http.schemas.ism import InferenceAnswer
 from sam6d_ros.apps.http.schemas.pem import (
     DetectionsIn,
@@ -48,14 +48,11 @@ async def pose_estimation(
 @router.post("/api/v1/pose_estimation/upload", response_model=PoseAnswer, responses=FAILURES)
 async def pose_estimation_of_files(
     http: HttpRequest,
-    rgb_image: Annotated[UploadFile, File()],
-    depth_image: Annotated[UploadFile, File()],
-    request: Annotated[str, Form(description="the other fields of the body, as JSON")],
+    upload: Uploaded,
     visualize: Visualize = False,
 ) -> Response:
     """Do the same with images as files, not in base64."""
-    images = Images(await rgb_image.read(), await depth_image.read())
-    return await _poses(http, parsed(PoseRequest, request), images, visualize)
+    return await _poses(http, parsed(PoseRequest, upload.fields), upload.images, visualize)
 
 
 @router.post("/api/v1/full_pipeline", response_model=PipelineAnswer, responses=FAILURES)
@@ -69,14 +66,11 @@ async def full_pipeline(
 @router.post("/api/v1/full_pipeline/upload", response_model=PipelineAnswer, responses=FAILURES)
 async def full_pipeline_of_files(
     http: HttpRequest,
-    rgb_image: Annotated[UploadFile, File()],
-    depth_image: Annotated[UploadFile, File()],
-    request: Annotated[str, Form(description="the other fields of the body, as JSON")],
+    upload: Uploaded,
     visualize: Visualize = False,
 ) -> Response:
     """Do the same with images as files, not in base64."""
-    images = Images(await rgb_image.read(), await depth_image.read())
-    return await _pipeline(http, parsed(PipelineRequest, request), images, visualize)
+    return await _pipeline(http, parsed(PipelineRequest, upload.fields), upload.images, visualize)
 
 
 async def _poses(http: HttpRequest, body: PoseRequest, images: Images, visualize: bool) -> Response:

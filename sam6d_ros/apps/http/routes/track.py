@@ -17,14 +17,14 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, File, Form, Path, Query, UploadFile
+from fastapi import APIRouter, Path, Query
 from fastapi import Request as HttpRequest
 from fastapi.responses import Response
 
 from sam6d_ros.apps.http.encode import tracked_out
 from sam6d_ros.apps.http.inputs import Images, decode_frame
 from sam6d_ros.apps.http.limits import check_count
-from sam6d_ros.apps.http.routes.common import FAILURES, parsed, png_or_json
+from sam6d_ros.apps.http.routes.common import FAILURES, Uploaded, parsed, png_or_json
 from sam6d_ros.apps.http.schemas.track import SessionEnd, TrackAnswer, TrackRequest
 from sam6d_ros.apps.http.services import Services, services_of
 from sam6d_ros.apps.http.sessions import Session
@@ -46,13 +46,10 @@ async def track(session: Name, body: TrackRequest, http: HttpRequest) -> Respons
 async def track_files(
     session: Name,
     http: HttpRequest,
-    rgb_image: Annotated[UploadFile, File()],
-    depth_image: Annotated[UploadFile, File()],
-    request: Annotated[str, Form(description="the other fields of the body, as JSON")],
+    upload: Uploaded,
 ) -> Response:
     """Do the same with images as files, not in base64."""
-    images = Images(await rgb_image.read(), await depth_image.read())
-    return await _track(http, session, parsed(TrackRequest, request), images)
+    return await _track(http, session, parsed(TrackRequest, upload.fields), upload.images)
 
 
 @router.get("/{session}", responses={k: FAILURES[k] for k in (401, 404, 422)})
