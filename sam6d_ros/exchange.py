@@ -11,7 +11,7 @@ import numpy as np
 
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.geometry import rle, se3
-from sam6d_ros.types import Detection, Frame, PoseEstimate, PoseEstimates, Rejection
+from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates, Rejection, mask_box
 
 NUMBER_ROWS = re.compile(r"\[[-+\d.eE,\s]+\]")
 
@@ -83,5 +83,4 @@ def mask_as_json(pose: PoseEstimate) -> dict[str, Any]:
     """Image box (x, y, width, height) and mask as COCO RLE; None when the mask is unknown."""
     if pose.mask is None:
         return {"bbox_xywh": None, "mask": None}
-    box = Detection(pose.class_id, pose.score, pose.mask).bbox_xywh
-    return {"bbox_xywh": list(box), "mask": rle.encode(pose.mask)}
+    return {"bbox_xywh": list(mask_box(pose.mask)), "mask": rle.encode(pose.mask)}

@@ -13,6 +13,7 @@ from sam6d_ros.geometry.camera import CameraIntrinsics
 from sam6d_ros.types.boxes import Boxes
 from sam6d_ros.types.detections import Detection, Detections, Proposals
 from sam6d_ros.types.frame import Frame, Scene
+from sam6d_ros.types.masks import mask_box
 from sam6d_ros.types.poses import (
     Alternative,
     Candidates,
@@ -36,4 +37,5 @@ __all__ = [
     "Proposals",
     "Rejection",
     "Scene",
+    "mask_box",
 ]

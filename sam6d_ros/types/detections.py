@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.types.frame import Frame
 from sam6d_ros.types.ids import named
-from sam6d_ros.types.masks import check_mask, check_mask_sizes
+from sam6d_ros.types.masks import check_mask, check_mask_sizes, mask_box
 
 
 @dataclass(frozen=True)
@@ -124,11 +124,7 @@ class Detection:
     @property
     def bbox_xywh(self) -> tuple[int, int, int, int]:
         """Tight box (x, y, width, height) of the mask in pixels; zeros when it is empty."""
-        rows, cols = np.flatnonzero(self.mask.any(1)), np.flatnonzero(self.mask.any(0))
-        if rows.size == 0:
-            return (0, 0, 0, 0)
-        size = (int(cols[-1] - cols[0] + 1), int(rows[-1] - rows[0] + 1))
-        return (int(cols[0]), int(rows[0]), *size)
+        return mask_box(self.mask)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Checks of the masks of instances."""
+"""Masks of instances: boxes and checks."""
 
 from __future__ import annotations
 
@@ -22,6 +22,15 @@ class Masked(Protocol):
     @property
     def mask(self) -> NDArray[np.bool_] | None:
         """(H, W) bool, pixels of the instance, or None."""
+
+
+def mask_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """Return the tight box (x, y, width, height) of an (H, W) mask, pixels; zeros if it is empty."""
+    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if rows.size == 0:
+        return (0, 0, 0, 0)
+    size = (int(cols[-1] - cols[0] + 1), int(rows[-1] - rows[0] + 1))
+    return (int(cols[0]), int(rows[0]), *size)
 
 
 def check_mask(mask: NDArray[np.bool_], name: str) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.geometry import rle
 from sam6d_ros.geometry.units import MM_PER_M
-from sam6d_ros.types import Detections, PoseEstimates
+from sam6d_ros.types import Detections, PoseEstimates, mask_box
 
 FOLDER = "sam6d_results"  # below ``output_dir``
 
@@ -64,7 +64,7 @@ def write_poses(
     entries = []
     for pose in poses.items:
         mask = np.zeros(picture.shape[:2], bool) if pose.mask is None else pose.mask
-        entry = _entry(names.index(pose.class_id), _box(mask), pose.score, mask)
+        entry = _entry(names.index(pose.class_id), mask_box(mask), pose.score, mask)
         entry["R"] = pose.cam_from_obj[:3, :3].tolist()
         entry["t"] = (MM_PER_M * pose.cam_from_obj[:3, 3]).tolist()
         entries.append(entry)
@@ -98,13 +98,6 @@ def _entry(
         "time": 0.0,
         "segmentation": rle.encode_runs(mask),
     }
-
-
-def _box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not rows.size:
-        return (0, 0, 0, 0)
-    return (int(cols[0]), int(rows[0]), int(np.ptp(cols) + 1), int(np.ptp(rows) + 1))
 
 
 def _folder(output_dir: Path) -> Path:

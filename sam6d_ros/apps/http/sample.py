@@ -18,7 +18,7 @@ from sam6d_ros.evaluation.synthetic import make_scene
 from sam6d_ros.evaluation.synthetic.scene import SyntheticScene
 from sam6d_ros.geometry import rle
 from sam6d_ros.geometry.units import MM_PER_M
-from sam6d_ros.types import Detection
+from sam6d_ros.types import mask_box
 
 NAME, SEED = "tea_box", 0
 DEPTH_SCALE = 1.0  # millimetres per unit
@@ -52,7 +52,7 @@ class Sample:
     def _body_of(self, scene: SyntheticScene) -> dict[str, Any]:
         frame, truth = scene.frame, scene.ground_truth
         depth = np.rint(frame.depth * (MM_PER_M / DEPTH_SCALE)).astype(np.uint16)
-        boxes = [Detection(item.class_id, 1.0, item.mask).bbox_xywh for item in truth]
+        boxes = [mask_box(item.mask) for item in truth]
         return {
             "rgb_image": png_base64(frame.rgb[..., ::-1]),
             "depth_image": png_base64(depth),

@@ -15,6 +15,7 @@ from sam6d_ros.cad.model import ObjectModel, Symmetries
 from sam6d_ros.cad.objects import write_objects_file
 from sam6d_ros.evaluation.synthetic.scene import Instance, SyntheticScene, SyntheticView
 from sam6d_ros.geometry.units import MM_PER_M
+from sam6d_ros.types import mask_box
 
 DEPTH_SCALE = 0.1  # tenths of a millimetre: nothing is lost in 16 bits up to 6.5 m
 MIN_TARGET_VISIBILITY = 0.1  # BOP challenge 2019
@@ -70,10 +71,8 @@ def _truth(instance: Instance) -> dict[str, Any]:
 
 
 def _info(instance: Instance) -> dict[str, Any]:
-    rows, cols = np.flatnonzero(instance.mask.any(1)), np.flatnonzero(instance.mask.any(0))
-    box = [cols[0], rows[0], cols[-1] - cols[0] + 1, rows[-1] - rows[0] + 1]
     return {
-        "bbox_visib": [int(value) for value in box],
+        "bbox_visib": list(mask_box(instance.mask)),
         "px_count_visib": int(instance.mask.sum()),
         "visib_fract": instance.visibility,
     }
