@@ -25,7 +25,7 @@ class Masked(Protocol):
 
 
 def mask_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """Return the tight box (x, y, width, height) of an (H, W) mask, pixels; zeros if it is empty."""
+    """Return the tight box (x, y, width, height) of an (H, W) mask; zeros if it is empty."""
     rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if rows.size == 0:
         return (0, 0, 0, 0)
