@@ -67,14 +67,21 @@ def load_objects(
     return models
 
 
-def load_entry(entry: ObjectEntry, cache_dir: Path | None = None) -> ObjectModel:
-    """Onboard the object of one entry; raises what ``onboard`` and ``with_templates`` do."""
+def load_entry(
+    entry: ObjectEntry, cache_dir: Path | None = None, confined: bool = False
+) -> ObjectModel:
+    """Onboard the object of one entry; raises what ``onboard`` and ``with_templates`` do.
+
+    Args:
+        confined: see ``onboard``.
+    """
     model = onboard(
         entry.mesh,
         entry.name,
         unit=entry.unit,
         symmetries=entry.symmetries,
         cache_dir=cache_dir,
+        confined=confined,
     )
     return model if entry.templates is None else with_templates(model, entry.templates)
 

@@ -206,3 +206,15 @@ def test_a_repainted_texture_makes_another_object(http_cache, tmp_path, sample):
             model.colors[0].tolist() for model in server.services.host.objects.models.values()
         ]
     assert colors == [[200, 30, 30], [30, 30, 200]]
+
+
+def test_an_upload_is_onboarded_once(served, mesh, monkeypatch):
+    """The engine takes the model that was read confined; it does not read the file again."""
+    from sam6d_ros.runtime import objects
+
+    monkeypatch.setattr(objects, "load_entry", lambda *_: pytest.fail("it was read again"))
+    try:
+        assert upload(served.pem, mesh, "once", options="min_score: 0.25").status_code == 201
+        assert served.services.host.objects.settings["once"].min_score == 0.25
+    finally:
+        served.pem.delete(f"{OBJECTS}/once")

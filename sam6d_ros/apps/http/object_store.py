@@ -14,9 +14,7 @@ from sam6d_ros.apps.http.settings import Limits
 from sam6d_ros.cad.mesh_files import SUFFIXES, count_faces
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.object_entry import ObjectEntry
-from sam6d_ros.cad.objects import read_objects_file, write_objects_file
-from sam6d_ros.cad.onboard import onboard
-from sam6d_ros.cad.template_files import with_templates
+from sam6d_ros.cad.objects import load_entry, read_objects_file, write_objects_file
 from sam6d_ros.errors import InvalidInput, InvalidMesh, InvalidObjects, ResourceExhausted, TooLarge
 from sam6d_ros.runtime.objects import ObjectSet
 
@@ -75,19 +73,12 @@ def load_confined(entry: ObjectEntry, cache_dir: Path | None, limits: Limits) ->
     if not entry.mesh.is_file():
         raise InvalidMesh(f"the CAD file of {entry.name!r} does not exist")
     check_mesh(entry.mesh, limits)
-    model = onboard(
-        entry.mesh,
-        entry.name,
-        unit=entry.unit,
-        symmetries=entry.symmetries,
-        cache_dir=cache_dir,
-        confined=True,
-    )
+    model = load_entry(entry, cache_dir, confined=True)
     if len(model.faces) > limits.mesh_faces:
         raise TooLarge(
             f"{entry.mesh.name} has {len(model.faces):,} faces; at most {limits.mesh_faces:,}"
         )
-    return model if entry.templates is None else with_templates(model, entry.templates)
+    return model
 
 
 class ObjectStore:

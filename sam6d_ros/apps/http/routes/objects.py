@@ -69,7 +69,9 @@ async def _register(
         entry = await services.convert(read_entry, name, str(path), unit, options)
         entry = _with_allowed_templates(services, entry)
         model = await services.convert(load_confined, entry, settings.cache_dir, settings.limits)
-        await asyncio.wrap_future(services.host.change(ObjectChange.add(entry)))
+        # the model, not the entry: the engine would read the mesh again, and unconfined
+        change = ObjectChange(put=(model,), settings={name: entry.settings})
+        await asyncio.wrap_future(services.host.change(change))
     except BaseException:
         services.store.discard(path)
         raise
