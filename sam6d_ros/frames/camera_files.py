@@ -11,7 +11,6 @@ from typing import Any
 import cv2
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 
 from sam6d_ros.errors import InvalidCamera, InvalidFrame, InvalidInput
 from sam6d_ros.frames.camera_info import CameraInfo, Roi
@@ -139,27 +138,16 @@ def _camera_info(
         (int(data.get("binning_x", 0)), int(data.get("binning_y", 0))),
         Roi(**roi),
     )
-    if size is None:
-        if any(roi.values()) or max(info.binning) > 1:
-            raise InvalidCamera("roi and binning need width and height of the sensor")
-        size_out: tuple[int, int] | None = None
-        k = np.asarray(matrix) if not info.is_distorted else _rectified(info)
-    else:
-        k, size_out = info.intrinsics()
+    if size is None and info.is_partial:
+        raise InvalidCamera("roi and binning need width and height of the sensor")
+    k, image_size = (info.matrix, None) if size is None else info.intrinsics()
     note = ""
     if info.is_distorted:
         note = (
             "the camera has lens distortion; poses are right only for rectified images, with the "
             "intrinsics of P"
         )
-    return CameraFile(tuple(float(value) for value in np.ravel(k)), size_out, scale, note)
-
-
-def _rectified(info: CameraInfo) -> NDArray[np.float64]:
-    """Return the camera matrix of a rectified image whose size is not stated."""
-    if len(info.p) == 12 and info.p[0] > 0:
-        return np.asarray(info.p, np.float64).reshape(3, 4)[:, :3]
-    return np.asarray(info.k, np.float64)
+    return CameraFile(tuple(float(value) for value in np.ravel(k)), image_size, scale, note)
 
 
 def _values(value: Any) -> list[float]:

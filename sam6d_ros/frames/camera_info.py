@@ -55,18 +55,29 @@ class CameraInfo:
             np.any(np.abs(np.nan_to_num(np.asarray(self.d, float))) > NEGLIGIBLE_DISTORTION)
         )
 
-    def intrinsics(self) -> tuple[NDArray[np.float64], tuple[int, int]]:
-        """Return the camera matrix (3, 3) of the image without distortion, and its (width, height).
+    @property
+    def matrix(self) -> NDArray[np.float64]:
+        """The (3, 3) camera matrix of the full sensor without distortion.
 
         ``k`` is taken when the lens has no distortion. With distortion the image must be a
-        rectified one, whose camera matrix is the left part of ``p``. Region and binning apply.
+        rectified one, whose camera matrix is the left part of ``p``.
+        """
+        if self.is_distorted and len(self.p) == 12 and self.p[0] > 0:
+            return np.asarray(self.p, np.float64).reshape(3, 4)[:, :3].copy()
+        return np.asarray(self.k, np.float64).reshape(3, 3).copy()
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether region or binning make the image another one than that of the full sensor."""
+        return self.roi != Roi() or max(self.binning) > 1
+
+    def intrinsics(self) -> tuple[NDArray[np.float64], tuple[int, int]]:
+        """Return ``matrix`` with region and binning applied, and the (width, height) of the image.
 
         Raises:
             InvalidCamera: region and binning do not fit the sensor.
         """
-        matrix = np.asarray(self.k, np.float64).reshape(3, 3).copy()
-        if self.is_distorted and len(self.p) == 12 and self.p[0] > 0:
-            matrix = np.asarray(self.p, np.float64).reshape(3, 4)[:, :3].copy()
+        matrix = self.matrix
         width, height = self.roi.width or self.width, self.roi.height or self.height
         steps = [max(1, step) for step in self.binning]
         self._check(width, height, steps)
