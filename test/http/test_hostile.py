@@ -7,12 +7,11 @@ import io
 import json
 import os
 import socket
-import struct
-import zlib
 
 import httpx
 import numpy as np
 import pytest
+from http_hostile import png_header, refused
 from PIL import Image
 
 from sam6d_ros.runtime.memory import resident_bytes
@@ -24,28 +23,6 @@ def png_of(array) -> str:
     out = io.BytesIO()
     Image.fromarray(array).save(out, "PNG")
     return base64.b64encode(out.getvalue()).decode()
-
-
-def png_header(width: int, height: int) -> str:
-    """A PNG that states a size and holds almost nothing."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        body = kind + data
-        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
-
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    parts = chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(b"\0" * 1000)), chunk(b"IEND", b"")
-    return base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"".join(parts)).decode()
-
-
-def refused(answer, status: int, *words: str) -> None:
-    assert answer.status_code == status, answer.text[:500]
-    body = answer.json()
-    assert body["success"] is False
-    assert body["request_id"]
-    assert "Traceback" not in answer.text
-    for word in words:
-        assert word in body["error_message"], body["error_message"]
 
 
 def with_camera(sample, **changes):
@@ -81,7 +58,7 @@ def test_images_of_one_pixel(served, sample):
 
 def test_a_png_bomb_costs_no_memory(served, sample):
     before = resident_bytes()
-    body = {**sample, "rgb_image": png_header(10_000, 10_000)}
+    body = {**sample, "rgb_image": base64.b64encode(png_header(10_000, 10_000)).decode()}
     refused(served.pem.post(PIPELINE, json=body), 413, "rgb_image", "10000×10000")
     assert resident_bytes() - before < 50 * 2**20
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import struct
 import time
-import zlib
 
 import cv2
 import httpx
 import numpy as np
 import pytest
+from http_hostile import png_header, refused
 from model_server import picture, png, text
 
 from sam6d_ros.runtime.memory import resident_bytes
@@ -34,28 +33,6 @@ def server(live_models):
     for model in live_models.client.get("/models").json()["models"]:
         if model["name"] != "tiny":
             live_models.client.delete(f"/models/{model['name']}").raise_for_status()
-
-
-def refused(answer: httpx.Response, status: int, *words: str) -> None:
-    assert answer.status_code == status, answer.text[:500]
-    body = answer.json()
-    assert body["success"] is False
-    assert body["request_id"]
-    assert "Traceback" not in answer.text
-    for word in words:
-        assert word in body["error_message"], body["error_message"]
-
-
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that states a size and holds almost nothing."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        body = kind + data
-        return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
-
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    parts = chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(b"\0" * 1000)), chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 @pytest.mark.parametrize(
