@@ -72,6 +72,7 @@ class Client:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_every_call_has_an_end_and_every_model_is_freed(seed):
+    others = set(threading.enumerate())  # servers of other tests have models too
     openers = Openers()
     openers.errors["double:bad"] = CheckpointError("damaged")
     registry = Registry({"double": openers}, options=RegistryOptions(drain_s=5.0, max_models=2))
@@ -107,16 +108,18 @@ def test_every_call_has_an_end_and_every_model_is_freed(seed):
     until(lambda: all(model.closed for model in models), "the end of every model")
     assert {model.closed for model in models} == {1}
     assert all(len(model.threads) <= 1 for model in models)
-    until(lambda: not names_of_threads("model '", "load "), "the end of the threads")
+    until(lambda: not own_threads(others), "the end of the threads")
 
 
-def names_of_threads(*beginnings):
-    return [t.name for t in threading.enumerate() if t.name.startswith(beginnings)]
+def own_threads(others):
+    """Names of the threads of models and loads that began after the others."""
+    new = set(threading.enumerate()) - others
+    return [thread.name for thread in new if thread.name.startswith(("model '", "load "))]
 
 
 def until(condition, what):
     """Wait until a condition holds; fail with what was waited for."""
     end, pause = time.monotonic() + 4 * PATIENCE_S, threading.Event()
     while not condition():
-        assert time.monotonic() < end, f"waited in vain for {what}: {names_of_threads('')}"
+        assert time.monotonic() < end, f"waited in vain for {what}"
         pause.wait(0.01)
