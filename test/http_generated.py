@@ -13,6 +13,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance  # noqa: 
 
 # A schema cannot say that a text is an image, or a name an object.
 NOT_CHECKED = [positive_data_acceptance]
+LEAST_S = 60.0
 FEW = hypothesis.settings(
     max_examples=20,
     deadline=None,
@@ -20,6 +21,13 @@ FEW = hypothesis.settings(
     database=None,
     suppress_health_check=list(hypothesis.HealthCheck),
 )
+
+
+def _give_time(body):
+    """Replace a valid timeout that no request can keep: the answer to it is 504, as documented."""
+    stated = body.get("timeout_s") if isinstance(body, dict) else None
+    if isinstance(stated, int | float) and not isinstance(stated, bool) and 0 < stated < LEAST_S:
+        body["timeout_s"] = LEAST_S
 
 
 def check_every_answer(url, accepted=lambda answer: True):
@@ -35,6 +43,7 @@ def check_every_answer(url, accepted=lambda answer: True):
         @FEW
         @hypothesis.given(case=operation.ok().as_strategy())
         def check(case):
+            _give_time(case.body)
             assert accepted(case.call_and_validate(excluded_checks=NOT_CHECKED))
 
         check()

@@ -138,7 +138,17 @@ def test_a_replacement_under_load_loses_no_request(registry, sources, backend):
     assert set(labels) == {("second",)}
 
 
+@pytest.fixture
+def quick_collection():
+    """Keep the objects of earlier tests out of each collection: there are gigabytes of them."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_collection")
 @pytest.mark.parametrize("backend", ["torchscript", "onnxruntime"])
 def test_fifty_loads_and_unloads_leave_the_memory_as_it_was(registry, sources, backend):
     resident = []
