@@ -16,8 +16,6 @@ from typing import Any
 
 import torch
 
-from sam6d_ros.evaluation.report import machine
-
 SPREAD_QUANTILES = 10  # the spread is from the 10th to the 90th percentile
 WATCH_EVERY_S = 0.01  # how often memory is looked at
 
@@ -57,7 +55,7 @@ class Measurement:
 
 
 class Meter:
-    """Runs things and remembers how long they took."""
+    """Record of durations."""
 
     def __init__(self, device: torch.device, repeats: int) -> None:
         self.device, self.repeats = device, repeats
@@ -98,6 +96,8 @@ class Meter:
 
     def write(self, path: Path) -> None:
         """The result as JSON."""
+        from sam6d_ros.evaluation.report import machine
+
         cuda = self.device.type == "cuda"
         result = {
             "machine": machine(),

@@ -26,10 +26,10 @@ from sam6d_ros.detectors.manifest import FILE_NAME, InputSpec, Manifest
 from sam6d_ros.detectors.onnx import SPINNING
 from sam6d_ros.detectors.preprocess import prepare
 from sam6d_ros.detectors.table import open_detector
-from sam6d_ros.runtime.buffers import ModelBuffers
-from sam6d_ros.runtime.frame_model import FrameInput
-from sam6d_ros.runtime.model_spec import ModelSpec
-from sam6d_ros.runtime.registry import Registry
+from sam6d_ros.runtime.model_server.buffers import ModelBuffers
+from sam6d_ros.runtime.model_server.frame_model import FrameInput
+from sam6d_ros.runtime.model_server.registry import Registry
+from sam6d_ros.runtime.model_server.spec import ModelSpec
 
 SIZE_HW = (480, 640)
 ROUNDS, RUNS = 7, 40
@@ -132,6 +132,10 @@ def throughput(registry: Registry, name: str, rgb: np.ndarray, clients: int, cpu
 
     Args:
         cpu: return CPU milliseconds per image instead, which other programs change less.
+        registry: the model server.
+        name: of the model.
+        rgb: (H, W, 3) uint8 image.
+        clients: number of clients.
     """
     barrier = threading.Barrier(clients + 1)
 

@@ -22,11 +22,11 @@ from sam6d_ros.detectors.manifest import read_manifest
 from sam6d_ros.detectors.onnx import OnnxRunner
 from sam6d_ros.detectors.preprocess import prepare
 from sam6d_ros.detectors.protocol import Runner
-from sam6d_ros.detectors.triton import ServedModel, TritonRunner
-from sam6d_ros.detectors.triton_admin import TritonAdmin
-from sam6d_ros.detectors.triton_environment import find
-from sam6d_ros.detectors.triton_process import Address, TritonProcess
-from sam6d_ros.detectors.triton_repository import version_folder
+from sam6d_ros.detectors.triton.admin import TritonAdmin
+from sam6d_ros.detectors.triton.client import ServedModel, TritonRunner
+from sam6d_ros.detectors.triton.environment import find
+from sam6d_ros.detectors.triton.process import Address, TritonProcess
+from sam6d_ros.detectors.triton.repository import version_folder
 
 SIZE_HW = (480, 640)
 WARM_UP, RUNS, ROUNDS = 5, 40, 2

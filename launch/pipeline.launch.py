@@ -11,6 +11,7 @@ the boxes of a 2D detector, `detector_node:=true` runs it as a node of its own.
 import os
 from pathlib import Path
 
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
@@ -18,7 +19,11 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
+RESPAWN_DELAY_S = 2.0
 PROFILE = "FASTDDS_DEFAULT_PROFILES_FILE"
+# The nodes end with this process: `launch` leaves them alone when a launch file raises an error.
+PARENT = "SAM6D_ROS_PARENT"
+FOLLOW_NAMESPACE = "auto"
 MASKS = ("~/masks", "segmentation_node/masks")
 OBJECTS = ("~/follow_objects", "segmentation_node/objects")
 ESTIMATES = ("~/estimates", "pose_node/detections")
@@ -33,7 +38,7 @@ ARGUMENTS = {
     ),
     "info_topic": ("color/camera_info", "intrinsics of colour, within camera_ns unless absolute"),
     "rgb_transport": ("", "raw or compressed"),
-    "depth_transport": ("", "raw or compressedDepth"),
+    "depth_transport": ("", "raw, compressedDepth or compressed (PNG of 16 bits)"),
     "params_file": (str(CONFIG / "pipeline.yaml"), "YAML file with the nodes' parameters"),
     "objects_file": ("", "YAML file that names the CAD models"),
     "backend": ("", "auto, sam6d, geometric or an installed one (docs/backends.md)"),
@@ -43,13 +48,20 @@ ARGUMENTS = {
     "detector_threshold": ("", "lowest score of its boxes, 0 to 1"),
     "detector_node": ("false", "run the detector as a node of its own, which publishes its boxes"),
     "boxes_topic": ("", "topic of another detector's boxes (vision_msgs/Detection2DArray)"),
+    "tf_prefix": (
+        FOLLOW_NAMESPACE,
+        "put before the TF frames of the objects; auto: the namespace and a slash, or nothing",
+    ),
     "tracking": ("false", "also follow the objects from frame to frame"),
     "grasps": ("false", "also plan grasps of the objects"),
     "grasp_file": ("", "YAML file with the grasps of the objects"),
-    "planning_scene": ("false", "also tell MoveIt of the objects; needs moveit_msgs"),
-    "base_frame": ("", "robot frame that grasps and the planning scene are also given in"),
+    "planning_scene": ("false", "send the objects to MoveIt; needs moveit_msgs"),
+    "base_frame": ("", "robot frame that poses, grasps and the planning scene are also given in"),
+    "max_approach_angle": ("", "largest angle of a grasp's approach to the vertical, radians"),
     "one_process": ("false", "segmentation and poses in one process, for a small computer"),
     "autostart": ("true", "false leaves the nodes unconfigured, for a lifecycle manager"),
+    "supervisor": ("true", "bring a node back to its state after its death or an error"),
+    "respawn": ("true", "start a node again that has died, after 2 s"),
     "use_sim_time": ("false", "take the time from /clock (simulation, bags)"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
     "rviz": ("false", "also start RViz"),
@@ -69,13 +81,23 @@ def shown_node(context: LaunchContext) -> str:
 
 def parameters(context: LaunchContext, value: dict[str, str]) -> dict[str, object]:
     """The parameters that launch arguments set, over those of the parameter file."""
-    given = {name: value[name] for name in ("objects_file", "backend", "device") if value[name]}
+    texts = ("objects_file", "backend", "device", "base_frame")
+    given = {name: value[name] for name in texts if value[name]}
     for image in ("rgb", "depth"):
         if transport := value[f"{image}_transport"]:
             given[f"{image}.image_transport"] = transport
     if value["max_rate_hz"]:
         given["max_rate_hz"] = float(value["max_rate_hz"])
+    given["end_when_stuck"] = switched_on(context, "respawn")
+    if value["tf_prefix"] != FOLLOW_NAMESPACE:
+        given["tf_prefix"] = value["tf_prefix"]
     return {**given, **{n: switched_on(context, n) for n in ("use_sim_time", "autostart")}}
+
+
+def followed_namespace(namespace: str) -> dict[str, object]:
+    """The TF prefix of nodes in a namespace; that of the parameter file or an argument wins."""
+    name = namespace.strip("/")
+    return {"tf_prefix": f"{name}/"} if name else {}
 
 
 def detection(
@@ -124,8 +146,12 @@ def nodes(context: LaunchContext) -> list[Node]:
         started.append(("detector_node", [], detector))
     if tracking:
         started.append(("tracking_node", [ESTIMATES, OBJECTS], {}))
+    if switched_on(context, "supervisor"):
+        started.append(("supervisor_node", [], {}))
     shown = ("~/detections", f"{shown_node(context)}/detections")
-    own = {name: value[name] for name in ("grasp_file", "base_frame") if value[name]}
+    own = {"grasp_file": value["grasp_file"]} if value["grasp_file"] else {}
+    if value["max_approach_angle"]:
+        own["max_approach_angle"] = float(value["max_approach_angle"])
     for argument, name in (("grasps", "grasp_node"), ("planning_scene", "planning_scene_node")):
         if switched_on(context, argument):
             started.append((name, [shown, OBJECTS], own))
@@ -135,13 +161,34 @@ def nodes(context: LaunchContext) -> list[Node]:
             executable=name,
             name=None if name == "pipeline" else name,
             namespace=value["namespace"],
-            parameters=[value["params_file"], parameters(context, value) | own_parameters],
+            parameters=[
+                followed_namespace(value["namespace"]),
+                value["params_file"],
+                parameters(context, value) | own_parameters,
+            ],
             remappings=camera_remappings(value) + own_remappings,
             arguments=["--ros-args", "--log-level", value["log_level"]],
             output="screen",
+            respawn=switched_on(context, "respawn"),
+            respawn_delay=RESPAWN_DELAY_S,
         )
         for name, own_remappings, own_parameters in started
     ]
+
+
+def check_rviz(context: LaunchContext) -> None:
+    """Refuse to start anything if RViz is wanted and not installed.
+
+    Raises:
+        RuntimeError: it is not.
+    """
+    try:
+        get_package_prefix("rviz2")
+    except PackageNotFoundError as error:
+        raise RuntimeError(
+            "rviz:=true needs the package rviz2, which is not installed: sudo apt install "
+            "ros-$ROS_DISTRO-rviz2, or leave rviz:=true away"
+        ) from error
 
 
 def rviz(context: LaunchContext) -> list[Node]:
@@ -171,6 +218,8 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *declared,
+            OpaqueFunction(function=check_rviz, condition=IfCondition(LaunchConfiguration("rviz"))),
+            SetEnvironmentVariable(PARENT, str(os.getpid())),
             *(SetEnvironmentVariable(PROFILE, path) for path in profile),
             OpaqueFunction(function=nodes),
             OpaqueFunction(function=rviz, condition=IfCondition(LaunchConfiguration("rviz"))),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from launch import LaunchDescription
 
-from sam6d_ros.apps.ros.camera_launch import camera_launch
+from sam6d_ros.apps.ros.camera.launch import camera_launch
 
 DEFAULTS = {
     "camera_ns": "/camera/camera",

@@ -10,7 +10,7 @@ from sam6d_ros.errors import InvalidConfig
 
 @dataclass(frozen=True)
 class PipelineConfig:
-    """What the pipeline runs.
+    """Settings of the pipeline.
 
     Attributes:
         backend: name of a backend (see ``stages.backends``), or "auto": the first that can run
@@ -21,6 +21,9 @@ class PipelineConfig:
         min_score: poses that score lower are not returned (an object may state its own), in
             [0, 1]; None takes the default of the backend.
         max_instances: most instances of one object that are looked for (likewise).
+        budget_s: seconds of one frame after which no search for a further object begins; the most
+            likely objects are searched first, and the result names those that were not searched.
+            None for no limit. Only the geometric backend keeps it.
     """
 
     backend: str = "auto"
@@ -29,8 +32,11 @@ class PipelineConfig:
     weights_dir: Path | None = None
     min_score: float | None = None
     max_instances: int = 3
+    budget_s: float | None = None
 
     def __post_init__(self) -> None:
+        if self.budget_s is not None and not self.budget_s > 0:
+            raise InvalidConfig(f"budget_s is {self.budget_s}; expected a number above 0")
         if self.min_score is not None and not 0 <= self.min_score <= 1:
             raise InvalidConfig(f"min_score {self.min_score} is not in [0, 1]")
         if self.max_instances < 1:
@@ -39,7 +45,7 @@ class PipelineConfig:
 
 @dataclass(frozen=True)
 class TrackingConfig:
-    """How instances are followed between full estimates.
+    """Settings of tracking between full estimates.
 
     Attributes:
         confirm_score: a tracked pose that scores lower is not confirmed by the frame.

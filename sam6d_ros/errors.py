@@ -132,6 +132,9 @@ def own_results(maker: str) -> Iterator[None]:
 
     Raises:
         InvariantError: the code raised ``InvalidInput``.
+        InvalidConfig: as the code raised it.
+        InvalidMesh: likewise.
+        UnknownName: likewise.
     """
     try:
         yield

@@ -11,7 +11,14 @@ import numpy as np
 
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.geometry import rle, se3
-from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates, Rejection, mask_box
+from sam6d_ros.types import (
+    Alternative,
+    Frame,
+    PoseEstimate,
+    PoseEstimates,
+    Rejection,
+    mask_box,
+)
 
 NUMBER_ROWS = re.compile(r"\[[-+\d.eE,\s]+\]")
 
@@ -22,7 +29,7 @@ def poses_as_json(
     models: Mapping[str, ObjectModel],
     inputs: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The content of poses.json: units and conventions are said in it."""
+    """Content of poses.json, with its units and conventions."""
     camera = frame.camera
     return {
         "convention": "cam_from_obj: p_cam = R p_obj + t; metres; camera optical frame "
@@ -65,7 +72,20 @@ def pose_as_json(pose: PoseEstimate, model: ObjectModel) -> dict[str, Any]:
             "size": np.asarray(model.box_size, float).tolist(),
         },
         "covariance": None if pose.covariance is None else np.asarray(pose.covariance).tolist(),
+        "visible": round(pose.visible, 4),
+        "alternatives": [alternative_as_json(other) for other in pose.alternatives],
         **mask_as_json(pose),
+    }
+
+
+def alternative_as_json(other: Alternative) -> dict[str, Any]:
+    """Another pose or name that the frame does not rule out."""
+    return {
+        "name": other.class_id,
+        "probability": round(other.probability, 4),
+        "R": other.cam_from_obj[:3, :3].tolist(),
+        "t": other.cam_from_obj[:3, 3].tolist(),
+        "quat_xyzw": se3.quat_xyzw(other.cam_from_obj).tolist(),
     }
 
 

@@ -6,21 +6,30 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.cad.symmetry.canonical import canonical
 from sam6d_ros.errors import own_results
 from sam6d_ros.geometry.region import Region
 from sam6d_ros.stages.accept import Acceptance, accept
 from sam6d_ros.stages.areas import SearchAreas
-from sam6d_ros.stages.protocols import Estimator, Proposer, Refiner, Scorer
+from sam6d_ros.stages.protocols import Estimator, Proposer, ProposesInBoxes, Refiner, Scorer
 from sam6d_ros.stages.regions import (
     detections_in_areas,
     detections_in_region,
     proposals_in_areas,
     proposals_in_region,
 )
-from sam6d_ros.types import Boxes, Candidates, Detections, PoseEstimates, Proposals, Scene
+from sam6d_ros.types import (
+    Boxes,
+    Candidates,
+    Detections,
+    PoseEstimates,
+    Proposals,
+    Rejection,
+    Scene,
+)
 
 _LOG = logging.getLogger(__name__)
 
@@ -33,7 +42,11 @@ class Timings:
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
-        """Measure the seconds of one stage, also when it raises."""
+        """Measure the seconds of one stage, also when it raises.
+
+        Args:
+            stage: name under which the seconds are stored.
+        """
         start = time.perf_counter()
         try:
             yield
@@ -86,6 +99,9 @@ class RunContext:
     def stage(self, name: str) -> Iterator[None]:
         """Enter a stage: pass the checkpoint, report the stage, measure its seconds.
 
+        Args:
+            name: of the stage, as ``on_stage`` and the timings receive it.
+
         Raises:
             Cancelled, DeadlineExceeded: the request is over.
             NotReady: the host has stopped serving.
@@ -104,7 +120,11 @@ class Segmentation:
         self.proposer, self.scorer = proposer, scorer
 
     def prepare(self, model: ObjectModel) -> None:
-        """Make ready for one object."""
+        """Prepare the scorer for one object.
+
+        Args:
+            model: the object.
+        """
         self.scorer.prepare(model)
 
     def run(
@@ -119,9 +139,15 @@ class Segmentation:
         """Find the visible instances of the objects; empty with a reason when there is none.
 
         Args:
+            scene: the frame and what is derived from it.
+            objects: objects to find.
             acceptance: its limits of instances bound the number of detections.
             region: look only here: instances that lie in it for the most part.
+            ctx: timings, record and checkpoint of the call; new ones by default.
             areas: search each object only where a detector allows it.
+
+        Returns:
+            The detections.
 
         Raises:
             InvalidInput: the region reaches beyond the image.
@@ -131,6 +157,7 @@ class Segmentation:
             region.check_inside(scene.frame.depth.shape)
         if not scene.frame.has_depth:
             return Detections.empty("the depth image has no valid pixel")
+        scene = scene.with_checkpoint(ctx.checkpoint)
         if not objects:
             return Detections.empty("no object is loaded")
         if areas is not None:
@@ -155,21 +182,29 @@ class Segmentation:
 
     def _propose(self, scene: Scene, region: Region | None, areas: SearchAreas | None) -> Proposals:
         """Return the regions of the frame that are searched."""
+        if areas is not None and areas.are_boxes and isinstance(self.proposer, ProposesInBoxes):
+            proposals = self.proposer.propose_in_boxes(scene, areas)
+            proposals.check_size(scene.frame)
+        else:
+            proposals = self._propose_in_frame(scene, areas)
+        return proposals if region is None else proposals_in_region(proposals, region)
+
+    def _propose_in_frame(self, scene: Scene, areas: SearchAreas | None) -> Proposals:
+        """Return the regions of the frame that the areas allow, and those that they state."""
         if areas is None or areas.need_proposals:
             proposals = self.proposer.propose(scene)
             proposals.check_size(scene.frame)
         else:
             proposals = Proposals.empty(scene.frame, "")
-        if areas is not None:
-            proposals = proposals_in_areas(proposals, areas, scene.frame)
-        return proposals if region is None else proposals_in_region(proposals, region)
+        return proposals if areas is None else proposals_in_areas(proposals, areas, scene.frame)
 
 
 class PoseEstimation:
     """The second half: estimate, refine and accept. What the pose node runs.
 
     Args:
-        estimator, refiner: the stages.
+        estimator: first stage of this half.
+        refiner: second stage of this half.
         default_min_score: threshold on the scale of the refiner's scores, for callers that state
             none.
         exclusive_pixels: whether a pose most of whose pixels belong to better poses is rejected.
@@ -186,7 +221,11 @@ class PoseEstimation:
         self.default_min_score, self.exclusive_pixels = default_min_score, exclusive_pixels
 
     def prepare(self, model: ObjectModel) -> None:
-        """Make ready for one object."""
+        """Prepare estimator and refiner for one object.
+
+        Args:
+            model: the object.
+        """
         self.estimator.prepare(model)
         self.refiner.prepare(model)
 
@@ -200,13 +239,25 @@ class PoseEstimation:
     ) -> PoseEstimates:
         """Estimate the pose of every detection; empty with a reason when there is none.
 
+        Args:
+            scene: the frame with its derived maps.
+            detections: instances whose poses are estimated.
+            objects: models of the detected classes.
+            acceptance: thresholds and limits of this call.
+            ctx: timings, record and checkpoint; None for neither.
+
+        Returns:
+            The accepted estimates, best first.
+
         Raises:
             InvalidInput: a mask has not the frame's size.
         """
         ctx = ctx or RunContext()
         detections.check_size(scene.frame)
         if not len(detections):
-            return PoseEstimates.empty(scene.frame, detections.reason)
+            nothing = PoseEstimates.empty(scene.frame, detections.reason)
+            return replace(nothing, rejected=_unsearched(detections))
+        scene = scene.with_checkpoint(ctx.checkpoint)
         with ctx.stage("estimate"):
             candidates = self.estimator.estimate(scene, detections, objects)
             candidates.check_size(scene.frame)
@@ -218,4 +269,15 @@ class PoseEstimation:
             poses = self.refiner.refine(scene, candidates, objects)
             poses.check_size(scene.frame)
             accepted = accept(poses, acceptance, self.exclusive_pixels)
+            if acceptance.canonical:
+                models = {model.name: model for model in objects}
+                items = tuple(canonical(pose, models[pose.class_id]) for pose in accepted.items)
+                accepted = replace(accepted, items=items)
+        accepted = replace(accepted, rejected=(*accepted.rejected, *_unsearched(detections)))
         return accepted.with_timings(ctx.timings.seconds)
+
+
+def _unsearched(detections: Detections) -> tuple[Rejection, ...]:
+    """Return one rejection for each object that was not searched."""
+    reason = "was not searched: budget_s was used up"
+    return tuple(Rejection(name, "", 0.0, reason) for name in detections.unsearched)

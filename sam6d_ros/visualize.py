@@ -50,8 +50,13 @@ def draw_poses(
 
     Args:
         rgb: (H, W, 3) uint8; not changed.
+        camera: intrinsics of the image.
+        poses: poses, best first.
         models: by ``class_id``; poses of other objects are left out.
         parts: which of "contour", "box", "axes", "label" to draw.
+
+    Returns:
+        (H, W, 3) uint8, a new image.
     """
     out = np.ascontiguousarray(rgb).copy()
     for pose in reversed(poses):  # the best one on top
@@ -86,10 +91,16 @@ def silhouette(
 def image_rectangle(
     camera: CameraIntrinsics, pose: PoseEstimate, model: ObjectModel, margin: float = 0.0
 ) -> tuple[int, int, int, int] | None:
-    """Pixels (x, y, width, height) that the model's box covers; None when outside the image.
+    """Compute the pixels that the model's box covers; None if it is outside the image.
 
     Args:
+        camera: intrinsics of the image.
+        pose: pose of the model.
+        model: the model.
         margin: how much larger, as a fraction of the larger side.
+
+    Returns:
+        x, y, width and height in pixels, or None.
     """
     corners = project(camera, se3.transform(pose.cam_from_obj, model.box_corners))
     if np.isnan(corners).any():  # partly behind the camera
@@ -178,11 +189,14 @@ def draw_masks(rgb: Image, masks: Sequence[NDArray[np.bool_]], labels: Sequence[
 
 
 def depth_residual(frame: Frame, pose: PoseEstimate, model: ObjectModel) -> Image:
-    """The image in grey, with measured − rendered depth in colour where the model is.
+    """Draw the image in grey, with measured − rendered depth in colour where the model is.
 
     Blue: the measurement is nearer than the model (something is in front, or the pose is too
     far). Red: it is farther (the model claims a surface that is not there). Green: they agree.
     The colours saturate at ±RESIDUAL_RANGE_M; black is where nothing was measured.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
     """
     grey = cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY) // 2
     out: Image = np.repeat(grey[..., None], 3, axis=2).astype(np.uint8)

@@ -32,7 +32,7 @@ AMENT_INDEX_LINE = (
 
 
 def requirements_hash(extra: str) -> str:
-    """Hash of what decides an installation: the project tables of pyproject.toml and the Python.
+    """Return a hash of what decides an installation: project tables of pyproject.toml, Python.
 
     Tool settings (ruff, pytest, …) are in the same file and must not cause an installation.
     """
@@ -43,7 +43,7 @@ def requirements_hash(extra: str) -> str:
 
 
 def child_env() -> dict[str, str]:
-    """Environment for the venv's Python: without another environment's traces.
+    """Return the variables for the venv's Python, without those of another environment.
 
     The ROS wheels skip setting LD_LIBRARY_PATH when their guard variable is inherited.
     """

@@ -10,7 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-CORE = Path(__file__).with_name("declared_core.py")
+CORE = Path(__file__).parent / "support/declared_core.py"
 
 
 def test_meshes_become_objects_and_poses_without_undeclared_packages(tmp_path):

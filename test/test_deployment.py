@@ -13,6 +13,7 @@ from catkin_pkg.package import parse_package
 from sam6d_ros.apps.cli.main import build_parser
 from sam6d_ros.apps.http.gate import OPEN_PATHS
 from sam6d_ros.apps.http.settings import DEFAULT_PORTS
+from sam6d_ros.apps.ros.node.graph import MODULES
 
 REPO = Path(__file__).resolve().parents[1]
 # Modules that are no ROS packages, and their rosdep keys (ros/rosdistro, rosdep/python.yaml).
@@ -37,7 +38,11 @@ OPTIONAL = {
     *("moveit_msgs", "onnxruntime", "safetensors", "segment_anything", "torch", "torchvision"),
     *("gevent", "tensorrt", "triton", "tritonclient"),
     # of the HTTP services, which run without ROS
-    *("av", "fastapi", "httpx", "prometheus_client", "pydantic", "starlette", "uvicorn"),
+    *("av", "fastapi", "h11", "httpx", "prometheus_client", "pydantic", "starlette", "uvicorn"),
+    "open3d",  # of scans
+    "shtab",  # of `sam6d completion`
+    "ray",  # of a fleet
+    *("rerun", "viser"),  # viewers of `sam6d estimate`
     # in Triton's model processes only
     *("torchvision_ops", "triton_python_backend_utils"),
 }
@@ -82,7 +87,7 @@ def test_every_python_dependency_is_imported(package):
     assert stated == set(ROSDEP_KEYS.values()) | INDIRECT
 
 
-@pytest.mark.parametrize("file", ["package.xml", "Dockerfile", "README.md"])
+@pytest.mark.parametrize("file", ["package.xml", "Dockerfile", "README.md", "docs/install.md"])
 def test_what_has_no_rosdep_key_is_named_for_pip(file):
     lines = [line for line in (REPO / file).read_text().splitlines() if "pip install" in line]
     assert any(all(name in line for name in KEYLESS.values()) for line in lines)
@@ -90,8 +95,11 @@ def test_what_has_no_rosdep_key_is_named_for_pip(file):
 
 def test_every_node_is_an_executable():
     modules = (REPO / "sam6d_ros/apps/ros").glob("*.py")
-    with_main = {file.stem for file in modules if "\ndef main(" in file.read_text()}
-    assert with_main - {"demo"} == executables()
+    names = {module: name for name, module in MODULES.items()}
+    with_main = {
+        names.get(file.stem, file.stem) for file in modules if "\ndef main(" in file.read_text()
+    }
+    assert with_main == executables()
 
 
 def test_launch_files_start_what_is_installed():

@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("setuptools", minversion="64")
+pytest.importorskip("build.env")  # a folder build is a package too
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
+BUILD = (sys.executable, "-m", "build", "--no-isolation", "--skip-dependency-check")
 BESIDE = ("config", "launch")
 INTERFACES = ("action", "msg", "srv")
 LEFT_OUT = shutil.ignore_patterns(
@@ -48,18 +50,17 @@ def archive(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sdist")
     copy = folder / "copy"
     shutil.copytree(ROOT, copy, ignore=LEFT_OUT, symlinks=True)
-    run(sys.executable, "setup.py", "-q", "sdist", "--formats=tar", "-d", folder, cwd=copy)
-    (path,) = folder.glob("*.tar")
+    run(*BUILD, "--sdist", "--outdir", folder, copy, cwd=folder)
+    (path,) = folder.glob("*.tar.gz")
     with tarfile.open(path) as tar:
         tar.extractall(folder, filter="data")
-    return folder / path.stem
+    return folder / path.name.removesuffix(".tar.gz")
 
 
 @pytest.fixture(scope="module")
 def wheel(archive):
     """A wheel, built offline from the source archive."""
-    options = ("--no-build-isolation", "--no-deps", "--no-index", "-q", "-w", archive.parent)
-    run(sys.executable, "-m", "pip", "wheel", archive, *options, cwd=archive.parent)
+    run(*BUILD, "--wheel", "--outdir", archive.parent, archive, cwd=archive.parent)
     (path,) = archive.parent.glob("*.whl")
     return path
 

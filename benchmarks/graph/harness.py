@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,10 +15,10 @@ from rclpy.executors import SingleThreadedExecutor
 from std_msgs.msg import Bool
 from vision_msgs.msg import Detection3DArray
 
-from sam6d_ros.apps.ros.children import Children
 from sam6d_ros.apps.ros.conversions import stamp_ns_of
-from sam6d_ros.apps.ros.demo import CAMERA_NS, REMAPPINGS
-from sam6d_ros.apps.ros.vision_node import LATCHED, RESULTS
+from sam6d_ros.apps.ros.demo.run import CAMERA_NS, REMAPPINGS
+from sam6d_ros.apps.ros.node.graph import Children
+from sam6d_ros.apps.ros.node.qos import LATCHED, RESULTS
 
 REMAPPING_ARGUMENTS = [word for old, new in REMAPPINGS.items() for word in ("-r", f"{old}:={new}")]
 READY_TIMEOUT_S = 300.0
@@ -63,7 +62,7 @@ class Reader:
         while not condition():
             children.check()
             if time.monotonic() > end:
-                raise TimeoutError(f"waited {timeout_s:.0f} s in vain")
+                raise TimeoutError(f"waited {timeout_s:.0f} s; expected the condition to hold")
             self._executor.spin_once(timeout_sec=0.2)
 
     def close(self) -> None:
@@ -78,11 +77,6 @@ class Reader:
 
     def _ready_callback(self, name: str) -> Callable[[Bool], None]:
         return lambda message: self._not_ready.discard(name) if message.data else None
-
-
-def domain_of_this_process() -> int:
-    """A DDS domain that other programs of this machine hardly use."""
-    return 1 + os.getpid() % 100
 
 
 def start_camera(

@@ -11,6 +11,7 @@ from importlib import import_module
 
 import numpy as np
 
+from sam6d_ros.apps.ros.node.graph import module_of
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.geometry import se3
 from sam6d_ros.pipeline import PoseEstimation, Segmentation
@@ -86,7 +87,7 @@ def build(spec: EngineSpec) -> Engine:
 
 def main(node: str, args: Sequence[str]) -> int:
     """Run one of the executables."""
-    code: int = import_module(f"sam6d_ros.apps.ros.{node}").main(args, build)
+    code: int = import_module(module_of(node)).main(args, build)
     return code
 
 

@@ -20,11 +20,11 @@ import numpy as np
 from benchmarks.graph.harness import (
     REMAPPING_ARGUMENTS,
     Reader,
-    domain_of_this_process,
     start_camera,
     write_noise_frames,
 )
-from sam6d_ros.apps.ros.children import Children, graph_environment
+from sam6d_ros.apps.ros.node.domain import own_domain
+from sam6d_ros.apps.ros.node.graph import Children, graph_environment
 from sam6d_ros.evaluation.report import machine
 
 SIZES = ((640, 480), (1280, 720))
@@ -62,9 +62,8 @@ def measure(
     layout: str, size: tuple[int, int], frames: int, rate_hz: float, out: Path
 ) -> dict[str, Any]:
     """One row: a graph of its own, from start to stop."""
-    domain_id = domain_of_this_process()
     nodes = LAYOUTS[layout]
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, own_domain() as domain_id:
         folder = write_noise_frames(Path(scratch) / "frames", *size)
         environment = graph_environment(domain_id, Path(scratch))
         with Children(environment, Path(scratch)) as children:

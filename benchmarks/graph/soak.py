@@ -2,7 +2,7 @@
 
     python -m benchmarks.graph.soak [--minutes 10] [--dataset BOP_FOLDER]
 
-A camera made of files sends a made-up scene (or a data set's) at camera rate, far faster than the
+A camera made of files sends a synthetic scene (or a data set's) at camera rate, far faster than the
 full search works; each node must keep to the newest frame. Once per second the resident memory of
 every process is noted, and the age of every result when it arrives.
 """
@@ -23,13 +23,13 @@ from rich.console import Console
 from benchmarks.graph.harness import (
     REMAPPING_ARGUMENTS,
     Reader,
-    domain_of_this_process,
     start_camera,
 )
 from sam6d_ros.apps.environment import default_cache_dir
-from sam6d_ros.apps.ros.children import Child, Children, graph_environment
-from sam6d_ros.apps.ros.demo import write_objects_file
-from sam6d_ros.apps.ros.demo_scene import read_task
+from sam6d_ros.apps.ros.demo.run import write_objects_file
+from sam6d_ros.apps.ros.demo.scene import read_task
+from sam6d_ros.apps.ros.node.domain import own_domain
+from sam6d_ros.apps.ros.node.graph import Child, Children, graph_environment
 from sam6d_ros.evaluation.report import machine
 from sam6d_ros.evaluation.synthetic import make_scene, write_bop
 from sam6d_ros.runtime.memory import resident_bytes
@@ -45,7 +45,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.graph.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--rate", type=float, default=30.0, help="images per second")
-    parser.add_argument("--dataset", type=Path, help="BOP folder; a scene is made up by default")
+    parser.add_argument("--dataset", type=Path, help="BOP folder; default: a synthetic scene")
     parser.add_argument("--out", type=Path, default=Path("bench_out"), metavar="DIR")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -64,8 +64,10 @@ def soak(dataset: Path | None, seconds: float, rate_hz: float, scratch: Path) ->
         dataset = write_bop(scene, scratch / "scene")
     task = read_task(dataset, None)
     objects = write_objects_file(list(task.models.values()), scratch / "objects.yaml")
-    domain_id = domain_of_this_process()
-    with Children(graph_environment(domain_id, scratch), scratch) as children:
+    with (
+        own_domain() as domain_id,
+        Children(graph_environment(domain_id, scratch), scratch) as children,
+    ):
         reader = Reader(domain_id, list(RESULTS.values()), READY)
         nodes = {name: start_node(children, name, objects) for name in NODES}
         start_camera(children, task.scene_dir, rate_hz, READY, subscribers=len(NODES))

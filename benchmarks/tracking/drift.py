@@ -16,7 +16,7 @@ from sam6d_ros.evaluation.metrics import add_s, symmetry_transforms
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.units import MM_PER_M
 from sam6d_ros.runtime.engine import Engine
-from sam6d_ros.runtime.tracking import TrackedObjects
+from sam6d_ros.runtime.tracking.tracks import TrackedObjects
 from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates
 
 STARTS = ("truth", "estimate", "corrected")
@@ -61,6 +61,11 @@ def run(
             of the first frame, LATENCY_S late. "corrected": likewise, and another one every
             CORRECTION_PERIOD_S, as in the running graph.
         full: the full estimate of a frame.
+        sequence: frames with true poses.
+        tracking: engine that tracks.
+
+    Returns:
+        Rows by object, and counts of the tracks.
     """
     tracked = TrackedObjects(tracking.track, lambda: sequence.models, TrackingConfig())
     pending: list[tuple[float, PoseEstimates]] = []

@@ -11,7 +11,7 @@ from benchmarks.tracking.drift import true_estimate
 from benchmarks.tracking.sequences import Sequence
 from sam6d_ros.config import TrackingConfig
 from sam6d_ros.runtime.engine import Engine
-from sam6d_ros.runtime.tracking import TrackedObjects
+from sam6d_ros.runtime.tracking.tracks import TrackedObjects
 
 WARM_UP_FRAMES = 10
 

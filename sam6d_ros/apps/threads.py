@@ -1,4 +1,4 @@
-"""How the compiled loops share the processor with other processes."""
+"""Policy by which the compiled loops share the processor with other processes."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import trimesh
 from numpy.typing import NDArray
 from PIL import Image
 
-from sam6d_ros.cad.companions import rgb_image
+from sam6d_ros.cad.readers.companions import rgb_image
 from sam6d_ros.geometry.color import linear_from_srgb, srgb_from_linear
 from sam6d_ros.geometry.mesh import face_areas
 
@@ -76,7 +76,7 @@ def _reduce(image: Image.Image, attributes: NDArray, faces: NDArray) -> Image.Im
 
 
 def _splits(vertices: NDArray, faces: NDArray, edge: float) -> NDArray[np.int64]:
-    """How often (F,) each face is halved along its edges until none is longer than ``edge``."""
+    """Return how often (F,) to halve each face until no edge is longer than ``edge``."""
     corners = vertices[faces][:, :, :3]
     longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(1)
     return np.ceil(np.log2(np.maximum(longest / edge, 1))).astype(np.int64)
@@ -98,6 +98,14 @@ def split_long_edges(
 
     Neighbours may be split differently: the corners then lie on each other's edges, which closes
     the surface all the same.
+
+    Args:
+        attributes: (V, A) values of the vertices, position first.
+        faces: (F, 3) indices of vertices.
+        edge: longest edge, in the unit of the positions.
+
+    Returns:
+        Attributes (V', A) and faces (F', 3) of the finer mesh.
     """
     levels = _splits(attributes, faces, edge)
     out_attributes, out_faces, start = [], [], 0
@@ -113,5 +121,9 @@ def split_long_edges(
 
 
 def largest_extent(meshes: list[trimesh.Trimesh]) -> float:
-    """The longest side of the box around all parts, in their unit."""
+    """Return the longest side of the box around all parts, in their unit.
+
+    Args:
+        meshes: the parts.
+    """
     return float(np.ptp(np.concatenate([mesh.bounds for mesh in meshes]), axis=0).max())

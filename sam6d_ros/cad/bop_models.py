@@ -10,7 +10,7 @@ from typing import Any
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.objects import ObjectEntry
 from sam6d_ros.cad.onboard import onboard
-from sam6d_ros.cad.symmetry import completed, from_bop
+from sam6d_ros.cad.symmetry.group import completed, from_bop
 from sam6d_ros.errors import InvalidDataset, InvalidInput
 
 _SUFFIXES = (".ply", ".obj", ".glb", ".stl")  # in this order when an object has several
@@ -32,6 +32,9 @@ def load_bop_models(
         obj_ids: which; all files of the folder by default.
         cache_dir: folder of the cache, or None.
 
+    Returns:
+        The objects, in the order of ``obj_ids``.
+
     Raises:
         InvalidDataset: the folder, an object's file or its information is missing or unusable.
         InvalidMesh: a mesh is unusable.
@@ -51,7 +54,18 @@ def load_bop_models(
 def list_bop_models(
     models_dir: Path | str, obj_ids: Iterable[int] | None = None
 ) -> list[ObjectEntry]:
-    """The same objects, not yet onboarded; raises the same InvalidDataset."""
+    """List the same objects without onboarding them.
+
+    Args:
+        models_dir: folder with ``obj_NNNNNN.ply`` and ``models_info.json``.
+        obj_ids: numbers of the objects; None for all.
+
+    Returns:
+        The entries, in the order of the numbers.
+
+    Raises:
+        InvalidDataset: an object, or a file of it, is missing.
+    """
     models_dir = Path(models_dir)
     infos = read_models_info(models_dir)
     files = _model_files(models_dir)
@@ -73,7 +87,13 @@ def list_bop_models(
 
 
 def read_models_info(models_dir: Path) -> dict[int, dict[str, Any]]:
-    """``models_info.json`` by object id; empty when there is none.
+    """Read ``models_info.json`` by object id; empty when there is none.
+
+    Args:
+        models_dir: folder of the models.
+
+    Returns:
+        Map of each object's entry, as the file has it.
 
     Raises:
         InvalidDataset: the file is not a map of objects.

@@ -16,7 +16,16 @@ GRID_CELLS = 400  # along the longest side
 
 
 def thin(vertices: NDArray, faces: NDArray, colors: NDArray | None) -> Parts:
-    """Merge the vertices of each grid cell into their mean (and mean colour)."""
+    """Merge the vertices of each grid cell into their mean (and mean colour).
+
+    Args:
+        vertices: (V, 3).
+        faces: (F, 3) indices of vertices.
+        colors: (V, 3) uint8 RGB, or None.
+
+    Returns:
+        Vertices, faces and colours of the thinned mesh; faces without area are removed.
+    """
     low, extent = vertices.min(0), np.ptp(vertices, axis=0).max()
     cell = ((vertices - low) / (extent / GRID_CELLS)).astype(np.int64)
     key = (cell[:, 0] * (GRID_CELLS + 1) + cell[:, 1]) * (GRID_CELLS + 1) + cell[:, 2]
@@ -33,7 +42,17 @@ def thin(vertices: NDArray, faces: NDArray, colors: NDArray | None) -> Parts:
 
 
 def decimate(vertices: NDArray, faces: NDArray, colors: NDArray | None, count: int) -> Parts:
-    """Reduce to about ``count`` faces; a vertex takes the colour of the nearest original one."""
+    """Reduce to about ``count`` faces; a vertex takes the colour of the nearest original one.
+
+    Args:
+        vertices: (V, 3).
+        faces: (F, 3) indices of vertices.
+        colors: (V, 3) uint8 RGB, or None.
+        count: number of faces to reach.
+
+    Returns:
+        Vertices, faces and colours of the reduced mesh.
+    """
     joined, place = np.unique(vertices, axis=0, return_inverse=True)  # seams would not collapse
     faces = place.ravel()[faces]
     faces = faces[(faces != np.roll(faces, 1, axis=1)).all(1)]

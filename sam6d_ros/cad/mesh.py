@@ -10,17 +10,21 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
-from sam6d_ros.cad import (
-    appearance,
-    gltf_file,
-    mesh_checks,
-    mesh_files,
-    obj_file,
-    ply_file,
-    stl_file,
-)
-from sam6d_ros.cad.companions import Companions
+from sam6d_ros.cad import appearance, mesh_checks, mesh_files
 from sam6d_ros.cad.decimation import THIN_ABOVE, decimate, thin
+from sam6d_ros.cad.readers import (
+    gltf as gltf_file,
+)
+from sam6d_ros.cad.readers import (
+    obj as obj_file,
+)
+from sam6d_ros.cad.readers import (
+    ply as ply_file,
+)
+from sam6d_ros.cad.readers import (
+    stl as stl_file,
+)
+from sam6d_ros.cad.readers.companions import Companions
 from sam6d_ros.errors import InvalidMesh, ResourceExhausted, TooLarge
 from sam6d_ros.geometry.mesh import face_areas
 
@@ -59,6 +63,9 @@ def load_mesh(path: Path | str, confined: bool = False) -> Mesh:
         path: the file.
         confined: refuse materials, textures and buffers outside the folder of the file; for files
             that came from a client.
+
+    Returns:
+        The mesh, in the unit of the file.
 
     Raises:
         InvalidMesh: the file is missing, empty, unreadable, beyond ``mesh_files.MAX_FILE_FACES``,
@@ -130,7 +137,8 @@ def _read(path: Path, companions: Companions) -> list[trimesh.Trimesh]:
     if not meshes:
         points = sum(len(getattr(item, "vertices", ())) for item in found)
         what = f"a point cloud of {points:,} points without faces" if points else "no geometry"
-        raise InvalidMesh(f"{path} holds {what}; a triangle mesh is needed (export with faces)")
+        remedy = "export with faces" + (", or make them: sam6d scan points" if points else "")
+        raise InvalidMesh(f"{path} holds {what}; a triangle mesh is needed ({remedy})")
     for mesh in meshes:
         if not np.isfinite(mesh.vertices).all():
             bad = int((~np.isfinite(mesh.vertices)).any(1).sum())

@@ -45,7 +45,12 @@ def check_offset(name: str, vertices: NDArray[np.float64]) -> None:
 
 
 def stray_note(vertices: NDArray[np.float64], faces: NDArray) -> str:
-    """Return a note on few faces far from the rest that set the size of the box; or ""."""
+    """Return a note on few faces far from the rest that set the size of the box; or "".
+
+    Args:
+        vertices: (V, 3), unit of the file.
+        faces: (F, 3) indices of vertices.
+    """
     groups = _groups(vertices, faces)
     areas = np.bincount(groups, face_areas(vertices, faces))
     is_stray = groups != areas.argmax()
@@ -63,7 +68,11 @@ def stray_note(vertices: NDArray[np.float64], faces: NDArray) -> str:
 
 
 def is_default_color(colors: NDArray[np.uint8]) -> bool:
-    """Whether all (V, 3) colours are one white, grey or black as exporters write by default."""
+    """Return whether all colours are one white, grey or black that exporters write by default.
+
+    Args:
+        colors: (V, 3) uint8 RGB.
+    """
     first = colors[0].astype(int)
     is_grey = np.ptp(first) <= GREY_TOLERANCE
     is_usual = first.max() >= DARKEST_DEFAULT or first.max() <= GREY_TOLERANCE

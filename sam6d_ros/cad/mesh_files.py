@@ -1,4 +1,4 @@
-"""What belongs to a CAD file, and how large it is, told before it is loaded."""
+"""Companions and size of a CAD file, read before the file is loaded."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import re
 import struct
 from pathlib import Path
 
-from sam6d_ros.cad import gltf_file, obj_file, ply_file
-from sam6d_ros.cad.companions import MAX_BYTES, MAX_FACES, Companions
+from sam6d_ros.cad.readers import gltf as gltf_file
+from sam6d_ros.cad.readers import obj as obj_file
+from sam6d_ros.cad.readers import ply as ply_file
+from sam6d_ros.cad.readers.companions import MAX_BYTES, MAX_FACES, Companions
 from sam6d_ros.errors import InvalidMesh
 
 SUFFIXES = (".ply", ".obj", ".stl", ".glb", ".gltf")
 METRIC_SUFFIXES = (".glb", ".gltf")  # glTF 2.0, section 3.4: all linear distances are in metres
 MAX_FILE_FACES = MAX_FACES
-MAX_FILE_BYTES = MAX_BYTES  # where the header does not tell (OBJ, text STL, glTF)
+MAX_FILE_BYTES = MAX_BYTES  # where the header states no number (OBJ, text STL, glTF)
 
 _STL_HEADER_BYTES, _STL_FACE_BYTES = 84, 50
 
@@ -21,16 +23,26 @@ _STL_HEADER_BYTES, _STL_FACE_BYTES = 84, 50
 def check_file(path: Path) -> None:
     """Refuse a file that cannot be a usable mesh, by name, size and header alone.
 
+    Args:
+        path: of the mesh file.
+
     Raises:
         InvalidMesh: missing, empty, of an unknown format, or beyond ``MAX_FILE_FACES``.
     """
-    if not path.is_file():
-        raise InvalidMesh(f"the CAD file {path} does not exist; check the path of the mesh")
+    # First: an answer about a file of another kind must not reveal whether it exists.
     if path.suffix.lower() not in SUFFIXES:
         raise InvalidMesh(
-            f"{path} is of the format {path.suffix or '(none)'!r}; expected one of {SUFFIXES}"
+            f"{path} is of the format {path.suffix[:20] or '(none)'!r}; expected one of {SUFFIXES}"
         )
-    size = path.stat().st_size
+    try:
+        size = path.stat().st_size if path.is_file() else None
+        if size:
+            path.open("rb").close()
+    except OSError as error:  # a folder that may not be entered, a name that is too long
+        reason = error.strerror or error
+        raise InvalidMesh(f"the CAD file {str(path)[:300]} cannot be read: {reason}") from error
+    if size is None:
+        raise InvalidMesh(f"the CAD file {path} does not exist; check the path of the mesh")
     if size == 0:
         raise InvalidMesh(f"the CAD file {path} is empty (0 bytes); export the mesh again")
     faces = count_faces(path)
@@ -47,7 +59,14 @@ def check_file(path: Path) -> None:
 
 
 def count_faces(path: Path) -> int | None:
-    """Number of faces that the header states (PLY, binary STL); None when it states none."""
+    """Return the number of faces that the header states (PLY, binary STL).
+
+    Args:
+        path: of the mesh file.
+
+    Returns:
+        The number, or None if the header states none.
+    """
     with path.open("rb") as file:
         head = file.read(4096)
     if path.suffix.lower() == ".ply":
@@ -65,6 +84,10 @@ def companions(path: Path, confined: bool = False) -> list[Path]:
 
     A file that is referred to and missing is logged: the mesh then has no colours.
 
+    Args:
+        path: of the mesh file.
+        confined: whether files outside its folder are refused.
+
     Raises:
         InvalidMesh: ``confined``, and the mesh refers to a file outside its folder.
     """
@@ -74,7 +97,12 @@ def companions(path: Path, confined: bool = False) -> list[Path]:
 
 
 def find_files(path: Path, companions: Companions) -> None:
-    """Look up the files that the mesh refers to; raises the same."""
+    """Look up the files that the mesh refers to; raise as ``companions``.
+
+    Args:
+        path: of the mesh file.
+        companions: receives the files.
+    """
     suffix = path.suffix.lower()
     if suffix == ".obj":
         obj_file.find_files(path, companions)

@@ -1,10 +1,11 @@
-"""The onboarded object: everything later stages need to know about one CAD model."""
+"""Onboarded object: data of one CAD model for the stages."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -47,7 +48,7 @@ class ObjectModel:
         symmetries: motions under which the object looks the same (colour included): the
             metrics compare up to them.
         shape_symmetries: motions under which its *shape* (nearly) stays the same whatever the
-            colour: the estimator tries them all and lets the texture decide. A superset.
+            colour: the estimator tries them all, and the texture decides. A superset.
         content_hash: of mesh, unit, symmetry settings, templates and code version: the cache key.
         source: file the mesh came from.
         unit_note: how the unit was decided, for the log.
@@ -72,6 +73,10 @@ class ObjectModel:
     unit: str = "m"
     is_unit_assumed: bool = False
     templates: Path | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the fields alone, to travel to another process: what is derived stays here."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
 
     @cached_property
     def box_corners(self) -> NDArray[np.float64]:

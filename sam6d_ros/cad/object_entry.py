@@ -14,10 +14,11 @@ import yaml
 
 from sam6d_ros.cad.model import Symmetries
 from sam6d_ros.cad.object_settings import ObjectSettings
-from sam6d_ros.cad.symmetry import MAX_GROUP, SAME_STATED_RAD, complete, from_bop, turn
+from sam6d_ros.cad.symmetry.group import MAX_GROUP, SAME_STATED_RAD, complete, from_bop, turn
 from sam6d_ros.cad.units import UNITS
-from sam6d_ros.cad.yaml_entries import YamlEntry, dump_plain, load_plain, shown
+from sam6d_ros.cad.yaml_entries import MAX_NAME, YamlEntry, dump_plain, shown
 from sam6d_ros.errors import InvalidInput, InvalidObjects
+from sam6d_ros.types.yaml_text import load_plain
 
 SETTINGS_KEYS = ("min_score", "max_instances", "detector_classes")
 KEYS = ("name", "mesh", "unit", "symmetries", "templates", *SETTINGS_KEYS)
@@ -42,6 +43,7 @@ class ObjectEntry:
         settings: what may change without preparing the object again.
         templates: folder of SAM-6D's template files, resolved, or None.
         options: the keys beside name, mesh and unit as they were stated, YAML; to be handed on.
+        confined: whether the mesh may refer to files of its own folder only.
     """
 
     name: str
@@ -51,21 +53,28 @@ class ObjectEntry:
     settings: ObjectSettings = field(default_factory=ObjectSettings)
     templates: Path | None = None
     options: str = field(default="", compare=False)
+    confined: bool = field(default=False, compare=False)
 
 
 def read_entry(
     name: str, mesh: str, unit: str, options: str, resolve_package: PackageResolver | None = None
 ) -> ObjectEntry:
-    """The checked entry of one object that is stated in words, not in a file.
+    """Check one object that is stated in words, not in a file.
 
     Args:
-        name, mesh, unit: as in an objects file, but a path must be absolute; no unit is "auto".
-        options: a YAML map of the further keys, or nothing.
+        name: class id.
+        mesh: as in an objects file, but a path must be absolute.
+        unit: as in an objects file; empty is "auto".
+        options: YAML map of the further keys, or empty.
+        resolve_package: returns the share folder of a ROS package, for ``package://``.
+
+    Returns:
+        The entry.
 
     Raises:
         InvalidObjects: something of it is unusable; names the key and the remedy.
     """
-    where = f"object {name!r}"
+    where = f"object {shown(name)}"
     if len(options) > MAX_OPTIONS:
         raise InvalidObjects(
             f"{where}: options has {len(options):,} characters; expected at most {MAX_OPTIONS:,}"
@@ -76,24 +85,31 @@ def read_entry(
         raise InvalidObjects(f"{where}: options is not plain YAML: {error}") from error
     if not isinstance(further, Mapping) or any(key in further for key in REQUEST_KEYS):
         allowed = ", ".join(key for key in KEYS if key not in REQUEST_KEYS)
-        raise InvalidObjects(
-            f"{where}: options is {options!r:.80}; expected a map of {allowed}, or nothing"
-        )
+        text = f"{where}: options is {options!r:.80}; expected a map of {allowed}, or nothing"
+        raise InvalidObjects(text)
     item = {**further, "name": name, "mesh": mesh, "unit": unit or "auto"}
     return EntryReader(where, None, item, resolve_package).entry()
 
 
 def with_settings(entry: ObjectEntry, settings: ObjectSettings) -> ObjectEntry:
-    """Return the entry with other settings, in ``options`` as well."""
+    """Return the entry with other settings, in ``options`` as well.
+
+    Args:
+        entry: the entry.
+        settings: the new ones.
+    """
     further = yaml.safe_load(entry.options) or {}
     kept = {key: value for key, value in further.items() if key not in SETTINGS_KEYS}
-    return replace(
-        entry, settings=settings, options=_options({**kept, **stated_settings(settings)})
-    )
+    options = _options({**kept, **stated_settings(settings)})
+    return replace(entry, settings=settings, options=options)
 
 
 def stated_settings(settings: ObjectSettings) -> dict[str, Any]:
-    """Return the settings that are stated, as an objects file holds them."""
+    """Return the settings that are stated, as an objects file holds them.
+
+    Args:
+        settings: the settings; what is None or empty is left out.
+    """
     values = {key: getattr(settings, key) for key in SETTINGS_KEYS}
     names = {"detector_classes": list(settings.detector_classes) or None}
     return {key: value for key, value in {**values, **names}.items() if value is not None}
@@ -122,12 +138,17 @@ class EntryReader(YamlEntry):
         self.folder, self.resolve_package = folder, resolve_package
 
     def entry(self) -> ObjectEntry:
+        """Return the checked entry.
+
+        Raises:
+            InvalidInput: (``error``) a key or a value is wrong.
+        """
         self.check_keys("name and mesh", KEYS)
         unit = self.item.get("unit", "auto")
         if unit not in UNITS:
-            raise self.fail("unit", f"is {unit!r}; expected one of {UNITS}")
+            raise self.fail("unit", f"is {shown(unit)}; expected one of {UNITS}")
         return ObjectEntry(
-            self.text("name"),
+            self.text("name", MAX_NAME),
             self.path("mesh"),
             unit,
             self.symmetries(),
@@ -137,6 +158,7 @@ class EntryReader(YamlEntry):
         )
 
     def options(self) -> str:
+        """Return the keys beyond the first four as YAML text."""
         further = {k: v for k, v in self.item.items() if k not in REQUEST_KEYS}
         templates = self.templates()
         if templates is not None:
@@ -144,9 +166,21 @@ class EntryReader(YamlEntry):
         return _options(further)
 
     def templates(self) -> Path | None:
+        """Return the folder of template files, or None."""
         return None if self.item.get("templates") is None else self.path("templates")
 
     def path(self, key: str) -> Path:
+        """Return the path of a file or folder that the entry names.
+
+        Args:
+            key: of the entry.
+
+        Returns:
+            Path of ``file://``, ``package://``, or relative to the folder of the objects file.
+
+        Raises:
+            InvalidInput: (``error``) it is no path, or of another scheme.
+        """
         text = self.text(key)
         scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]*)://", text)
         if "\0" in text:
@@ -165,6 +199,18 @@ class EntryReader(YamlEntry):
         return self.package_file(key, text)
 
     def package_file(self, key: str, text: str) -> Path:
+        """Return the path of a ``package://PACKAGE/FILE``.
+
+        Args:
+            key: of the entry, for the error text.
+            text: the address.
+
+        Returns:
+            Path in the share folder of the package.
+
+        Raises:
+            InvalidInput: (``error``) there is no such package, or no workspace.
+        """
         try:
             parts = urlparse(text)
         except ValueError as error:
@@ -179,11 +225,15 @@ class EntryReader(YamlEntry):
         try:
             return Path(self.resolve_package(package)) / file
         except Exception as error:  # ament raises its own types, of which nothing is known here
-            raise self.fail(
-                key, f"the ROS package {package!r} is not found ({error}); source its workspace"
-            ) from error
+            text = f"the ROS package {package!r} is not found ({error}); source its workspace"
+            raise self.fail(key, text) from error
 
     def settings(self) -> ObjectSettings:
+        """Return threshold, limit and detector classes of the entry.
+
+        Raises:
+            InvalidInput: (``error``) a value is out of its range.
+        """
         score, most = self.item.get("min_score"), self.item.get("max_instances")
         if score is not None:
             score = self.number("min_score", None, "a number in [0, 1]", 0.0, 1.0)
@@ -192,13 +242,22 @@ class EntryReader(YamlEntry):
         return ObjectSettings(score, most, self.detector_classes())
 
     def detector_classes(self) -> tuple[str, ...]:
-        names = self.item.get("detector_classes")
-        names = [] if names is None else names
+        """Return the class names by which a detector reports the object.
+
+        Raises:
+            InvalidInput: (``error``) it is no list of names.
+        """
+        names = [] if (given := self.item.get("detector_classes")) is None else given
         if not isinstance(names, list) or not all(isinstance(n, str) and n for n in names):
             raise self.fail("detector_classes", f"is {shown(names)}; expected a list of names")
         return tuple(names)
 
     def symmetries(self) -> Symmetries | str:
+        """Return the stated group, or "auto" or "none".
+
+        Raises:
+            InvalidInput: (``error``) a key or a motion is wrong.
+        """
         value = self.item.get("symmetries", "auto")
         if value in ("auto", "none"):
             return str(value)
@@ -206,7 +265,9 @@ class EntryReader(YamlEntry):
             raise self.fail("symmetries", f"is {shown(value)}; expected auto, none or a map")
         unknown = [key for key in value if key not in SYMMETRY_KEYS]
         if unknown:
-            raise self.fail("symmetries", f"{unknown[0]!r} is unknown; expected {SYMMETRY_KEYS}")
+            raise self.fail(
+                "symmetries", f"{shown(unknown[0])} is unknown; expected {SYMMETRY_KEYS}"
+            )
         for key, items in value.items():
             if not isinstance(items, list):
                 raise self.fail(f"symmetries.{key}", f"is {shown(items)}; expected a list")

@@ -54,6 +54,9 @@ def load_objects(
         cache_dir: folder of the cache, or None.
         resolve_package: gives the share folder of a ROS package for ``package://``.
 
+    Returns:
+        The objects, in the order of the file.
+
     Raises:
         InvalidObjects: the file is unusable; names file, entry, key and remedy.
         InvalidMesh, TooLarge: a mesh is unusable; names file and object.
@@ -73,7 +76,12 @@ def load_entry(
     """Onboard the object of one entry; raises what ``onboard`` and ``with_templates`` do.
 
     Args:
+        entry: entry of an objects file.
+        cache_dir: folder of the cache, or None.
         confined: see ``onboard``.
+
+    Returns:
+        The object.
     """
     model = onboard(
         entry.mesh,
@@ -81,7 +89,7 @@ def load_entry(
         unit=entry.unit,
         symmetries=entry.symmetries,
         cache_dir=cache_dir,
-        confined=confined,
+        confined=confined or entry.confined,
     )
     return model if entry.templates is None else with_templates(model, entry.templates)
 
@@ -89,7 +97,14 @@ def load_entry(
 def read_objects_file(
     path: Path | str, resolve_package: PackageResolver | None = None
 ) -> list[ObjectEntry]:
-    """The checked entries of an objects file.
+    """Read and check the entries of an objects file.
+
+    Args:
+        path: of the file.
+        resolve_package: returns the share folder of a ROS package; None refuses ``package://``.
+
+    Returns:
+        The entries, in the order of the file.
 
     Raises:
         InvalidObjects: the file is unusable; names file, entry, key and remedy.
@@ -109,7 +124,12 @@ def read_objects_file(
 
 
 def write_objects_file(path: Path | str, entries: Sequence[ObjectEntry]) -> None:
-    """Write entries so that ``read_objects_file`` gives them back; meshes relative to the file."""
+    """Write entries that ``read_objects_file`` reads back; mesh paths relative to the file.
+
+    Args:
+        path: of the file.
+        entries: the objects.
+    """
     path = Path(path)
     content = {"objects": [_plain(entry, path.parent) for entry in entries]}
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")

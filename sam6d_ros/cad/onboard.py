@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from sam6d_ros.cad import cache, mesh_files
-from sam6d_ros.cad.detection import LOOK, SHAPE, Surface, detect
 from sam6d_ros.cad.mesh import Mesh, load_mesh
 from sam6d_ros.cad.model import ObjectModel, Symmetries
-from sam6d_ros.cad.symmetry import union
+from sam6d_ros.cad.symmetry.detect import LOOK, SHAPE, Surface, detect
+from sam6d_ros.cad.symmetry.group import union
 from sam6d_ros.cad.units import METRES_PER, decide_unit
 from sam6d_ros.errors import InvalidMesh, InvalidObjects, TooLarge
 from sam6d_ros.geometry.mesh import bounding_box, diameter
@@ -31,7 +31,7 @@ def onboard(
     cache_dir: Path | None = None,
     confined: bool = False,
 ) -> ObjectModel:
-    """Load a CAD file and learn what later stages need; from the cache when nothing changed.
+    """Load and prepare a CAD file; from the cache if file and settings are unchanged.
 
     Args:
         path: PLY, OBJ, STL, GLB or glTF file.
@@ -41,6 +41,9 @@ def onboard(
             shape and colour, or "none". The symmetries of the shape alone are always detected.
         cache_dir: folder of the cache, or None.
         confined: refuse a mesh that refers to files outside its folder; see ``load_mesh``.
+
+    Returns:
+        The object, in metres.
 
     Raises:
         InvalidMesh, TooLarge: the file is unusable or its unit unclear.
@@ -74,7 +77,18 @@ def onboard_mesh(
     symmetries: Symmetries | str = "auto",
     cache_dir: Path | None = None,
 ) -> ObjectModel:
-    """The same as ``onboard`` for a mesh that was made and not read; raises the same."""
+    """Onboard a mesh in memory; raise as ``onboard``.
+
+    Args:
+        mesh: vertices, faces and colours.
+        name: class id of the object.
+        unit: of the vertices.
+        symmetries: "auto", "none" or the group.
+        cache_dir: of onboarded objects; None for the cache folder of the user.
+
+    Returns:
+        The object.
+    """
     colors = b"" if mesh.colors is None else mesh.colors.tobytes()
     parts = [mesh.vertices.tobytes(), mesh.faces.tobytes(), colors]
     content_hash = cache.digest(["mesh", *_settings(unit, symmetries), *parts])

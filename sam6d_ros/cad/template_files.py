@@ -54,12 +54,19 @@ class Template:
 
 
 def has_templates(folder: Path) -> bool:
-    """Return whether a folder holds any file of a first template."""
+    """Return whether a folder holds any file of a first template.
+
+    Args:
+        folder: of template files.
+    """
     return any((folder / name).exists() for name in _names(0))
 
 
 def signature(folder: Path) -> tuple[tuple[int, int], ...]:
     """Return time and size of each template file: another one after a change.
+
+    Args:
+        folder: of template files.
 
     Raises:
         InvalidObjects: a file is missing.
@@ -75,6 +82,10 @@ def signature(folder: Path) -> tuple[tuple[int, int], ...]:
 def with_templates(model: ObjectModel, folder: Path) -> ObjectModel:
     """Return the model with the templates of a folder; their contents are in its hash.
 
+    Args:
+        model: the object.
+        folder: of template files.
+
     Raises:
         InvalidObjects: a file is missing or unusable, or the templates show another object.
     """
@@ -88,6 +99,13 @@ def with_templates(model: ObjectModel, folder: Path) -> ObjectModel:
 
 def read_template(folder: Path, number: int) -> Template:
     """Read the files of one view.
+
+    Args:
+        folder: of template files.
+        number: of the view, from 0.
+
+    Returns:
+        Colours, mask and object points of the view.
 
     Raises:
         InvalidObjects: one is missing or unusable; names it, what was found and expected.

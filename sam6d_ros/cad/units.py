@@ -57,7 +57,11 @@ def decide_unit(
 
 
 def sizes(raw_diameter: float) -> str:
-    """Return the diameter in metres as read in each unit."""
+    """Return the diameter in metres as read in each unit.
+
+    Args:
+        raw_diameter: in the unit of the file.
+    """
     return ", ".join(f"{raw_diameter * metres:.3g} m if in {u}" for u, metres in METRES_PER.items())
 
 

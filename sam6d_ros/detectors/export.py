@@ -74,6 +74,9 @@ def export(
         folder: where the files are put.
         formats: of `FILES`.
 
+    Returns:
+        The files that were kept.
+
     Raises:
         InvalidConfig: an unknown format.
         BackendUnavailable: a package that the format needs is missing.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class Video:
     def __init__(self, source: int | str) -> None:
         self._capture = cv2.VideoCapture(source)
         if not self._capture.isOpened():
-            raise InvalidInput(f"cannot open the video source '{source}'")
+            raise InvalidInput(_unopened(source))
         stated = float(self._capture.get(cv2.CAP_PROP_FPS))
         self.fps = stated if 0 < stated < 1000 else DEFAULT_FPS
 
@@ -42,6 +43,19 @@ class Video:
     def close(self) -> None:
         """Close the source."""
         self._capture.release()
+
+
+def _unopened(source: int | str) -> str:
+    """Return the error about a source; it shows no password of an address."""
+    if isinstance(source, int):
+        return (
+            f"cannot open camera {source} (/dev/video{source}); check that it is plugged in, that "
+            "no other program uses it, and that you are in the group video"
+        )
+    if "://" in source:
+        shown = re.sub(r"//.*@", "//***@", source)
+        return f"cannot open the stream '{shown}'; check the address, the password and the network"
+    return f"cannot open the video '{source}'; check the path, and that OpenCV supports its codec"
 
 
 class VideoFile:

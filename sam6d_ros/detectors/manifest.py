@@ -64,7 +64,7 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a client must know about a detector.
+    """Description of a detector for its clients.
 
     Attributes:
         name: of the model, as Triton's folder.
@@ -112,6 +112,9 @@ class Manifest:
             text: as `to_json` writes it; `labels` may also be the name of a label set.
             source: file or address, for the error text.
 
+        Returns:
+            The manifest.
+
         Raises:
             InvalidConfig: no JSON, an unknown field, or a value out of its range.
         """
@@ -127,6 +130,9 @@ class Manifest:
 
 def read_manifest(folder: Path) -> Manifest:
     """Read `detector.json` of a model's folder.
+
+    Returns:
+        The manifest.
 
     Raises:
         InvalidConfig: the file is missing or unusable.

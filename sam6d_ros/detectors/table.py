@@ -10,14 +10,18 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sam6d_ros.detectors.buffers import Buffers
 from sam6d_ros.detectors.export import FILES
 from sam6d_ros.detectors.manifest import FILE_NAME, Manifest, read_manifest
 from sam6d_ros.detectors.model import DEFAULT_THRESHOLD, ModelDetector
 from sam6d_ros.detectors.protocol import Detector, Runner
-from sam6d_ros.detectors.triton import ServedModel, connect
-from sam6d_ros.detectors.triton_repository import VERSION
+from sam6d_ros.detectors.triton.client import ServedModel, connect
+from sam6d_ros.detectors.triton.repository import VERSION
 from sam6d_ros.errors import InvalidConfig, UnknownName
+from sam6d_ros.types import Boxes
 
 GROUP = "sam6d_ros.detectors"
 PROTOCOLS = ("http", "grpc")
@@ -38,6 +42,9 @@ def open_detector(
         threshold: lowest score of a returned box.
         device: of a model file, as its library names it; an engine runs on CUDA in any case.
         buffers: memory of the input tensors (default: new for each call).
+
+    Returns:
+        The detector; ``close`` frees it.
 
     Raises:
         InvalidConfig: no such file, or a file without manifest.
@@ -124,6 +131,29 @@ _RUNNERS: dict[str, Callable[[Path, Manifest, str, Buffers | None], Runner]] = {
     ".engine": _tensorrt,
     ".trt": _tensorrt,
 }
+
+
+def detect_from(detector: Detector, image_rgb: NDArray[np.uint8], threshold: float) -> Boxes:
+    """Detect in one image with a threshold of this call.
+
+    Args:
+        detector: open; below its own threshold, one of another package may return nothing.
+        image_rgb: (H, W, 3) uint8, RGB.
+        threshold: lowest score of a returned box, 0 to 1.
+
+    Returns:
+        The boxes.
+
+    Raises:
+        InvalidInput, BackendUnavailable: as ``Detector.detect``.
+    """
+    if isinstance(detector, ModelDetector):
+        (found,) = detector.detect_each([image_rgb], [threshold])
+        if not isinstance(found, Boxes):
+            raise found
+        return found
+    (boxes,) = detector.detect([image_rgb])
+    return boxes.from_score(threshold)
 
 
 def _of_package(name: str, text: str, threshold: float) -> Detector:

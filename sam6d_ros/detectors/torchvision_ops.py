@@ -116,6 +116,9 @@ def roi_align(
         pooled_width: columns of the result.
         sampling_ratio: points per bin and axis, 1 or more.
         aligned: whether coordinates are shifted by half a pixel.
+
+    Raises:
+        ValueError: ``sampling_ratio`` is below 1.
     """
     if sampling_ratio <= 0:
         raise ValueError(f"sampling_ratio is {sampling_ratio}; expected 1 or more")

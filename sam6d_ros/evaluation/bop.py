@@ -112,6 +112,9 @@ class BopDataset:
     def frame(self, scene_id: int, im_id: int) -> Frame:
         """Read one image pair; its stamp is made of the ids, one second per image.
 
+        Returns:
+            The frame.
+
         Raises:
             InvalidDataset: the files are missing.
             InvalidFrame, InvalidCamera: they are unusable.
@@ -124,7 +127,10 @@ class BopDataset:
         return make_frame(rgb, read_depth(depth_file, camera_scale=camera.depth_scale), camera)
 
     def ground_truth(self, scene_id: int, im_id: int) -> tuple[GroundTruth, ...] | None:
-        """Annotated instances of an image; None when it is not annotated.
+        """Read the annotated instances of an image; None if it is not annotated.
+
+        Returns:
+            The instances, or None.
 
         Raises:
             InvalidDataset: the files are damaged.
@@ -136,7 +142,10 @@ class BopDataset:
         return read_truth(files.json("scene_gt"), files.json("scene_gt_info"), im_id)
 
     def files(self, scene_id: int) -> SceneFiles:
-        """The file names of a scene, of the dataset's sensor.
+        """List the file names of a scene, of the dataset's sensor.
+
+        Returns:
+            The file names.
 
         Raises:
             InvalidDataset: there is no such scene.
@@ -144,7 +153,10 @@ class BopDataset:
         return SceneFiles(self.scene_dir(scene_id), self.sensor)
 
     def scene_dir(self, scene_id: int) -> Path:
-        """The folder of a scene, whatever the padding of its name.
+        """Find the folder of a scene, whatever the padding of its name.
+
+        Returns:
+            The folder.
 
         Raises:
             InvalidDataset: there is none.

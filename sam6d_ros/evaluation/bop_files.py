@@ -14,7 +14,10 @@ SPLITS = ("test", "val")
 
 
 def find_split(root: Path) -> Path:
-    """The folder with the test scenes: test, val, or one that starts so (test_primesense).
+    """Find the folder with the test scenes: test, val, or one that starts so (test_primesense).
+
+    Returns:
+        The folder.
 
     Raises:
         InvalidDataset: there is none.
@@ -104,7 +107,10 @@ def _listed(names: list[str]) -> str:
 def image_file(
     scene: Path, folder_names: tuple[str, ...], im_id: int, suffixes: tuple[str, ...]
 ) -> Path:
-    """The file of an image, whatever its extension and the padding of its number.
+    """Find the file of an image, whatever its extension and the padding of its number.
+
+    Returns:
+        The file.
 
     Raises:
         InvalidDataset: there is none.
@@ -123,6 +129,9 @@ def image_file(
 def read_json(path: Path) -> dict[int, Any]:
     """Read a JSON file whose keys are numbers (image or object ids).
 
+    Returns:
+        The entries by number.
+
     Raises:
         InvalidDataset: missing, damaged, or of another layout.
     """
@@ -136,6 +145,9 @@ def read_json(path: Path) -> dict[int, Any]:
 def read_json_list(path: Path) -> list[dict[str, Any]]:
     """Read a JSON list.
 
+    Returns:
+        The list.
+
     Raises:
         InvalidDataset: missing, damaged, or no list.
     """
@@ -148,6 +160,9 @@ def read_json_list(path: Path) -> list[dict[str, Any]]:
 def load_json(path: Path) -> Any:
     """Read a JSON file.
 
+    Returns:
+        The content.
+
     Raises:
         InvalidDataset: missing or damaged.
     """
@@ -155,12 +170,17 @@ def load_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except FileNotFoundError as error:
         raise InvalidDataset(f"{path} does not exist") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise InvalidDataset(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # not JSON, or not UTF-8
         raise InvalidDataset(f"{path} is no JSON: {error}") from error
 
 
 def pick(entries: dict[int, Any], im_id: int, path: Path) -> Any:
-    """The entry of an image.
+    """Pick the entry of an image.
+
+    Returns:
+        The entry.
 
     Raises:
         InvalidDataset: the file has none.

@@ -60,6 +60,9 @@ def targets_file(root: Path, split: str) -> Path | None:
 def read_targets(path: Path) -> dict[tuple[int, int], dict[int, int] | None]:
     """Read a targets file: counts by object for each (scene_id, im_id), None in detection.
 
+    Returns:
+        Counts by object, or None, by (scene_id, im_id).
+
     Raises:
         InvalidDataset: the file is missing or damaged.
     """

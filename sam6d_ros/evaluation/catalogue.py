@@ -74,9 +74,12 @@ def search_image(
     method: Method,
     min_visible: float,
 ) -> CatalogueImage | None:
-    """Ask for every model in one image; None if no instance is annotated in it.
+    """Search every model in one image; None if no instance is annotated in it.
 
     An empty list is what data sets have for images without annotation.
+
+    Returns:
+        Truth and poses of the image, or None.
     """
     truth = dataset.ground_truth(*image)
     if not truth:
@@ -138,6 +141,7 @@ def summarize(images: Sequence[CatalogueImage], min_score: float) -> dict[str, A
     """Return the figures of all images.
 
     Args:
+        images: results of images.
         min_score: threshold of recall and precision; average precision and calibration error are
             of all poses.
     """

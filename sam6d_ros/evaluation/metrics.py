@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from sam6d_ros.cad.equivalence import nearest_turns
 from sam6d_ros.cad.model import Symmetries
+from sam6d_ros.cad.symmetry.equivalence import nearest_turns
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import CameraIntrinsics, project, ray_directions
 from sam6d_ros.geometry.mesh import hull_points
@@ -108,13 +108,19 @@ def vsd(
     camera: CameraIntrinsics,
     delta: float = VSD_DELTA_M,
 ) -> Array:
-    """Visible surface discrepancy in [0, 1] for each of ``VSD_TAUS``, as an array (10,).
+    """Compute the visible surface discrepancy for each of ``VSD_TAUS``.
 
     Args:
+        estimated: (4, 4) cam_from_obj.
+        true: (4, 4) cam_from_obj.
         scene: the model.
         diameter: of the model, metres.
         depth: (H, W) measured depth, metres, 0 where invalid.
+        camera: of the depth image.
         delta: how far, in metres, a surface may lie behind the measured one to count as visible.
+
+    Returns:
+        (10,) in [0, 1].
     """
     per_depth = distance_per_depth(camera)
     measured = depth * per_depth
@@ -131,7 +137,7 @@ def vsd(
 
 
 def visible(distance: NDArray, measured: NDArray, delta: float) -> NDArray[np.bool_]:
-    """Where a rendered surface is not behind the measured one (or nothing was measured)."""
+    """Return the pixels whose rendered surface is not behind the measured one, or unmeasured."""
     return (distance > 0) & ((distance - measured <= delta) | (measured == 0))
 
 

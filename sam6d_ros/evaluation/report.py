@@ -149,7 +149,7 @@ def error_values(errors: PoseErrors) -> dict[str, Any]:
 
 
 def plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Values that JSON knows: rounded, not-a-number and infinity as None."""
+    """Return values for JSON: rounded, not-a-number and infinity as None."""
     return {
         key: (round(value, 5) if math.isfinite(value) else None)
         if isinstance(value, float)
@@ -159,7 +159,7 @@ def plain(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """What the times were measured on: processor, cores, Python. No names of hosts or people."""
+    """Return the machine of the measured times: processor, cores, Python; no names."""
     model = platform.processor() or platform.machine()
     try:
         with open("/proc/cpuinfo") as file:

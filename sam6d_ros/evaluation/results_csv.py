@@ -27,7 +27,7 @@ HEADER = ("scene_id", "im_id", "obj_id", "score", "R", "t", "time")
 
 @dataclass(frozen=True)
 class ImageResult:
-    """What was found in one image.
+    """Estimates of one image.
 
     Attributes:
         scene_id, im_id: the image.
@@ -68,6 +68,9 @@ def row(result: ImageResult, obj_id: int, estimate: PoseEstimate) -> list[str]:
 
 def read_csv(path: Path) -> list[ImageResult]:
     """Read a results file; scores outside [0, 1] (other methods') keep their order only.
+
+    Returns:
+        Results by image, in the order of the file.
 
     Raises:
         InvalidDataset: missing, or a line is damaged.

@@ -45,13 +45,19 @@ class ScoredTarget:
 def run_image(
     dataset: BopDataset, target: ImageTargets, names: Mapping[int, str], method: Method
 ) -> ImageResult:
-    """Look for all objects that are asked of one image together.
+    """Search all target objects of one image together.
 
     The time is what the method needs for the frame in memory, as BOP defines it (reading the
     files is not counted).
 
     Args:
+        dataset: the dataset.
+        target: the image and its objects.
         names: object id → name of the object in the method.
+        method: finds poses.
+
+    Returns:
+        The poses with their time.
     """
     frame = dataset.frame(target.scene_id, target.im_id)
     ids = {names[obj_id]: obj_id for obj_id in target.asked}
@@ -87,8 +93,14 @@ def score_results(
     Only instances that are there are targets: an object that is asked and absent is not missed.
 
     Args:
+        dataset: the dataset.
+        targets: images and their objects.
+        results: poses by image.
         models: object id → model with the symmetries and diameter that count.
         reject_below: the threshold that ``ScoredTarget.rejected`` reports on.
+
+    Yields:
+        Scores of each object in each image.
     """
     by_image = {(result.scene_id, result.im_id): result for result in results}
     for target in targets:

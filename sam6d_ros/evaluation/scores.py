@@ -49,7 +49,7 @@ class PoseErrors:
 
 @dataclass(frozen=True)
 class TargetScores:
-    """How well the instances of one object in one image were found.
+    """Scores of the instances of one object in one image.
 
     Attributes:
         count: instances looked for.
@@ -95,6 +95,11 @@ def score_target(
         estimates: of this object, any order.
         truth: annotated instances of this object in this image.
         count: instances looked for; the ``count`` most visible ones are the targets.
+        model: the object.
+        frame: the image.
+
+    Returns:
+        Recalled instances and errors.
     """
     targets = sorted(truth, key=lambda gt: -gt.visibility)[:count]
     counted = sorted(estimates, key=lambda e: -e.score)[:count]
@@ -133,7 +138,7 @@ def count_hits(table: Sequence[Sequence[PoseErrors]]) -> dict[str, NDArray[np.fl
 
 
 def matched(errors: NDArray[np.float64], threshold: float) -> float:
-    """How many targets are found: estimates (rows, best score first) pick the nearest free one."""
+    """Count the found targets: estimates (rows, best score first) take the nearest free one."""
     if errors.size == 0:
         return 0.0
     free = np.ones(errors.shape[1], bool)
@@ -145,9 +150,13 @@ def matched(errors: NDArray[np.float64], threshold: float) -> float:
 
 
 def recalls(scores: Sequence[TargetScores]) -> dict[str, float]:
-    """Recalls over many targets: add, add_s, vsd, mssd, mspd (each averaged) and their mean, ar.
+    """Average recalls over many targets.
 
-    Without targets every recall is NaN.
+    Names: add, add_s, vsd, mssd, mspd, and ar, the mean of the last three. Without targets every
+    recall is NaN.
+
+    Returns:
+        Recalls in [0, 1] by name.
     """
     total = sum(score.count for score in scores)
     if total == 0:

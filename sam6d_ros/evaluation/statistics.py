@@ -67,6 +67,7 @@ def calibration_error(scores: ArrayLike, right: ArrayLike, bins: int = 10) -> fl
     Args:
         scores: (N,) in [0, 1], taken as probabilities.
         right: (N,) bool.
+        bins: number of bins.
 
     Returns:
         Mean over the answers of |mean score − share of right ones| of their bin; NaN of nothing.

@@ -26,6 +26,8 @@ def boxes_of_truth(
     """Return the boxes around the visible pixels of the annotated instances.
 
     Args:
+        frame: the image.
+        truth: its annotated instances.
         models: by object number; instances of other objects get no box. The labels are the
             models' names.
         jitter: each edge is moved by a uniform random share of the box's width or height, at most

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.lib.format import MAGIC_PREFIX
 from numpy.typing import NDArray
 
 from sam6d_ros.errors import InvalidFrame
@@ -45,6 +46,9 @@ def load_frame(
         depth_scale: millimetres per unit of the depth image; overrides the camera file.
         image_id: key in a scene_camera.json; the number in the colour file's name by default.
 
+    Returns:
+        The frame; depth in metres.
+
     Raises:
         InvalidFrame, InvalidCamera: a file is missing, unreadable, or they do not fit together.
     """
@@ -62,7 +66,10 @@ def make_frame(rgb: NDArray[np.uint8], depth: NDArray[np.float32], camera: Camer
 
 
 def read_rgb(path: Path) -> NDArray[np.uint8]:
-    """Read a colour (or grey) image of 8 or 16 bits as (H, W, 3) uint8 RGB.
+    """Read a colour (or grey) image of 8 or 16 bits.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
 
     Raises:
         InvalidFrame: the file is missing or no image.
@@ -76,12 +83,15 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
 def read_depth(
     path: Path, depth_scale: float | None = None, camera_scale: float | None = None
 ) -> NDArray[np.float32]:
-    """Read a depth image as (H, W) float32 metres, 0 = no measurement; see ``depth_metres``.
+    """Read a depth image; see ``depth_metres``.
 
     Args:
         path: integers (16-bit PNG or TIFF) in millimetres, or floats (.npy, .tiff, .exr) in metres.
         depth_scale: millimetres per unit, whatever the type; overrides all else.
         camera_scale: the same for integers only, as camera files state it.
+
+    Returns:
+        (H, W) float32, metres, 0 = no measurement.
 
     Raises:
         InvalidFrame: missing, unreadable, of several channels or of 8 bits.
@@ -94,10 +104,14 @@ def read_depth(
 
 
 def _array(path: Path) -> NDArray:
+    """Return the values of a .npy file; no memory is taken for more than the file has."""
     try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except (ValueError, OSError) as error:
-        raise InvalidFrame(f"{path} cannot be read: {error}") from error
+        with path.open("rb") as file:
+            if file.read(len(MAGIC_PREFIX)) != MAGIC_PREFIX:
+                raise ValueError("it is no array of NumPy")
+        return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
+    except Exception as error:  # the parser of the header raises errors of many types
+        raise InvalidFrame(f"{path} cannot be read: {str(error)[:500]}") from error
 
 
 def _image(path: Path, flags: int) -> NDArray:

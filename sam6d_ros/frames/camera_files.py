@@ -14,17 +14,22 @@ import yaml
 
 from sam6d_ros.errors import InvalidCamera, InvalidFrame, InvalidInput
 from sam6d_ros.frames.camera_info import CameraInfo, Roi
+from sam6d_ros.types.text_files import read_text
+from sam6d_ros.types.yaml_text import load_first
+
+MATRIX_KEYS = ("camera_matrix", "K", "Camera_Matrix")
+MAX_MATRIX = 1000  # values; distortion has 14 at most
 
 
 @dataclass(frozen=True)
 class CameraFile:
-    """What a camera file says.
+    """Contents of a camera file.
 
     Attributes:
         matrix: flat (9,) camera matrix K in pixels, row-major.
         size: (width, height) in pixels, or None when the file does not say.
         depth_scale: millimetres per unit of an integer depth image, or None.
-        note: what the user should know about the file; "" when nothing.
+        note: remark for the user about the file, or "".
     """
 
     matrix: tuple[float, ...]
@@ -41,10 +46,15 @@ def read_camera(path: Path, image_id: int | None = None) -> CameraFile:
     camera_calibration writes it; also the output of ``ros2 topic echo``), and calibration files
     of OpenCV.
 
+    Returns:
+        Camera matrix, image size and scale of depth, as far as the file has them.
+
     Raises:
         InvalidCamera: missing, unreadable, of another layout, or the image id is not in it.
     """
-    text = existing(path, "camera file", InvalidCamera).read_text(errors="replace")
+    text = read_text(
+        existing(path, "camera file", InvalidCamera), "camera file", InvalidCamera, "replace"
+    )
     try:
         data = _content(text, path)
     except (json.JSONDecodeError, yaml.YAMLError, RecursionError) as error:
@@ -53,7 +63,7 @@ def read_camera(path: Path, image_id: int | None = None) -> CameraFile:
         raise InvalidCamera(f"{path} holds a {type(data).__name__}; expected camera parameters")
     try:
         return parse_camera(pick_image(data, image_id, path))
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
         if isinstance(error, InvalidInput):
             raise InvalidCamera(f"{path}: {error}") from error
         raise InvalidCamera(f"{path} has a value of the wrong type: {error}") from error
@@ -66,26 +76,39 @@ def _content(text: str, path: Path) -> Any:
     if text.lstrip().startswith(("%YAML:1", "<?xml")):
         return _opencv_content(text, path)
     # `ros2 topic echo` ends each message by ---
-    return next(iter(yaml.safe_load_all(text)), None)
+    return load_first(text)
 
 
 def _opencv_content(text: str, path: Path) -> dict[str, Any]:
     """Return the camera of a calibration file of OpenCV (cv::FileStorage)."""
     try:
         storage = cv2.FileStorage(text, cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY)
+        found = [values for key in MATRIX_KEYS if (values := _opencv_matrix(storage, key))]
+        coefficients = _opencv_matrix(storage, "distortion_coefficients")
+        nodes = {key: storage.getNode(key) for key in ("image_width", "image_height")}
+        sizes = {key: int(node.real()) for key, node in nodes.items() if not node.empty()}
     except (cv2.error, SystemError) as error:
         raise InvalidCamera(f"{path} is no file of OpenCV: {error}") from error
-    matrices = {key: storage.getNode(key).mat() for key in ("camera_matrix", "K", "Camera_Matrix")}
-    sizes = {key: storage.getNode(key) for key in ("image_width", "image_height")}
-    found = {key: value for key, value in matrices.items() if value is not None}
     if not found:
         raise InvalidCamera(f"{path} has no camera_matrix; expected a calibration of OpenCV")
-    coefficients = storage.getNode("distortion_coefficients").mat()
-    return {
-        "camera_matrix": next(iter(found.values())).ravel().tolist(),
-        "distortion_coefficients": [] if coefficients is None else coefficients.ravel().tolist(),
-        **{key: int(node.real()) for key, node in sizes.items() if not node.empty()},
-    }
+    return {"camera_matrix": found[0], "distortion_coefficients": coefficients, **sizes}
+
+
+def _opencv_matrix(storage: cv2.FileStorage, key: str) -> list[float]:
+    """Return the values of a matrix; none if it is not there.
+
+    Raises:
+        InvalidCamera: it states a size of no camera's matrix: memory is taken before it is read.
+        cv2.error: it cannot be read.
+    """
+    node = storage.getNode(key)
+    rows, columns = (int(node.getNode(name).real()) for name in ("rows", "cols"))
+    if abs(rows * columns) > MAX_MATRIX:
+        raise InvalidCamera(
+            f"{key} states {rows:g} × {columns:g} values; expected at most {MAX_MATRIX}"
+        )
+    matrix = node.mat()
+    return [] if matrix is None else [float(value) for value in matrix.ravel()]
 
 
 def pick_image(data: Mapping[str, Any], image_id: int | None, path: Path) -> Mapping[str, Any]:
@@ -166,11 +189,20 @@ def flat_matrix(matrix: Any) -> tuple[float, ...]:
 
 
 def existing(path: Path, what: str, error: type[InvalidInput] = InvalidFrame) -> Path:
-    """The path, when it is a file.
+    """Check that a path is a file.
+
+    Returns:
+        The path.
 
     Raises:
         InvalidFrame: (or ``error``) it is not.
     """
-    if not path.is_file():
+    try:
+        found = path.exists()
+    except OSError as problem:  # a name that is too long, a folder that may not be read
+        raise error(f"the {what} {path} cannot be read: {problem.strerror}") from problem
+    if not found:
         raise error(f"the {what} {path} does not exist")
+    if not path.is_file():
+        raise error(f"the {what} {path} is no regular file")
     return path

@@ -24,13 +24,17 @@ class Recording:
         folder: for a BOP dataset, one scene: ``DATASET/test/000001``.
         image: number of the only image wanted; all of them when negative.
 
+    Attributes:
+        files: colour and depth file of each frame.
+        camera_file: of all frames.
+
     Raises:
         InvalidDataset: there is no such folder, or no image with depth and intrinsics in it.
     """
 
     def __init__(self, folder: Path, image: int = -1) -> None:
         self.folder = folder
-        self._camera_file = self._find_camera_file()
+        self.camera_file = self._find_camera_file()
         colour = next((folder / n for n in COLOUR_FOLDERS if (folder / n).is_dir()), folder / "rgb")
         images = sorted(p for p in colour.glob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
         if image >= 0:
@@ -38,15 +42,15 @@ class Recording:
         if not images:
             wanted = f"no image number {image}" if image >= 0 else "no image"
             raise InvalidDataset(f"{colour} has {wanted}; expected files such as 000001.png")
-        self._files = [(path, self._depth_of(path)) for path in images]
+        self.files = [(path, self._depth_of(path)) for path in images]
         self.frame = lru_cache(maxsize=FRAMES_IN_MEMORY)(self._load)
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self.files)
 
     def _load(self, index: int) -> Frame:
-        rgb, depth = self._files[index]
-        return load_frame(rgb, depth, self._camera_file)
+        rgb, depth = self.files[index]
+        return load_frame(rgb, depth, self.camera_file)
 
     def _find_camera_file(self) -> Path:
         if not self.folder.is_dir():

@@ -58,6 +58,14 @@ class CameraIntrinsics:
     def from_matrix(cls, matrix: ArrayLike, width: int, height: int) -> CameraIntrinsics:
         """Build from a 3×3 (or flat 9, by rows) matrix K in pixels.
 
+        Args:
+            matrix: (3, 3), or 9 values by rows, pixels.
+            width: of the image, pixels.
+            height: of the image, pixels.
+
+        Returns:
+            The intrinsics.
+
         Raises:
             InvalidCamera: K is written by columns, has skew or another last row than 0 0 1, a
                 value is out of its range, or K is implausible for an image of this size.
@@ -77,7 +85,14 @@ class CameraIntrinsics:
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]])
 
     def scaled(self, factor: float) -> CameraIntrinsics:
-        """The camera of the image resized by ``factor`` (pixel centres at integers)."""
+        """Return the camera of a resized image; pixel centres are at integers.
+
+        Args:
+            factor: new size by old size.
+
+        Returns:
+            Intrinsics for the rounded size.
+        """
         width, height = round(self.width * factor), round(self.height * factor)
         fx, fy = self.fx * width / self.width, self.fy * height / self.height
         cx = (self.cx + 0.5) * width / self.width - 0.5
@@ -121,7 +136,15 @@ def _check_plausible(camera: CameraIntrinsics) -> None:
 
 
 def project(camera: CameraIntrinsics, points_cam: NDArray) -> NDArray[np.float64]:
-    """Pixels (..., 2) as (u, v) of points (..., 3) in metres, camera frame; NaN for z ≤ 0."""
+    """Project points to pixels.
+
+    Args:
+        camera: intrinsics.
+        points_cam: (..., 3) metres, camera frame.
+
+    Returns:
+        (..., 2) pixels as (u, v), the centre of the first one at (0, 0); NaN for z ≤ 0.
+    """
     z = np.where(points_cam[..., 2] > 0, points_cam[..., 2], np.nan)
     u = points_cam[..., 0] / z * camera.fx + camera.cx
     v = points_cam[..., 1] / z * camera.fy + camera.cy
@@ -129,7 +152,16 @@ def project(camera: CameraIntrinsics, points_cam: NDArray) -> NDArray[np.float64
 
 
 def ray_directions(camera: CameraIntrinsics, u: NDArray, v: NDArray) -> NDArray[np.float32]:
-    """Directions (..., 3) with z = 1 through pixels (u, v), camera frame."""
+    """Return the directions of the rays through pixels.
+
+    Args:
+        camera: intrinsics.
+        u: (...) pixels, column.
+        v: (...) pixels, row.
+
+    Returns:
+        (..., 3) float32 directions with z = 1, camera frame.
+    """
     x = (u - camera.cx) / camera.fx
     y = (v - camera.cy) / camera.fy
     return np.stack([x, y, np.ones_like(x)], axis=-1).astype(np.float32)
@@ -140,9 +172,31 @@ def back_project(camera: CameraIntrinsics, depth: NDArray) -> NDArray[np.float32
 
     Invalid depth (0) gives the point (0, 0, 0). All in float32, in the order of operations of
     SAM-6D: there the last bits decide which of two near points the furthest-point sampling takes.
+
+    Args:
+        camera: intrinsics.
+        depth: (H, W) metres along z, 0 = no measurement.
     """
-    z, f32 = np.asarray(depth, np.float32), np.float32
-    v, u = np.indices(z.shape, dtype=f32)
+    z = np.asarray(depth, np.float32)
+    grid = np.indices(z.shape, dtype=np.float32)
+    return back_project_pixels(camera, grid[1], grid[0], z)
+
+
+def back_project_pixels(
+    camera: CameraIntrinsics, u: NDArray[np.float32], v: NDArray[np.float32], z: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return the points of pixels, computed as in :func:`back_project`.
+
+    Args:
+        camera: intrinsics.
+        u: (...) column, pixels.
+        v: (...) row, pixels.
+        z: (...) depth, metres.
+
+    Returns:
+        (..., 3) float32 metres, camera frame.
+    """
+    f32 = np.float32
     x = (u - f32(camera.cx)) * z / f32(camera.fx)
     y = (v - f32(camera.cy)) * z / f32(camera.fy)
     return np.stack([x, y, z], axis=-1)

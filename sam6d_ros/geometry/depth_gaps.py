@@ -21,6 +21,10 @@ def is_sparse(depth: NDArray[np.float32]) -> bool:
 
     Args:
         depth: (H, W) float32, metres, 0 = no measurement.
+
+    Returns:
+        True for the depth of a sparse sensor, whose gaps later stages must not take for
+        edges.
     """
     valid = depth > 0
     if valid.mean() > MAX_SHARE:

@@ -30,7 +30,11 @@ class QuadraticNoise:
     near_m: float = 0.0
 
     def at(self, z: Depth) -> Depth:
-        """Return the error at depths z, metres."""
+        """Return the standard deviation of depth at z, metres.
+
+        Args:
+            z: distance along the optical axis, metres; any shape.
+        """
         away = z - self.near_m if self.near_m else z
         return self.base_m + self.per_m2 * away * away
 

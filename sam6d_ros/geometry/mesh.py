@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import trimesh
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import cdist
@@ -23,7 +22,15 @@ FLATNESS = 1e-7  # thickness as a share of the length, below which points are in
 
 
 def face_areas(vertices: NDArray, faces: NDArray) -> Array:
-    """Areas (F,) of the triangles."""
+    """Return the areas of triangles.
+
+    Args:
+        vertices: (V, 3).
+        faces: (F, 3) indices of vertices.
+
+    Returns:
+        (F,) float64, in the square of the unit of the vertices.
+    """
     a, b, c = np.asarray(vertices, np.float64)[faces].transpose(1, 0, 2)
     return 0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1)
 
@@ -31,7 +38,13 @@ def face_areas(vertices: NDArray, faces: NDArray) -> Array:
 def sample_surface(
     vertices: NDArray, faces: NDArray, count: int, rng: np.random.Generator
 ) -> tuple[Array, NDArray[np.intp], Array]:
-    """Points spread evenly over the surface.
+    """Sample points evenly over the surface.
+
+    Args:
+        vertices: (V, 3).
+        faces: (F, 3) indices of vertices.
+        count: number of points.
+        rng: random generator.
 
     Returns:
         points (count, 3), the face of each (count,), and its weights (count, 3) of the corners.
@@ -47,7 +60,14 @@ def sample_surface(
 
 
 def hull_points(points: NDArray) -> Array:
-    """The corners (H, 3) of the convex hull of (N, 3) points, flat ones included."""
+    """Return the corners of the convex hull of points.
+
+    Args:
+        points: (N, 3); all in one plane or on one line is allowed.
+
+    Returns:
+        (H, 3) float64.
+    """
     points = np.unique(np.asarray(points, np.float64), axis=0)
     if len(points) < 5:
         return points
@@ -61,7 +81,14 @@ def hull_points(points: NDArray) -> Array:
 
 
 def diameter(points: NDArray) -> float:
-    """The largest distance between two of (N, 3) points."""
+    """Return the largest distance between two points.
+
+    Args:
+        points: (N, 3).
+
+    Returns:
+        The distance in the unit of the points.
+    """
     corners = hull_points(points)
     if len(corners) > MAX_HULL_PAIRS:
         corners = _support_points(corners)
@@ -87,12 +114,20 @@ def unit_box() -> Array:
 
 
 def box_corners(obj_from_box: NDArray, box_size: NDArray) -> Array:
-    """Return the (8, 3) corners of a box in the object frame, metres; order as ``unit_box``."""
+    """Return the (8, 3) corners of a box in the object frame, metres; order as ``unit_box``.
+
+    Args:
+        obj_from_box: (4, 4) pose of the box, its origin in the centre.
+        box_size: (3,) extents along the box axes, metres.
+    """
     return se3.transform(obj_from_box, unit_box() * box_size)
 
 
 def bounding_box(vertices: NDArray) -> tuple[Array, Array]:
-    """The bounding box: along the CAD axes, or turned where that is considerably tighter.
+    """Return the bounding box: along the CAD axes, or turned if that is considerably smaller.
+
+    Args:
+        vertices: (V, 3).
 
     Returns:
         obj_from_box: (4, 4) pose of the box (its centre and axes) in the object frame; the axes
@@ -117,6 +152,8 @@ def _oriented_box(vertices: Array) -> tuple[Array, Array] | None:
     corners = hull_points(vertices)
     if (flat := _flat_box(corners)) is not None:
         return flat
+    import trimesh  # late: code that only runs networks works without it
+
     try:
         box_from_obj, extents = trimesh.bounds.oriented_bounds(corners)
     except (QhullError, ValueError, IndexError, ImportError):  # nearly flat meshes

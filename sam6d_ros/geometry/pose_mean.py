@@ -18,11 +18,19 @@ CONVERGED = 1e-10  # metres and radians
 
 
 def mean_pose(poses: Array, information: Array, start: Array) -> Array:
-    """The (4, 4) mean of poses (N, 4, 4), weighted by information matrices (N, 6, 6).
+    """Average poses (N, 4, 4), weighted by information matrices (N, 6, 6).
 
     Gauss-Newton on the group: the mean is where the weighted differences sum to nothing (for equal
     weights the Karcher mean: Moakher, SIAM J. Matrix Anal. 2002). Poses and ``start`` should lie
     within a right angle of one another.
+
+    Args:
+        poses: (N, 4, 4).
+        information: (N, 6, 6) inverse covariances, translation before rotation.
+        start: (4, 4) pose from which the iteration starts.
+
+    Returns:
+        (4, 4) mean pose.
     """
     total = information.sum(0)
     mean = start
@@ -36,6 +44,14 @@ def mean_pose(poses: Array, information: Array, start: Array) -> Array:
 
 
 def scatter(poses: Array, mean: Array) -> Array:
-    """(6, 6) sample covariance of poses (N, 4, 4) about their mean; zeros for a single one."""
+    """Return the sample covariance of poses about their mean.
+
+    Args:
+        poses: (N, 4, 4).
+        mean: (4, 4).
+
+    Returns:
+        (6, 6) in m² and rad², translation before rotation; zeros for a single pose.
+    """
     away = se3.difference(poses, mean)
     return away.T @ away / max(1, len(poses) - 1)

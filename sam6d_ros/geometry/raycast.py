@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from embreex import rtcore_scene
-from embreex.mesh_construction import TriangleMesh
 from numpy.typing import NDArray
 
 from sam6d_ros.geometry.camera import CameraIntrinsics, ray_directions
@@ -18,7 +16,7 @@ from sam6d_ros.geometry.camera import CameraIntrinsics, ray_directions
 
 @dataclass(frozen=True)
 class Hits:
-    """What N rays met. ``face`` is -1 (and the rest 0) where a ray met nothing.
+    """Hits of N rays. ``face`` is -1 (and the rest 0) where a ray met nothing.
 
     Attributes:
         face: (N,) int32 index of the triangle.
@@ -70,11 +68,23 @@ class RayScene:
         normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         length = np.linalg.norm(normals, axis=1, keepdims=True)
         self.face_normals = normals / np.maximum(length, 1e-20)
+        # late: code that only runs networks works without the ray caster
+        from embreex import rtcore_scene
+        from embreex.mesh_construction import TriangleMesh
+
         self._scene = rtcore_scene.EmbreeScene()
         self._mesh = TriangleMesh(self._scene, corners)
 
     def cast(self, origins: NDArray[np.float32], directions: NDArray[np.float32]) -> Hits:
-        """First hits of N rays; origins and directions (N, 3) float32 in the object frame."""
+        """Return the first hit of each ray.
+
+        Args:
+            origins: (N, 3) float32, metres, object frame.
+            directions: (N, 3) float32, object frame.
+
+        Returns:
+            Hits of the N rays.
+        """
         found = self._scene.run(
             np.ascontiguousarray(origins, np.float32),
             np.ascontiguousarray(directions, np.float32),
@@ -98,6 +108,15 @@ class RayScene:
         """Render the mesh at a (4, 4) pose, in the whole image or in a pixel rectangle of it.
 
         Without ``colored`` the colours are left black, which saves a third of the time.
+
+        Args:
+            camera: intrinsics of the whole image.
+            cam_from_obj: (4, 4) pose of the mesh.
+            roi_xywh: rectangle (x, y, width, height) in pixels; None for the whole image.
+            colored: whether colours are interpolated.
+
+        Returns:
+            Depth, colour and faces in the size of the image or the rectangle.
         """
         roi = roi_xywh or (0, 0, camera.width, camera.height)
         dirs_cam = _roi_directions(camera, roi)
@@ -113,7 +132,16 @@ class RayScene:
         cam_from_obj: NDArray[np.float64],
         roi_xywh: tuple[int, int, int, int],
     ) -> NDArray[np.float32]:
-        """The depth of ``render`` alone, (H, W) metres of a pixel rectangle: much cheaper."""
+        """Return the depth of ``render`` alone, which is much cheaper.
+
+        Args:
+            camera: intrinsics of the whole image.
+            cam_from_obj: (4, 4) pose of the mesh.
+            roi_xywh: rectangle (x, y, width, height) in pixels.
+
+        Returns:
+            (height, width) float32, metres along z, 0 = no surface.
+        """
         rotation = cam_from_obj[:3, :3].astype(np.float32)
         origin = -(rotation.T @ cam_from_obj[:3, 3].astype(np.float32))
         directions = _roi_directions(camera, roi_xywh) @ rotation
@@ -147,7 +175,14 @@ class RayScene:
         )
 
     def interpolate_colors(self, hits: Hits) -> NDArray[np.float32]:
-        """Colours (N, 3) float32 RGB 0–255 at the hits (meaningless where a ray met nothing)."""
+        """Return the colours of the surface at hits.
+
+        Args:
+            hits: of N rays.
+
+        Returns:
+            (N, 3) float32 RGB in [0, 255]; meaningless where a ray hit nothing.
+        """
         corners = self.colors[self.faces[hits.face]].astype(np.float32)
         u, v = hits.bary[:, :1], hits.bary[:, 1:]
         return corners[:, 0] * (1 - u - v) + corners[:, 1] * u + corners[:, 2] * v

@@ -39,7 +39,10 @@ class Region:
         return slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
 
     def check_inside(self, shape: tuple[int, ...]) -> None:
-        """Make sure that it lies in an image of this (height, width, …).
+        """Refuse a region that reaches beyond an image.
+
+        Args:
+            shape: (height, width, …) of the image, pixels.
 
         Raises:
             InvalidInput: it does not.
@@ -52,13 +55,24 @@ class Region:
             )
 
     def grown(self, share: float) -> Region:
-        """Larger on every side by a share of the longer side; cut at the image's origin."""
+        """Return the region enlarged on every side, cut at the origin of the image.
+
+        Args:
+            share: margin by the longer side.
+
+        Returns:
+            The larger region; it may reach beyond the right and lower border of the image.
+        """
         margin = round(share * max(self.width, self.height))
         left, top = max(0, self.x - margin), max(0, self.y - margin)
         right, bottom = self.x + self.width + margin, self.y + self.height + margin
         return Region(left, top, right - left, bottom - top)
 
     def share_of(self, mask: NDArray[np.bool_]) -> float:
-        """How much of a mask (H, W) lies inside, in [0, 1]; 0 for an empty mask."""
+        """Return the share of a mask (H, W) inside the region, in [0, 1]; 0 for an empty mask.
+
+        Args:
+            mask: (H, W) bool, of the whole image.
+        """
         total = int(mask.sum())
         return float(mask[self.slices].sum() / total) if total else 0.0

@@ -16,13 +16,21 @@ from sam6d_ros.errors import InvalidInput
 
 
 def encode(mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """Return ``{"size": [H, W], "counts": text}`` of an (H, W) mask."""
+    """Return ``{"size": [H, W], "counts": text}`` of an (H, W) mask.
+
+    Args:
+        mask: (H, W) bool.
+    """
     rle = coco_mask.encode(np.asfortranarray(mask, np.uint8))
     return {"size": [int(n) for n in rle["size"]], "counts": rle["counts"].decode("ascii")}
 
 
 def encode_runs(mask: NDArray[np.bool_]) -> dict[str, list[int]]:
-    """Return ``{"size": [H, W], "counts": [run, …]}`` of an (H, W) mask, as SAM-6D writes it."""
+    """Return ``{"size": [H, W], "counts": [run, …]}`` of an (H, W) mask, as SAM-6D writes it.
+
+    Args:
+        mask: (H, W) bool.
+    """
     flat = np.asarray(mask > 0).ravel(order="F")
     edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     counts = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
@@ -33,6 +41,9 @@ def encode_runs(mask: NDArray[np.bool_]) -> dict[str, list[int]]:
 
 def decode(rle: Mapping[str, Any]) -> NDArray[np.bool_]:
     """Return the (H, W) mask of either form.
+
+    Args:
+        rle: ``size`` [H, W] and ``counts``: compressed text of COCO, or a list of runs by columns.
 
     Raises:
         InvalidInput: the runs do not fill the size, or the value is of neither form.
@@ -73,6 +84,9 @@ def _runs_of(text: str | bytes) -> list[int]:
     Five bits per character from 48 upwards, a sign bit and a continuation bit; from the third run
     on each is stored as its difference from the one two before (rleFrString in
     cocodataset/cocoapi, common/maskApi.c). Read here and not by pycocotools, which trusts the text.
+
+    Raises:
+        ValueError: a character is out of range.
     """
     data = text.encode("ascii") if isinstance(text, str) else bytes(text)
     runs: list[int] = []

@@ -15,7 +15,15 @@ Array = NDArray[np.float64]
 
 
 def from_rotation_translation(rotation: ArrayLike, translation: ArrayLike) -> Array:
-    """Build (..., 4, 4) transforms from (..., 3, 3) rotations and (..., 3) translations."""
+    """Build rigid transforms from rotations and translations.
+
+    Args:
+        rotation: (..., 3, 3).
+        translation: (..., 3) metres.
+
+    Returns:
+        (..., 4, 4) float64.
+    """
     rot = np.asarray(rotation, dtype=np.float64)
     trans = np.asarray(translation, dtype=np.float64)
     out = np.zeros((*np.broadcast_shapes(rot.shape[:-2], trans.shape[:-1]), 4, 4))
@@ -26,12 +34,24 @@ def from_rotation_translation(rotation: ArrayLike, translation: ArrayLike) -> Ar
 
 
 def from_quat_xyzw_translation(quat_xyzw: ArrayLike, translation: ArrayLike) -> Array:
-    """Build a (4, 4) transform from a quaternion (x, y, z, w) and a translation in metres."""
+    """Build a rigid transform from a quaternion and a translation.
+
+    Args:
+        quat_xyzw: (4,) x, y, z, w; any length above 0.
+        translation: (3,) metres.
+
+    Returns:
+        (4, 4) float64.
+    """
     return from_rotation_translation(Rotation.from_quat(quat_xyzw).as_matrix(), translation)
 
 
 def quat_xyzw(target_from_source: ArrayLike) -> Array:
-    """Return (..., 4) quaternions (x, y, z, w) with w ≥ 0 of (..., 4, 4) transforms."""
+    """Return (..., 4) quaternions (x, y, z, w) with w ≥ 0 of (..., 4, 4) transforms.
+
+    Args:
+        target_from_source: (..., 4, 4) rigid transforms.
+    """
     matrix = np.asarray(target_from_source, dtype=np.float64)
     flat = Rotation.from_matrix(matrix[..., :3, :3].reshape(-1, 3, 3)).as_quat()
     flat = np.where(flat[:, 3:] < 0, -flat, flat)
@@ -39,24 +59,45 @@ def quat_xyzw(target_from_source: ArrayLike) -> Array:
 
 
 def inverse(target_from_source: ArrayLike) -> Array:
-    """Invert (..., 4, 4) rigid transforms."""
+    """Invert rigid transforms.
+
+    Args:
+        target_from_source: (..., 4, 4).
+
+    Returns:
+        (..., 4, 4) source_from_target, float64.
+    """
     matrix = np.asarray(target_from_source, dtype=np.float64)
     rot_t = np.swapaxes(matrix[..., :3, :3], -1, -2)
     return from_rotation_translation(rot_t, -(rot_t @ matrix[..., :3, 3:])[..., 0])
 
 
 def transform(target_from_source: ArrayLike, points: ArrayLike) -> Array:
-    """Map (..., N, 3) points from the source into the target frame."""
+    """Map points from the source into the target frame.
+
+    Args:
+        target_from_source: (..., 4, 4).
+        points: (..., N, 3), source frame.
+
+    Returns:
+        (..., N, 3), target frame.
+    """
     matrix = np.asarray(target_from_source, dtype=np.float64)
     rotation_t = np.swapaxes(matrix[..., :3, :3], -1, -2)
     return np.asarray(points) @ rotation_t + matrix[..., None, :3, 3]
 
 
 def exp(twist: ArrayLike) -> Array:
-    """Transforms of (..., 6) small motions (translation 3, rotation vector 3), decoupled.
+    """Convert (..., 6) small motions (translation 3, rotation vector 3) to transforms, decoupled.
 
     The rotation is the exact exponential; the translation is applied as it is, which is what
     the refiners want (the two parts stay independent).
+
+    Args:
+        twist: (..., 6) translation in metres, then rotation vector in radians.
+
+    Returns:
+        (..., 4, 4) transforms.
     """
     vec = np.asarray(twist, dtype=np.float64)
     rot = Rotation.from_rotvec(vec[..., 3:].reshape(-1, 3)).as_matrix()
@@ -64,7 +105,11 @@ def exp(twist: ArrayLike) -> Array:
 
 
 def log(target_from_source: ArrayLike) -> Array:
-    """Return the twists (..., 6) of transforms: the inverse of ``exp``, for rotations below π."""
+    """Return the twists (..., 6) of transforms: the inverse of ``exp``, for rotations below π.
+
+    Args:
+        target_from_source: (..., 4, 4) rigid transforms.
+    """
     matrix = np.asarray(target_from_source, dtype=np.float64)
     turns = Rotation.from_matrix(matrix[..., :3, :3].reshape(-1, 3, 3)).as_rotvec()
     return np.concatenate([matrix[..., :3, 3], turns.reshape(*matrix.shape[:-2], 3)], axis=-1)
@@ -116,8 +161,28 @@ def shift_origin(covariance: ArrayLike, arm: ArrayLike) -> Array:
     return jacobian @ np.asarray(covariance, np.float64) @ jacobian.T
 
 
+def rotate_covariance(covariance: ArrayLike, rotation: ArrayLike) -> Array:
+    """Return a pose's covariance (6, 6) in the axes of another target frame.
+
+    Args:
+        covariance: (6, 6) of (shift, rotation vector) in the axes of the first target frame.
+        rotation: (3, 3) second_from_first.
+    """
+    both = np.zeros((6, 6))
+    both[:3, :3] = both[3:, 3:] = np.asarray(rotation, np.float64)
+    return both @ np.asarray(covariance, np.float64) @ both.T
+
+
 def rotation_angle(rotation_a: ArrayLike, rotation_b: ArrayLike) -> Array:
-    """Angle in radians between (..., 3, 3) rotations."""
+    """Return the angle between rotations.
+
+    Args:
+        rotation_a: (..., 3, 3).
+        rotation_b: (..., 3, 3).
+
+    Returns:
+        (...) radians in [0, π].
+    """
     a, b = np.asarray(rotation_a, np.float64), np.asarray(rotation_b, np.float64)
     relative = np.swapaxes(a, -1, -2) @ b
     # atan2 of the antisymmetric part stays exact near 0, where arccos of the trace does not.
@@ -133,8 +198,31 @@ def rotation_angle(rotation_a: ArrayLike, rotation_b: ArrayLike) -> Array:
     return np.arctan2(np.linalg.norm(skew, axis=-1), trace - 1.0)
 
 
+def fit_points(source: ArrayLike, target: ArrayLike) -> Array:
+    """Return the rigid motion that takes points nearest to others (Umeyama, PAMI 1991).
+
+    Args:
+        source: (N, 3) points, N at least 3.
+        target: (N, 3) where each belongs.
+
+    Returns:
+        (4, 4) transform.
+    """
+    start, end = np.asarray(source, np.float64), np.asarray(target, np.float64)
+    from_middle, to_middle = start.mean(0), end.mean(0)
+    left, _, right = np.linalg.svd((start - from_middle).T @ (end - to_middle))
+    flip = np.diag([1.0, 1.0, np.sign(np.linalg.det(right.T @ left.T))])
+    rotation = right.T @ flip @ left.T
+    return from_rotation_translation(rotation, to_middle - rotation @ from_middle)
+
+
 def check_rigid(matrix: ArrayLike, name: str = "transform", tolerance: float = 1e-3) -> Array:
     """Return the (4, 4) matrix as float64 when it is a rigid transform.
+
+    Args:
+        matrix: the transform.
+        name: of the transform, for the error text.
+        tolerance: largest deviation of R·Rᵀ from the identity, and of the last row.
 
     Raises:
         InvalidInput: wrong shape, not finite, the rotation is not orthonormal, or the last row is

@@ -35,7 +35,7 @@ def free_candidates(
     directions: int,
     approach: float,
 ) -> Candidates:
-    """The grasps at each pair, from evenly spread directions around its axis, that do not collide.
+    """List the grasps at each pair that do not collide, from evenly spread directions.
 
     A grasp collides when a point of the surface lies in what the gripper sweeps on the last
     ``approach`` metres in and on closing: parts smaller than the distance of the points may be
@@ -48,6 +48,9 @@ def free_candidates(
         gripper: its measures.
         directions: how many around each axis.
         approach: metres.
+
+    Returns:
+        The grasps that do not collide.
     """
     poses, owners = [], []
     for index in range(len(pairs)):

@@ -42,11 +42,14 @@ class ContactPairs:
 
 
 def antipodal_pairs(surface: Surface, samples: int, max_width: float) -> ContactPairs:
-    """Pairs at most ``max_width`` apart, whatever their lean.
+    """Find pairs of contacts at most ``max_width`` apart, whatever their lean.
 
     From each sampled point a line goes along the normal through the body; it is then turned to
     the bisector of the two normals, so that neither friction cone is used up by the other. All
     surfaces that the line passes count: a mug is held by its rim or by its outside.
+
+    Returns:
+        The pairs.
     """
     points, normals = surface.pick(samples)
     start = np.concatenate([points, points])

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from sam6d_ros.cad.model import Symmetries
-from sam6d_ros.cad.symmetry import expand
-from sam6d_ros.cad.yaml_entries import YamlEntry, shown
+from sam6d_ros.cad.symmetry.group import expand
+from sam6d_ros.cad.yaml_entries import MAX_NAME, YamlEntry, shown
 from sam6d_ros.errors import InvalidGrasps, InvalidInput
 from sam6d_ros.geometry import se3
 from sam6d_ros.grasps.types import Grasp
@@ -58,7 +58,7 @@ class EntryReader(YamlEntry):
     def entry(self) -> GraspEntry:
         self.check_keys("name, pose and width", KEYS)
         grasp = Grasp(
-            self.text("name"),
+            self.text("name", MAX_NAME),
             self.pose(),
             self.number("width", None, "metres, 0 or more, below 1", 0.0, 1.0),
             self.number("score", 1.0, "a number in [0, 1]", 0.0, 1.0),

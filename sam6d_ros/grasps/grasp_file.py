@@ -16,11 +16,14 @@ GraspFile = Mapping[str, tuple[GraspEntry, ...]]
 
 
 def read_grasp_file(path: Path | str, max_width: float) -> GraspFile:
-    """The checked grasps of a grasp file, by the name of their object.
+    """Read and check the grasps of a grasp file.
 
     Args:
         path: the YAML file.
         max_width: opening of the gripper, metres: none may be wider.
+
+    Returns:
+        Entries by the name of their object.
 
     Raises:
         InvalidGrasps: the file is unusable; names file, object, entry, key and remedy.

@@ -64,7 +64,7 @@ class Gripper:
         return float(np.arctan(self.friction))
 
     def swept_boxes(self, width: float, approach: float) -> Array:
-        """What the gripper sweeps on its last way in and on closing: (5, 2, 3) corners (low, high).
+        """Return the swept volume of approach and closing: (5, 2, 3) corners (low, high).
 
         Gripper frame, metres: two fingers that come open from ``approach`` behind, the same two
         that then close upon ``width``, and the palm.
@@ -83,7 +83,7 @@ class Gripper:
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """How grasps are sampled.
+    """Settings of the sampling of grasps.
 
     Attributes:
         samples: points on the surface at which a grasp is tried.

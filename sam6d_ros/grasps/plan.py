@@ -29,10 +29,13 @@ def sample_grasps(
     config: SamplingConfig,
     cache_dir: Path | None = None,
 ) -> GraspSet:
-    """Antipodal grasps on the object's surface, from the cache when nothing changed.
+    """Sample antipodal grasps on the surface of an object; from the cache if nothing changed.
 
     The result depends on the arguments only. Grasps on symmetric objects are as good in every
     equivalent turn; no copies are made, as the samples are all around.
+
+    Returns:
+        The grasps, best first; empty with a reason if there is none.
     """
     settings = [CODE_VERSION, model.content_hash, *key_parts(gripper, config)]
     arrays = cache.load_or_build(
@@ -89,7 +92,7 @@ def _nothing(reason: str) -> cache.Arrays:
 def _why_no_pair(
     surface: Surface, pairs: ContactPairs, gripper: Gripper, config: SamplingConfig
 ) -> str:
-    """What keeps the gripper from every pair of sides, with the numbers that would help."""
+    """Return why no pair of sides can be grasped, with the values that would allow it."""
     if len(pairs):
         return (
             f"the sides at most {gripper.usable_width:.3f} m apart lean by at least "

@@ -1,4 +1,4 @@
-"""How good a grasp is, and which of many to keep."""
+"""Scores of grasps, and selection of the best ones."""
 
 from __future__ import annotations
 
@@ -21,9 +21,12 @@ LEFT_OVER = 0.1
 
 
 def pad_contact(scene: RayScene, obj_from_grip: Array, width: Array, gripper: Gripper) -> Array:
-    """The share (N,) of the pads that the surface touches, of the pad that it touches less.
+    """Compute the share of the pads that the surface touches, of the pad that it touches less.
 
     The pads reach as far behind the contact as the tips reach beyond it.
+
+    Returns:
+        (N,) shares in [0, 1].
     """
     across = np.linspace(-0.4, 0.4, PAD_RAYS) * gripper.finger_width
     along = np.linspace(-0.8, 0.8, PAD_RAYS) * gripper.finger_tip
@@ -47,7 +50,7 @@ def pad_contact(scene: RayScene, obj_from_grip: Array, width: Array, gripper: Gr
 def score(
     lean: Array, contact: Array, off_centre: Array, width: Array, diameter: float, gripper: Gripper
 ) -> Array:
-    """Scores (N,) in [0, 1]: the weighted mean of four parts.
+    """Score grasps by the weighted mean of four parts.
 
     Args:
         lean: larger angle between closing direction and a normal; the friction angle gives 0.
@@ -56,6 +59,9 @@ def score(
         width: between the contacts; less than a fifth of the usable width to spare costs.
         diameter: of the object.
         gripper: its measures.
+
+    Returns:
+        (N,) scores in [0, 1].
     """
     antipodal = np.clip(1 - lean / gripper.friction_angle, 0, 1)
     central = np.clip(1 - 2 * off_centre / diameter, 0, 1)
@@ -65,9 +71,12 @@ def score(
 
 
 def choose_diverse(obj_from_grip: Array, scores: Array, count: int, diameter: float) -> list[int]:
-    """At most ``count`` indices: good ones that differ, so that the first few do already.
+    """Choose good grasps that differ, so that the first few do already.
 
     One after the other the best is taken, and what is like it loses as much of its score.
+
+    Returns:
+        At most ``count`` indices, in the order of the choice.
     """
     left = scores.astype(np.float64)
     chosen: list[int] = []

@@ -56,9 +56,12 @@ class Surface:
         return points, self.normals(points, face)
 
     def normals(self, points: Array, face: NDArray[np.integer]) -> Array:
-        """Unit normals (N, 3) at points of given faces, averaged over what a pad would touch.
+        """Average the normals at points of given faces over the area that a pad would touch.
 
         Their sign is the face's: meshes come with mixed winding.
+
+        Returns:
+            (N, 3) unit normals.
         """
         own = self.scene.face_normals[face].astype(np.float64)
         out = own.copy()

@@ -1,4 +1,4 @@
-"""What grasp planning gives."""
+"""Results of grasp planning."""
 
 from __future__ import annotations
 

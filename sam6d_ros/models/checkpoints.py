@@ -19,10 +19,13 @@ _SHOWN = 6  # names in a message
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """All tensors of a .pth or .safetensors file, on the CPU.
+    """Read all tensors of a .pth or .safetensors file, on the CPU.
 
     Pickles are read with ``weights_only``, so a file cannot run code. The weights may be wrapped
     in ``model`` or ``state_dict``.
+
+    Returns:
+        Tensors by name.
 
     Raises:
         CheckpointError: the file is missing, damaged or holds no weights.
@@ -126,6 +129,9 @@ def _some(keys: list[str]) -> str:
 
 def load_checkpoint(module: nn.Module, path: Path, device: torch.device | str = "cpu") -> nn.Module:
     """Load a file strictly and make the module ready for inference on the device.
+
+    Returns:
+        The module, in evaluation mode.
 
     Raises:
         CheckpointError: see :func:`read_weights` and :func:`load_into`.

@@ -54,7 +54,7 @@ def _pad(axis: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def crop_maps(boxes_xyxy: NDArray[np.integer]) -> tuple[Tensor, Tensor]:
-    """Row and column maps (P, 224) int64 in image pixels, -1 = padding.
+    """Return row and column maps (P, 224) int64 in image pixels, -1 = padding.
 
     Args:
         boxes_xyxy: (P, 4) integer boxes (x0, y0, x1, y1), ends exclusive; at least 1×1.

@@ -10,17 +10,27 @@ from typing import TypeVar
 import torch
 
 from sam6d_ros.errors import BackendUnavailable, ResourceExhausted
+from sam6d_ros.models.exact import inference
 
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 CPU_BATCH = 4  # measured, with benchmarks.networks
 CPU_PIECE_ROWS = 4096  # vectors of some hundred numbers: 4 MB
 CUDA_PIECE_ROWS = 1 << 17
+BF16_CAPABILITY = (8, 0)  # Ampere
+OUT_OF_MEMORY = (  # in errors that are plain RuntimeErrors
+    "can't allocate memory",  # the CPU's allocator
+    "CUDA error: out of memory",  # the driver
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+    "Triton Error [CUDA]: out of memory",
+)
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of "auto" (CUDA when there is one), "cpu" or "cuda[:N]".
+    """Return the device of "auto" (CUDA if there is one), "cpu" or "cuda[:N]".
 
     Raises:
         BackendUnavailable: the name is unknown or this machine has no such device.
@@ -44,35 +54,60 @@ def resolve_device(name: str) -> torch.device:
 def encoder_dtype(precision: str, device: torch.device) -> torch.dtype | None:
     """Reduced type for the image encoders, or None for float32 ("auto": bf16 where it is fast)."""
     if precision == "auto":
-        fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
-        return torch.bfloat16 if fast else None
+        return torch.bfloat16 if device.type == "cuda" and has_bf16(device) else None
     return _DTYPES.get(precision)
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether this GPU computes in bf16 itself; older ones emulate it, slower than float32."""
+    if torch.version.hip is not None:
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cuda.get_device_capability(device) >= BF16_CAPABILITY
 
 
 @contextmanager
 def encoding(dtype: torch.dtype | None, device: torch.device) -> Iterator[None]:
-    """No gradients, and automatic mixed precision when ``dtype`` is given."""
+    """:func:`inference`, and automatic mixed precision when ``dtype`` is given."""
     with (
-        torch.inference_mode(),
+        inference(),
         torch.autocast(device.type, dtype or torch.bfloat16, enabled=dtype is not None),
     ):
         yield
 
 
-def batch_size(wanted: int, budget_mb: int, item_mb: float, device: torch.device) -> int:
-    """How many items go through a network at once.
+def batch_size(
+    wanted: int, budget_mb: int, item_mb: float, device: torch.device, most: int = 1 << 30
+) -> int:
+    """Return the number of items that go through a network at once.
 
-    As configured; by default (0) as many as fit in the budget on a GPU, and on the CPU at most
-    ``CPU_BATCH``: more at once gain nothing there and cost memory (see :func:`piece_length`).
+    As configured; by default (0) as many as fit in the budget on a GPU, but not over ``most``, and
+    on the CPU at most ``CPU_BATCH``: more at once gain nothing there and cost memory (see
+    :func:`piece_length`).
     """
     if wanted:
         return wanted
     fitting = max(1, int(budget_mb / item_mb))
-    return min(fitting, CPU_BATCH) if device.type == "cpu" else fitting
+    return min(fitting, CPU_BATCH if device.type == "cpu" else most)
+
+
+def padded(count: int, most: int, device: torch.device) -> int:
+    """Return how many items go through a network in place of ``count``, at most ``most``.
+
+    On a GPU 1, 2, 4, …, so that few shapes occur: each costs a graph, and a compiled network is
+    compiled for it.
+    """
+    return count if device.type == "cpu" else min(1 << (count - 1).bit_length(), most)
+
+
+def batch_sizes(most: int, device: torch.device) -> list[int]:
+    """Return all values of :func:`padded`, the largest first; none on the CPU."""
+    if device.type == "cpu":
+        return []
+    return sorted({padded(count, most, device) for count in range(1, most + 1)}, reverse=True)
 
 
 def piece_length(item_rows: int, device: torch.device) -> int:
-    """How many items with ``item_rows`` vectors of activations each are handled at once.
+    """Return the number of items with ``item_rows`` vectors of activations that run at once.
 
     On the CPU, few enough for the cache: an array of more than 32 MB is fresh memory from the
     system each time, and its first touch costs as much as the arithmetic.
@@ -87,7 +122,14 @@ def pieces(count: int, item_rows: int, device: torch.device) -> list[slice]:
     return [slice(start, min(start + step, count)) for start in range(0, count, step)]
 
 
-def in_chunks(work: Callable[[slice], _T], count: int, chunk: int, what: str) -> list[_T]:
+def in_chunks(
+    work: Callable[[slice], _T],
+    count: int,
+    chunk: int,
+    what: str,
+    fitting: dict[str, int] | None = None,
+    checkpoint: Callable[[], None] = lambda: None,
+) -> list[_T]:
     """Run ``work`` on consecutive slices of ``count`` items; halve the slices when memory ends.
 
     Args:
@@ -95,17 +137,28 @@ def in_chunks(work: Callable[[slice], _T], count: int, chunk: int, what: str) ->
         count: number of items.
         chunk: items per slice to begin with.
         what: name of the items, for the error.
+        fitting: by the name of the items what was left after halving; kept by the caller, so that
+            the next frame does not run out of memory again.
+        checkpoint: called before each slice; raises to end the work.
+
+    Returns:
+        The results, in order.
 
     Raises:
         ResourceExhausted: memory ran out with a single item.
+        MemoryError: raised by ``work`` for another reason.
+        RuntimeError: likewise.
     """
+    fitting = {} if fitting is None else fitting
+    chunk = min(chunk, fitting.get(what, chunk))
     results: list[_T] = []
     start = 0
     while start < count:
+        checkpoint()
         try:
             results.append(work(slice(start, min(start + chunk, count))))
         except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
             if chunk == 1:
                 raise ResourceExhausted(
@@ -116,15 +169,16 @@ def in_chunks(work: Callable[[slice], _T], count: int, chunk: int, what: str) ->
             start += chunk
             continue
         # outside the handler: its traceback would keep the tensors of the failed try alive
-        chunk = max(1, chunk // 2)
-        _LOG.warning("memory ran out; going on with %d %s at once", chunk, what)
+        chunk = fitting[what] = max(1, chunk // 2)
+        _LOG.warning("out of memory; retrying with batches of %d %s", chunk, what)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
     return results
 
 
-def _out_of_memory(error: BaseException) -> bool:
-    """CUDA has its own class; the CPU allocator raises a plain RuntimeError."""
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
-        "can't allocate memory" in str(error)
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether memory ran out: CUDA's allocator has its own class, the others have words."""
+    text = str(error)
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
+        words in text for words in OUT_OF_MEMORY
     )

@@ -19,7 +19,8 @@ class DinoV2(nn.Module):
         self.vit = VisionTransformer(config)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Class tokens (B, C) and patch tokens (B, patches, C), float32, after the final norm.
+        """Return class tokens (B, C) and patch tokens (B, patches, C), float32, after the final
+        norm.
 
         Args:
             images: (B, 3, 224, 224) float32, RGB, already normalised as the recipe wants it.

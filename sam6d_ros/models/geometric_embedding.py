@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sam6d_ros.models.device import pieces
+from sam6d_ros.models.triples import smallest
 
 SIGMA_D = 0.2  # length unit of the distance code
 SIGMA_A_DEG = 15.0  # angle unit of the angle code
@@ -16,7 +17,7 @@ BACKGROUND_POINT = 100.0  # coordinates of the stand-in point of "no match"
 
 
 def pairwise_distance(a: Tensor, b: Tensor) -> Tensor:
-    """(B, N, M) squared distances by the expanded formula, as the original computes them.
+    """Return (B, N, M) squared distances by the expanded formula, as the original computes them.
 
     ‖a‖² − 2a·b + ‖b‖² loses digits for points far from the origin: in the camera frame a point
     is up to 3e-3 from itself. The weights were trained on these values, and exact distances pick
@@ -61,7 +62,7 @@ class GeometricEmbedding(nn.Module):
         distance = pairwise_distance(points, points).sqrt_()
         # The first column is taken for the point itself. With rounded distances it need not be,
         # but the original drops it all the same.
-        knn = distance.topk(NEIGHBOURS + 1, dim=-1, largest=False).indices[..., 1:]
+        knn = smallest(distance, NEIGHBOURS + 1)[..., 1:]
         flat = knn.flatten(1)[..., None].expand(-1, -1, 3)
         neighbours = points.gather(1, flat).unflatten(1, knn.shape[1:])
         reference = (neighbours - points[:, :, None])[:, :, None]  # (B, N, 1, 3, xyz)

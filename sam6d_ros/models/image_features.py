@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from sam6d_ros.models.transfer import constant
 from sam6d_ros.models.vit import VisionTransformer, VitConfig
 
 VIT_BASE = VitConfig(width=768, depth=12, heads=12, patch=16, grid=14, classes=1000)
@@ -20,9 +21,13 @@ PIXEL_STD = (0.229, 0.224, 0.225)
 
 def normalise(images_u8: Tensor) -> Tensor:
     """(B, H, W, 3) uint8 to (B, 3, H, W) float32 with the statistics in channel order."""
-    scaled = images_u8.permute(0, 3, 1, 2).float() / 255.0
-    mean = scaled.new_tensor(PIXEL_MEAN)[:, None, None]
-    return (scaled - mean) / scaled.new_tensor(PIXEL_STD)[:, None, None]
+    return standardise(images_u8.permute(0, 3, 1, 2).float() / 255.0)
+
+
+def standardise(images: Tensor) -> Tensor:
+    """Apply the statistics to (B, 3, H, W) float32 images in [0, 1]."""
+    mean, std = (constant(v, images.device)[:, None, None] for v in (PIXEL_MEAN, PIXEL_STD))
+    return (images - mean) / std
 
 
 class RgbNet(nn.Module):

@@ -12,40 +12,44 @@ BEST_VIEWS = 5  # template similarities that are averaged
 SEMANTIC_THRESHOLD = 0.2
 VISIBLE_SIMILARITY = 0.5
 COUNT_EPS = 1e-6
-NMS_IOU = 0.25
 MIN_BOX_SHARE = 0.05**2  # of the image; the benchmark path only
 MIN_MASK_SHARE = 3e-4
 
 
 @dataclass(frozen=True)
 class SemanticMatch:
-    """Proposals that look like one of the objects.
+    """Best object of each of P proposals.
 
     Attributes:
         similarity: (P, O, V) cosine of every proposal to every template, in [0, 1].
-        selected: (S,) proposals that pass the threshold.
-        object_index: (S,) best object of each.
-        score: (S,) its semantic score.
-        template: (S,) the template of that object that is most similar.
+        object_index: (P,) best object.
+        score: (P,) its semantic score; that object is meant above ``SEMANTIC_THRESHOLD``.
+        template: (P,) the template of that object that is most similar.
     """
 
     similarity: Tensor
-    selected: Tensor
     object_index: Tensor
     score: Tensor
     template: Tensor
 
+    def at(self, selected: Tensor) -> SemanticMatch:
+        """Return the match of some of the proposals."""
+        parts = (self.similarity, self.object_index, self.score, self.template)
+        return SemanticMatch(*(part[selected] for part in parts))
+
 
 def semantic_match(
-    query: Tensor,
-    reference: Tensor,
-    threshold: float = SEMANTIC_THRESHOLD,
-    allowed: Tensor | None = None,
+    query: Tensor, reference: Tensor, allowed: Tensor | None = None
 ) -> SemanticMatch:
     """Compare class descriptors (P, C) of proposals with (O, V, C) of templates.
 
     Args:
         allowed: (P, O) bool, which objects a proposal may show; any of them by default.
+        query: (P, C) class descriptors of proposals.
+        reference: (O, V, C) class descriptors of templates.
+
+    Returns:
+        Best object, score and template of each proposal.
     """
     query, reference = F.normalize(query, dim=-1), F.normalize(reference, dim=-1)
     similarity = torch.einsum("pc,ovc->pov", query, reference).clamp(0.0, 1.0)
@@ -54,10 +58,9 @@ def semantic_match(
     if allowed is not None:
         scores = scores.masked_fill(~allowed, 0.0)
     score, best = scores.max(-1)
-    selected = torch.nonzero(score > threshold)[:, 0]
-    chosen = best[selected]
-    template = similarity[selected, chosen].argmax(-1)
-    return SemanticMatch(similarity, selected, chosen, score[selected], template)
+    of_best = best[:, None, None].expand(-1, 1, similarity.shape[-1])
+    template = similarity.gather(1, of_best)[:, 0].argmax(-1)
+    return SemanticMatch(similarity, best, score, template)
 
 
 def appearance_scores(query: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
@@ -80,7 +83,7 @@ def appearance_scores(query: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]
 
 
 def mean_positions(masks: Tensor, depth: Tensor, camera: Tensor) -> Tensor:
-    """Mean (S, 3) float64 position in metres of the measured pixels of each mask.
+    """Return the mean (S, 3) float64 position in metres of the measured pixels of each mask.
 
     Args:
         masks: (S, H, W) bool.
@@ -109,8 +112,8 @@ def project_to_pixels(
     image = posed @ camera.transpose(-1, -2)
     # truncation toward zero, not rounding: what casting to int does in the original
     pixels = torch.nan_to_num(image[..., :2] / image[..., 2:]).clamp(-1e9, 1e9).long()
-    limit = torch.tensor([size_hw[1] - 1, size_hw[0] - 1], device=pixels.device)
-    return torch.minimum(pixels.clamp_min(0), limit)
+    u, v = pixels.unbind(-1)
+    return torch.stack([u.clamp(0, size_hw[1] - 1), v.clamp(0, size_hw[0] - 1)], dim=-1)
 
 
 def box_iou(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -127,16 +130,14 @@ def _area(box: Tensor) -> Tensor:
 
 
 def geometric_scores(pixels: Tensor, boxes: Tensor, legacy: bool) -> Tensor:
-    """IoU (S,) of the box of (S, K, 2) projected pixels with the proposal's (S, 4) box.
+    """Return the IoU (S,) of the box of (S, K, 2) projected pixels with the proposal's (S, 4) box.
 
     In the original one proposal without overlap sets the score of *all* to zero (an early return
     of 0 for the batch); ``legacy`` reproduces that.
     """
     projected = torch.cat([pixels.amin(1), pixels.amax(1)], dim=-1)
     iou, overlap = box_iou(projected, boxes)
-    if legacy and not bool(overlap.all()):
-        return torch.zeros_like(iou)
-    return iou
+    return iou * overlap.all() if legacy else iou
 
 
 def final_scores(
@@ -146,40 +147,15 @@ def final_scores(
     return (semantic + appearance + geometric * visible) / (2 + visible)
 
 
-def large_enough(boxes: Tensor, masks: Tensor) -> Tensor:
-    """(P,) bool: box and mask cover enough of the image (benchmark path of the original)."""
-    pixels = masks.shape[-1] * masks.shape[-2]
-    box_share = _area(boxes) / pixels
-    mask_share = masks.flatten(1).sum(-1) / pixels
-    return (box_share > MIN_BOX_SHARE) & (mask_share > MIN_MASK_SHARE)
+def large_enough(boxes: Tensor, mask_pixels: Tensor, pixels: int) -> Tensor:
+    """Return whether box and mask cover enough of the image, (P,) bool (as the original's
+    benchmark).
 
-
-def suppress(boxes: Tensor, scores: Tensor, iou: float) -> Tensor:
-    """Greedy non-maximum suppression: kept indices, best score first.
-
-    Written here because torchvision's compiled operator exists only for matching torch builds.
+    Args:
+        boxes: (P, 4).
+        mask_pixels: (P,) pixels of each mask.
+        pixels: of the image.
     """
-    order = scores.argsort(descending=True, stable=True)
-    ordered = boxes[order].double()
-    size = (
-        torch.minimum(ordered[:, None, 2:], ordered[None, :, 2:])
-        - torch.maximum(ordered[:, None, :2], ordered[None, :, :2])
-    ).clamp_min(0)
-    area = (ordered[:, 2] - ordered[:, 0]) * (ordered[:, 3] - ordered[:, 1])
-    inner = size.prod(-1)
-    union = area[:, None] + area[None] - inner
-    clash = (inner > iou * union).cpu().triu(1)
-    alive = torch.ones(len(order), dtype=torch.bool)
-    for number in range(len(order)):
-        if alive[number]:
-            alive &= ~clash[number]
-    return order[alive.to(order.device)]
-
-
-def suppress_per_object(boxes: Tensor, scores: Tensor, objects: Tensor) -> Tensor:
-    """Kept indices after suppression within each object, grouped by object."""
-    parts = []
-    for number in objects.unique():
-        index = torch.nonzero(objects == number)[:, 0]
-        parts.append(index[suppress(boxes[index], scores[index], NMS_IOU)])
-    return torch.cat(parts) if parts else objects.new_zeros(0)
+    box_share = _area(boxes) / pixels
+    mask_share = mask_pixels / pixels
+    return (box_share > MIN_BOX_SHARE) & (mask_share > MIN_MASK_SHARE)

@@ -47,7 +47,7 @@ class CoarseMatching(_Matching):
         self.transformers = nn.ModuleList(SelfCrossBlock() for _ in range(BLOCKS))
 
     def forward(self, obs: Tensor, pairs_obs: Tensor, obj: Tensor, pairs_obj: Tensor) -> Tensor:
-        """Logits from (B, N, 256) features and (B, 1 + N, 1 + N, 256) pairwise embeddings.
+        """Return logits from (B, N, 256) features and (B, 1 + N, 1 + N, 256) pairwise embeddings.
 
         The object's tensors may have batch 1.
         """
@@ -82,7 +82,7 @@ class FineBlock(nn.Module):
 
     @staticmethod
     def _sparse(dense: Tensor, index: Tensor) -> Tensor:
-        """Background and sparse rows of (B, 1 + N, C).
+        """Return background and sparse rows of (B, 1 + N, C).
 
         ``index`` counts points, the rows count from the background, and the original uses the
         one for the other: row I is the feature of point I − 1. The weights were trained so.

@@ -6,7 +6,7 @@ and shared by all observations of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
@@ -20,13 +20,15 @@ from sam6d_ros.models.pose_solver import (
     FinePose,
     Hypotheses,
     assign,
+    decompose_repeats_steps,
     draw_matches,
     hypothesise,
     keep_best,
     sampling_distribution,
     score_hypotheses,
-    solve_fine,
+    solve_fine_steps,
 )
+from sam6d_ros.models.steps import Steps, run
 from sam6d_ros.models.vit import VitConfig
 
 RADIUS_EPS = 1e-6  # added to the radius before dividing by it
@@ -55,7 +57,9 @@ class PemConfig:
 
 @dataclass(frozen=True)
 class ObjectCode:
-    """An object as the matching stages see it; batch 1, lengths in units of its radius.
+    """An object as the matching stages see it, lengths in units of its radius.
+
+    Batch 1, or one for each observation.
 
     Attributes:
         radius: (1,) metres, largest norm of a template point.
@@ -74,6 +78,11 @@ class ObjectCode:
     sparse: Tensor
     pairs: Tensor
     tokens: Tensor
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All tensors, in order."""
+        return tuple(getattr(self, field.name) for field in fields(self))
 
 
 @dataclass(frozen=True)
@@ -136,6 +145,9 @@ class PoseEstimationModel(nn.Module):
         Args:
             points: (V·K, 3) metres, object frame, all views one after the other.
             features: (V·K, 256).
+
+        Returns:
+            Points and their features.
         """
         index = furthest_point_sampling(points[None], self.config.dense_points)
         return gather_rows(points[None], index), gather_rows(features[None], index)
@@ -182,7 +194,18 @@ class PoseEstimationModel(nn.Module):
         uniforms: Tensor | None = None,
         matches: Tensor | None = None,
     ) -> CoarsePose:
-        """The best of many three-point poses.
+        """Run :meth:`coarse_pose_steps`."""
+        return run(self.coarse_pose_steps(logits, obs, obj, uniforms, matches))
+
+    def coarse_pose_steps(
+        self,
+        logits: Tensor,
+        obs: Observation,
+        obj: ObjectCode,
+        uniforms: Tensor | None = None,
+        matches: Tensor | None = None,
+    ) -> Steps[CoarsePose]:
+        """Return the best of many three-point poses.
 
         Args:
             logits: of :meth:`coarse_logits`.
@@ -190,6 +213,15 @@ class PoseEstimationModel(nn.Module):
             obj: the object.
             uniforms: (B, 3·hypotheses) in [0, 1), the randomness.
             matches: flat match indices instead of drawing them (tests).
+
+        Yields:
+            Work of the host.
+
+        Returns:
+            The hypothesis of the highest score.
+
+        Raises:
+            ValueError: neither uniforms nor matches are given.
         """
         assignment = assign(logits)
         if matches is None:
@@ -197,8 +229,10 @@ class PoseEstimationModel(nn.Module):
                 raise ValueError("coarse_pose needs uniforms or matches")
             matches = draw_matches(sampling_distribution(assignment), uniforms)
         points = gather_rows(obs.points, obs.sparse)
-        drawn = hypothesise(matches, points, gather_rows(obj.points, obj.sparse))
+        sides = points, gather_rows(obj.points, obj.sparse)
+        drawn = hypothesise(matches, *sides)
         kept, numbers = keep_best(drawn, min(self.config.kept_hypotheses, matches.shape[1] // 3))
+        kept = yield from decompose_repeats_steps(kept, numbers, matches, *sides)
         chunk = piece_length(points.shape[0] * points.shape[1], points.device)
         scores = score_hypotheses(kept, points, assignment.foreground_obs, obj.model, chunk)
         best = scores.argmax(1)
@@ -219,33 +253,39 @@ class PoseEstimationModel(nn.Module):
 
     def fine_pose(self, logits: Tensor, obs: Observation, obj: ObjectCode) -> FinePose:
         """Refined pose in units of the object's radius."""
-        return solve_fine(assign(logits), obs.points, obj.points, obj.model)
-
-    def forward(
-        self, bgr_u8: Tensor, flat_index: Tensor, points: Tensor, obj: ObjectCode, uniforms: Tensor
-    ) -> PosePrediction:
-        """Poses of B observations of one object.
-
-        Args:
-            bgr_u8: (B, 224, 224, 3) uint8 crops, BGR, background black.
-            flat_index: (B, 2048) int64 pixel of each point in its crop.
-            points: (B, 2048, 3) float32 metres, camera frame.
-            obj: the object.
-            uniforms: (B, 18000) float32 in [0, 1).
-        """
-        features = self.feature_extraction(bgr_u8, flat_index)
-        return self.predict(features, points, obj, uniforms)
+        return run(solve_fine_steps(assign(logits), obs.points, obj.points, obj.model))
 
     def predict(
         self, features: Tensor, points: Tensor, obj: ObjectCode, uniforms: Tensor
     ) -> PosePrediction:
-        """:meth:`forward` from (B, 2048, 256) features; these are best computed apart, because
-        the image encoder may run in reduced precision and the matching must not.
+        """Run :meth:`predict_steps`."""
+        return run(self.predict_steps(features, points, obj, uniforms))
+
+    def predict_steps(
+        self, features: Tensor, points: Tensor, obj: ObjectCode, uniforms: Tensor
+    ) -> Steps[PosePrediction]:
+        """Return the poses of B observations.
+
+        The features are computed apart: the image encoder may run in reduced precision, and the
+        matching must not.
+
+        Args:
+            features: (B, 2048, 256) of the points.
+            points: (B, 2048, 3) float32 metres, camera frame.
+            obj: the object, or one for each observation.
+            uniforms: (B, 18000) float32 in [0, 1).
+
+        Yields:
+            Work of the host.
+
+        Returns:
+            The poses.
         """
         obs = self.encode_observation(points, features, obj.radius)
-        coarse = self.coarse_pose(self.coarse_logits(obs, obj), obs, obj, uniforms)
+        logits = self.coarse_logits(obs, obj)
+        coarse = yield from self.coarse_pose_steps(logits, obs, obj, uniforms)
         logits = self.fine_logits(obs, obj, coarse.rotation, coarse.translation)
-        fine = self.fine_pose(logits, obs, obj)
+        fine = yield from solve_fine_steps(assign(logits), obs.points, obj.points, obj.model)
         return PosePrediction(
             fine.rotation, fine.translation * (obj.radius + RADIUS_EPS)[:, None], fine.score
         )

@@ -27,7 +27,7 @@ FAR = 1e10  # squared distance before any point is chosen
 
 @lru_cache(maxsize=16)
 def tie_order(count: int, device: torch.device | str = "cpu") -> Tensor:
-    """Indices (count,) int64 in the order in which the CUDA reduction prefers tied candidates.
+    """Return indices (count,) int64 in the order in which the CUDA reduction prefers ties.
 
     Thread k mod T keeps its first maximum; the tree reduction over T threads then prefers the
     lower of two tied partners, which ranks threads by their bit-reversed number. Ties are common:
@@ -69,7 +69,7 @@ def furthest_point_sampling(points: Tensor, count: int) -> Tensor:
 def plain_sampling(points: Tensor, count: int) -> Tensor:
     """:func:`furthest_point_sampling` by torch operations alone."""
     order = tie_order(points.shape[1], points.device)
-    # Candidates lie in preference order, so argmax (first of equals) settles ties rightly.
+    # Candidates lie in preference order, so argmax (first of equals) resolves ties correctly.
     axes = points[:, order].transpose(1, 2).contiguous().unbind(1)
     nearest = torch.full_like(axes[0], FAR)
     squared, term = torch.empty_like(nearest), torch.empty_like(nearest)
@@ -103,7 +103,7 @@ def squared_radius(radius: float) -> float:
 
 
 def first_neighbours(squared: Tensor, radius: float, count: int) -> Tensor:
-    """The first ``count`` points, in index order, that lie strictly within the radius.
+    """Return the first ``count`` points, in index order, that lie strictly within the radius.
 
     First in index order, not nearest: that is what the operator of the original does. Slots
     that stay unfilled repeat the first hit; a query without a hit gets index 0 everywhere.
@@ -111,6 +111,7 @@ def first_neighbours(squared: Tensor, radius: float, count: int) -> Tensor:
     Args:
         squared: (B, Q, N) float32 squared distances.
         radius: in the units of the points.
+        count: number of points.
 
     Returns:
         (B, Q, count) int64 indices.
@@ -154,10 +155,13 @@ def plain_ball_queries(
 
 @lru_cache(maxsize=8)
 def cuda_kernels(device: torch.device) -> ModuleType | None:
-    """The Triton kernels, once they have chosen the same points on this device as torch alone.
+    """Return the Triton kernels once they have chosen the same points here as torch alone.
 
     None where triton is not installed (it comes with torch for CUDA), where the kernels cannot
     be compiled, or where they disagree; the last two are logged.
+
+    Raises:
+        OutOfMemoryError: of the device.
     """
     if device.type != "cuda" or importlib.util.find_spec("triton") is None:
         return None

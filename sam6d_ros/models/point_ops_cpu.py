@@ -1,6 +1,6 @@
 """The point operators as compiled loops for the CPU; ``point_ops`` says what they compute.
 
-Numba neither reorders nor fuses float operations unless told to, so distances have the same bits
+Numba neither reorders nor fuses float operations by default, so distances have the same bits
 as in torch, and ties fall the same way.
 """
 

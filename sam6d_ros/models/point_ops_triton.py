@@ -7,7 +7,7 @@ way.
 """
 
 # mypy: disable-error-code="no-untyped-def"
-# (Triton reads the annotations of kernels, and knows its own only)
+# (Triton reads the annotations of kernels, and accepts its own only)
 from __future__ import annotations
 
 from typing import Any

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from sam6d_ros.models.geometric_embedding import pairwise_distance
+from sam6d_ros.models.steps import HostWork, Steps, run
+from sam6d_ros.models.triples import MASS_EPS, align_triples, repeats_a_point, smallest
 
-MASS_EPS = 1e-5  # in the Procrustes weights
 COARSE_WEIGHT_FLOOR = 0.5
 SHARPEN = 1.5  # exponent of the sampling weights
+FIXED_POINT = 2.0**40  # of the sums of sampling weights, each at most 1
 SUM_EPS = 1e-8
 TARGET_EPS = 1e-6
 INLIER_DISTANCE = 0.15  # of the object's radius
@@ -54,7 +56,14 @@ def assign(logits: Tensor) -> Assignment:
 def procrustes(
     source: Tensor, reference: Tensor, weights: Tensor | None = None, floor: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """Rotations (B, 3, 3) and translations (B, 3) that move source points onto the reference.
+    """Run :func:`procrustes_steps`."""
+    return run(procrustes_steps(source, reference, weights, floor))
+
+
+def procrustes_steps(
+    source: Tensor, reference: Tensor, weights: Tensor | None = None, floor: float = 0.0
+) -> Steps[tuple[Tensor, Tensor]]:
+    """Return the rotations and translations that move source points onto the reference.
 
     Kabsch's algorithm. The weights sum to slightly below one (an epsilon in the divisor), which
     pulls both centroids towards the origin by some 1e-6; kept for equality.
@@ -64,6 +73,12 @@ def procrustes(
         reference: (B, N, 3).
         weights: (B, N), ones when left out; those below ``floor`` count as zero.
         floor: see ``weights``.
+
+    Yields:
+        Work of the host.
+
+    Returns:
+        (B, 3, 3) rotations and (B, 3) translations.
     """
     if weights is None:
         weights = torch.ones_like(source[..., 0])
@@ -72,13 +87,22 @@ def procrustes(
     centre_source = (source * weights).sum(-2, keepdim=True)
     centre_reference = (reference * weights).sum(-2, keepdim=True)
     spread = (source - centre_source).transpose(-1, -2) @ (weights * (reference - centre_reference))
+    (rotation,) = yield HostWork(best_rotation, (spread,))
+    moved = rotation @ centre_source.transpose(-1, -2)
+    return rotation, (centre_reference.transpose(-1, -2) - moved)[..., 0]
+
+
+def best_rotation(spread: Tensor) -> tuple[Tensor]:
+    """Return the rotations (…, 3, 3) of largest trace for covariances (…, 3, 3) on the host.
+
+    Always by LAPACK: a GPU's decomposition waits for its status all the same, cannot be captured in
+    a graph, and chooses other vectors where a singular value is zero.
+    """
     u, _, vh = torch.linalg.svd(spread)
     v, ut = vh.transpose(-1, -2), u.transpose(-1, -2)
     flip = torch.ones_like(v[..., 0, :])
     flip[..., 2] = torch.linalg.det(v @ ut).sign()  # no reflections
-    rotation = (v * flip[..., None, :]) @ ut
-    moved = rotation @ centre_source.transpose(-1, -2)
-    return rotation, (centre_reference.transpose(-1, -2) - moved)[..., 0]
+    return ((v * flip[..., None, :]) @ ut,)
 
 
 def to_object(points: Tensor, rotation: Tensor, translation: Tensor) -> Tensor:
@@ -87,9 +111,13 @@ def to_object(points: Tensor, rotation: Tensor, translation: Tensor) -> Tensor:
 
 
 def sampling_distribution(assignment: Assignment) -> Tensor:
-    """Cumulated sampling weights (B, N·M) of the matches, row-major, ending near one."""
-    weights = (assignment.foreground() ** SHARPEN).flatten(1)
-    total = weights.cumsum(-1)
+    """Return the cumulated sampling weights (B, N·M) float32 of the matches, ending near one.
+
+    Summed in fixed point: the sum of integers does not depend on the order, which differs between
+    devices and, on CUDA, from run to run.
+    """
+    weights = (assignment.foreground() ** SHARPEN).flatten(1).double()
+    total = (weights * FIXED_POINT).round_().long().cumsum(-1).double().div_(FIXED_POINT).float()
     return total / (total[:, -1:] + SUM_EPS)
 
 
@@ -114,11 +142,64 @@ class Hypotheses:
 
 
 def hypothesise(matches: Tensor, points_obs: Tensor, points_obj: Tensor) -> Hypotheses:
-    """Poses from consecutive triples of (B, 3·H) flat match indices.
+    """Return poses from consecutive triples of (B, 3·H) flat match indices.
 
     A triple may repeat a match: its pose is then not unique, but it fits (almost) exactly and so
-    outlives the residual test. The original lets such triples compete; so do we.
+    passes the residual test. The original keeps such triples; so does this function, with the
+    pose of :func:`decompose_repeats`.
     """
+    observed, model = _triples(matches, points_obs, points_obj)
+    rotation, translation = align_triples(model, observed)
+    residual = (to_object(observed, rotation, translation) - model).norm(dim=-1).mean(-1)
+    return Hypotheses(
+        *(t.unflatten(0, (len(matches), -1)) for t in (rotation, translation, residual))
+    )
+
+
+def decompose_repeats(
+    kept: Hypotheses, numbers: Tensor, matches: Tensor, points_obs: Tensor, points_obj: Tensor
+) -> Hypotheses:
+    """Run :func:`decompose_repeats_steps`."""
+    return run(decompose_repeats_steps(kept, numbers, matches, points_obs, points_obj))
+
+
+def decompose_repeats_steps(
+    kept: Hypotheses, numbers: Tensor, matches: Tensor, points_obs: Tensor, points_obj: Tensor
+) -> Steps[Hypotheses]:
+    """Give kept triples that repeat a point the rotation of the decomposition, as the original.
+
+    Any rotation about their line fits as well. The choice decides their scores, and about one draw
+    in ten is won by such a triple. The host computes it, so that every device takes the same.
+
+    Yields:
+        Work of the host.
+
+    Returns:
+        The hypotheses with these rotations.
+    """
+    at = (3 * numbers[..., None] + torch.arange(3, device=numbers.device)).flatten(1)
+    triples = _triples(matches.gather(1, at), points_obs, points_obj)
+    repeated, solved = yield HostWork(_solve_repeats, triples)
+    repeated = repeated.unflatten(0, kept.residual.shape)[..., None]
+    solved = solved.unflatten(0, kept.residual.shape)
+    rotation = torch.where(repeated[..., None], solved[..., :3, :], kept.rotation)
+    translation = torch.where(repeated, solved[..., 3, :], kept.translation)
+    return Hypotheses(rotation, translation, kept.residual)
+
+
+def _solve_repeats(observed: Tensor, model: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (M,) bool and (M, 4, 3) rotation and translation where a triple repeats a point."""
+    repeated = repeats_a_point(observed) | repeats_a_point(model)
+    pose = observed.new_zeros((len(observed), 4, 3))
+    rotation, translation = procrustes(
+        model[repeated], observed[repeated], floor=COARSE_WEIGHT_FLOOR
+    )
+    pose[repeated] = torch.cat([rotation, translation[:, None]], 1)
+    return repeated, pose
+
+
+def _triples(matches: Tensor, points_obs: Tensor, points_obj: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the observed and the object's points (B·H, 3, 3) of consecutive matches (B, 3·H)."""
     batch, columns = len(matches), points_obj.shape[1]
     row = (matches // columns).clamp_max(points_obs.shape[1] - 1)  # "nothing" → the last point
     column = matches % columns
@@ -127,34 +208,33 @@ def hypothesise(matches: Tensor, points_obs: Tensor, points_obj: Tensor) -> Hypo
         chosen = points.expand(batch, -1, -1).gather(1, index[..., None].expand(-1, -1, 3))
         return chosen.reshape(-1, 3, 3)
 
-    observed, model = triples(points_obs, row), triples(points_obj, column)
-    rotation, translation = procrustes(model, observed, floor=COARSE_WEIGHT_FLOOR)
-    residual = (to_object(observed, rotation, translation) - model).norm(dim=-1).mean(-1)
-    return Hypotheses(
-        rotation.unflatten(0, (batch, -1)),
-        translation.unflatten(0, (batch, -1)),
-        residual.unflatten(0, (batch, -1)),
-    )
+    return triples(points_obs, row), triples(points_obj, column)
 
 
 def keep_best(hypotheses: Hypotheses, count: int) -> tuple[Hypotheses, Tensor]:
     """The ``count`` hypotheses of smallest residual and their numbers (B, count)."""
-    residual, number = hypotheses.residual.topk(count, dim=1, largest=False)
+    number = smallest(hypotheses.residual, count)
+    residual = hypotheses.residual.gather(1, number)
     rotation = hypotheses.rotation.gather(1, number[..., None, None].expand(-1, -1, 3, 3))
     translation = hypotheses.translation.gather(1, number[..., None].expand(-1, -1, 3))
     return Hypotheses(rotation, translation, residual), number
 
 
 def nearest_model_distance(points: Tensor, model: Tensor) -> Tensor:
-    """(…, N) distance of object-frame points to the nearest of (…, K, 3) model points."""
-    # the root of the smallest square: one root per point instead of one per pair
-    return pairwise_distance(points, model).amin(-1).sqrt()
+    """Return the distances (B, N) of points to the nearest model point.
+
+    min(‖a‖² − 2a·b + ‖b‖²) = ‖a‖² + min([a, 1]·[−2b, ‖b‖²]): the large array is written by one
+    product and read once.
+    """
+    table = torch.cat([-2 * model, model.square().sum(-1, keepdim=True)], -1).transpose(-1, -2)
+    nearest = (F.pad(points, (0, 1), value=1.0) @ table).amin(-1)
+    return (nearest + points.square().sum(-1)).clamp_min_(0.0).sqrt_()
 
 
 def score_hypotheses(
     hypotheses: Hypotheses, points: Tensor, foreground: Tensor, model: Tensor, chunk: int
 ) -> Tensor:
-    """(B, H) scores: foreground mass over the mean distance of matched points to the model.
+    """Return scores (B, H): foreground mass by the mean distance of matched points to the model.
 
     Args:
         hypotheses: H poses per item.
@@ -197,11 +277,18 @@ class FinePose:
 def solve_fine(
     assignment: Assignment, points: Tensor, points_obj: Tensor, model: Tensor
 ) -> FinePose:
+    """Run :func:`solve_fine_steps`."""
+    return run(solve_fine_steps(assignment, points, points_obj, model))
+
+
+def solve_fine_steps(
+    assignment: Assignment, points: Tensor, points_obj: Tensor, model: Tensor
+) -> Steps[FinePose]:
     """Pose from soft matches of all points, and how many of them lie on the model."""
     matches = assignment.foreground()
     mass = matches.sum(2)
     targets = (matches / (mass[..., None] + TARGET_EPS)) @ points_obj
-    rotation, translation = procrustes(targets, points, mass)
+    rotation, translation = yield from procrustes_steps(targets, points, mass)
     distance = nearest_model_distance(to_object(points, rotation, translation), model)
     foreground = assignment.foreground_obs
     inliers = (foreground * (distance < INLIER_DISTANCE)).sum(-1)

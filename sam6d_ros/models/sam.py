@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from types import ModuleType
@@ -19,29 +20,31 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sam6d_ros.errors import BackendUnavailable
 from sam6d_ros.models.device import batch_size, encoding, in_chunks
-from sam6d_ros.models.ism_scores import suppress
+from sam6d_ros.models.exact import inference
+from sam6d_ros.models.graphs import Graphs
+from sam6d_ros.models.resize import resize
 from sam6d_ros.models.sam_attention import replace_attention
+from sam6d_ros.models.sam_cut import Candidates, Cut, SamMasks, keep_best, mask_boxes, to_size
+from sam6d_ros.models.sam_decoder import Decoded, SharedDecoder
+from sam6d_ros.models.steps import without_host
+from sam6d_ros.models.transfer import to_device, to_host
 
-STABILITY_OFFSET = 1.0  # of the logits
 MASKS_PER_PROMPT = 3
-RESIZED_AT_ONCE = 16  # masks
+DECODER_KB_PER_TOKEN = 5.0  # of one prompt; 20 MB at 64 × 64, by meta tensors
+PROMPTS_AT_ONCE = 64  # on a GPU; 16 chunks of one size for a grid of 32 × 32
 _ALIAS = "sam6d_ros_segment_anything"
 
 
 @lru_cache(maxsize=1)
 def _package() -> ModuleType:
-    """The package's model classes, imported without its ``__init__``.
-
-    That file imports torchvision for the predictor and the mask generator, which are not used
-    here. The package's folder is given a private name, under which its submodules (they import
-    one another relatively) load as they are; ``import segment_anything`` elsewhere is untouched.
-    """
+    """Return the package's model classes, imported without its ``__init__``."""
+    # That file imports torchvision for the predictor and the mask generator, which are not used
+    # here. The package's folder is given a private name, under which its submodules (they import
+    # one another relatively) load as they are; ``import segment_anything`` elsewhere is untouched.
     spec = importlib.util.find_spec("segment_anything")
     if spec is None or not spec.submodule_search_locations:
         raise BackendUnavailable(
@@ -119,47 +122,11 @@ def build_sam(shape: SamShape) -> nn.Module:
     return sam.eval()
 
 
-@dataclass(frozen=True)
-class SamMasks:
-    """Masks of one image, best first.
-
-    Attributes:
-        masks: (N, H, W) bool.
-        boxes: (N, 4) int64 x0, y0, x1, y1 of the first and last pixels (ends inclusive).
-        scores: (N,) float32 predicted IoU, in [0, 1].
-    """
-
-    masks: NDArray[np.bool_]
-    boxes: NDArray[np.int64]
-    scores: NDArray[np.float32]
-
-
 def point_grid(side: int) -> NDArray[np.float64]:
     """(side², 2) prompts (x, y) in [0, 1], row by row."""
     line = (np.arange(side) + 0.5) / side
     x, y = np.meshgrid(line, line)
     return np.stack([x, y], axis=-1).reshape(-1, 2)
-
-
-def mask_boxes(masks: Tensor) -> Tensor:
-    """(N, 4) int64 first and last column/row of (N, H, W) masks; zeros for an empty one."""
-    height, width = masks.shape[-2:]
-    ends = []
-    for axis, size in ((1, width), (2, height)):  # which columns, which rows
-        hit = masks.any(axis)
-        index = torch.arange(size, device=masks.device)
-        low = torch.where(hit, index, size).amin(-1)
-        high = torch.where(hit, index, -1).amax(-1)
-        ends.append((low, high))
-    box = torch.stack([ends[0][0], ends[1][0], ends[0][1], ends[1][1]], dim=-1)
-    return box * (ends[0][1] >= 0)[:, None]
-
-
-def stability(logits: Tensor, threshold: float) -> Tensor:
-    """(N,) IoU of (N, H, W) masks cut a little above and a little below the threshold."""
-    inner = (logits > threshold + STABILITY_OFFSET).sum((-1, -2), dtype=torch.int32)
-    outer = (logits > threshold - STABILITY_OFFSET).sum((-1, -2), dtype=torch.int32)
-    return inner / outer
 
 
 class SamPolicy(Protocol):
@@ -182,7 +149,7 @@ class SamPolicy(Protocol):
 
 
 class SamSegmenter:
-    """Automatic masks of whole images.
+    """Automatic masks of whole images, or masks of given boxes.
 
     Args:
         sam: a network of :func:`build_sam` on its device, in eval mode.
@@ -192,97 +159,139 @@ class SamSegmenter:
 
     def __init__(self, sam: Any, config: SamPolicy, dtype: torch.dtype | None = None) -> None:
         self.sam, self.config, self.dtype = sam, config, dtype
+        self._fitting: dict[str, int] = {}
+        self._encoder = Graphs(without_host(self._features))
 
-    def segment(self, rgb: NDArray[np.uint8]) -> SamMasks:
-        """All masks of an (H, W, 3) uint8 RGB image; possibly none."""
-        full_hw, width = rgb.shape[:2], self.config.segment_width
-        if width and width != rgb.shape[1]:
-            rgb = cv2.resize(rgb, (width, int(width * full_hw[0] / full_hw[1])))
+    def segment(
+        self, rgb: NDArray[np.uint8], checkpoint: Callable[[], None] = lambda: None
+    ) -> SamMasks:
+        """All masks of an (H, W, 3) uint8 RGB image; ``checkpoint`` raises to end the work."""
+        full_hw = rgb.shape[:2]
+        features, cut = self._prepare(rgb)
+        with inference():
+            found = self._candidates(features, cut, checkpoint)
+            index, boxes, pixels = keep_best(found, self.config.box_nms_iou)
+            logits = found.logits[to_device(index, features.device)]
+            masks = to_size(cut.masks(logits), full_hw)
+            if cut.image_hw != full_hw:
+                boxes, pixels = to_host(mask_boxes(masks), masks.flatten(1).sum(-1))
+            return SamMasks(masks, boxes, pixels, found.scores[index].clamp(0, 1).numpy())
+
+    def segment_boxes(
+        self,
+        rgb: NDArray[np.uint8],
+        boxes: NDArray[np.float32],
+        checkpoint: Callable[[], None] = lambda: None,
+    ) -> tuple[Tensor, Tensor]:
+        """Segment what each box shows, as ``SamPredictor.predict`` does with a box.
+
+        The boxes replace the grid; no threshold is applied, and the host does not wait.
+
+        Args:
+            rgb: (H, W, 3) uint8.
+            boxes: (B, 4) first and last pixels x0, y0, x1, y1; B > 0.
+            checkpoint: raises to end the work.
+
+        Returns:
+            masks (B, H, W) bool and predicted IoU (B,) float32 in [0, 1], both on the device.
+        """
+        features, cut = self._prepare(rgb)
+        with inference():
+            # SamPredictor.transform.apply_boxes: each side by the share of the resized image
+            scale = np.divide(cut.input_hw, rgb.shape[:2])[[1, 0, 1, 0]]
+            prompts = to_device((boxes * scale).astype(np.float32), features.device)
+            decoder = SharedDecoder(self.sam, features)
+
+            def decode(part: slice) -> tuple[Tensor, Tensor]:
+                decoded = decoder.attend(prompts[part])
+                every = torch.arange(len(decoded.quality), device=features.device)
+                masks = cut.masks(decoder.masks(decoded, every, every))
+                return to_size(masks, rgb.shape[:2]), decoded.quality[:, 0].clamp(0, 1)
+
+            chunk, _ = self._batches(features, cut)
+            parts = in_chunks(decode, len(boxes), chunk, "boxes", self._fitting, checkpoint)
+            masks, quality = (torch.cat(column) for column in zip(*parts, strict=True))
+            return masks, quality
+
+    def _prepare(self, rgb: NDArray[np.uint8]) -> tuple[Tensor, Cut]:
+        """Return the features of an image, and the cut of its masks at its width for SAM."""
+        (height, columns), width = rgb.shape[:2], self.config.segment_width
+        if width and width != columns:
+            rgb = cv2.resize(rgb, (width, int(width * height / columns)))
         image = self._to_input(rgb)
         # a single item: running out of memory is reported with the remedy
         (features,) = in_chunks(lambda _: self._encode(image), 1, 1, "image for SAM")
-        with torch.inference_mode():
-            masks, scores = self._prompt_all(features, image.shape[-2:], rgb.shape[:2])
-            keep = suppress(mask_boxes(masks), scores, self.config.box_nms_iou)
-            masks, scores = _to_size(masks[keep], full_hw), scores[keep]
-            return SamMasks(
-                masks.cpu().numpy(),
-                mask_boxes(masks).cpu().numpy(),
-                scores.clamp(0, 1).float().cpu().numpy(),
-            )
+        return features, Cut(self.sam, image.shape[-2:], rgb.shape[:2], self.config.min_stability)
 
     def _encode(self, image: Tensor) -> Tensor:
         """(1, 256, h, w) features of an input image."""
+        with inference():
+            return self._encoder(image)[0]
+
+    def _features(self, image: Tensor) -> tuple[Tensor]:
         with encoding(self.dtype, self.sam.device):
-            features: Tensor = self.sam.image_encoder(self.sam.preprocess(image)).float()
-            return features
+            return (self.sam.image_encoder(self.sam.preprocess(image)).float(),)
 
     def _to_input(self, rgb: NDArray[np.uint8]) -> Tensor:
-        """(1, 3, h, w) with the longest side of the network's input (Pillow's filtered resize)."""
-        longest = self.sam.image_encoder.img_size
-        scale = longest / max(rgb.shape[:2])
+        """(1, 3, h, w) uint8 with the longest side of the network's input."""
+        scale = self.sam.image_encoder.img_size / max(rgb.shape[:2])
         height, width = (int(side * scale + 0.5) for side in rgb.shape[:2])
-        resized = Image.fromarray(rgb).resize((width, height), Image.Resampling.BILINEAR)
-        return torch.from_numpy(np.array(resized)).to(self.sam.device).permute(2, 0, 1)[None]
+        image = to_device(np.ascontiguousarray(rgb), self.sam.device)
+        return resize(image, (height, width)).permute(2, 0, 1)[None]
 
-    def _prompt_all(
-        self, features: Tensor, input_hw: tuple[int, int], image_hw: tuple[int, int]
-    ) -> tuple[Tensor, Tensor]:
-        """Good masks (N, H, W) bool and their scores (N,) of every prompt of the grid."""
-        grid = torch.from_numpy(point_grid(self.config.points_per_side)).float()
+    def _candidates(self, features: Tensor, cut: Cut, checkpoint: Callable[[], None]) -> Candidates:
+        """Return the masks of the grid's prompts whose predicted quality is good enough.
+
+        Image tokens of many prompts are kept until the qualities of all of them are known, so that
+        the host waits once for each group of prompts.
+        """
+        device, config = features.device, self.config
+        grid = torch.from_numpy(point_grid(config.points_per_side)).float()
         # as in the package: prompts on the image, then scaled to the input
-        prompts = (grid * torch.tensor([input_hw[1], input_hw[0]])).to(features.device)
-        side = self.sam.image_encoder.img_size
-        item_mb = MASKS_PER_PROMPT * (side**2 + image_hw[0] * image_hw[1]) * 4 / 2**20
-        wanted, budget_mb = self.config.points_per_batch, self.config.memory_budget_mb
-        chunk = batch_size(wanted, budget_mb, item_mb, features.device)
-        parts = in_chunks(
-            lambda part: self._prompt(features, prompts[part], input_hw, image_hw),
-            len(prompts),
-            chunk,
-            "prompts",
+        grid = grid * torch.tensor([cut.input_hw[1], cut.input_hw[0]])
+        prompts, decoder = to_device(grid, device), SharedDecoder(self.sam, features)
+        chunk, group = self._batches(features, cut)
+        found: list[Candidates] = []
+        for start in range(0, len(prompts), group):
+            part = prompts[start : start + group]
+            attend = lambda s, part=part: decoder.attend(part[s])  # noqa: E731
+            decoded = in_chunks(attend, len(part), chunk, "prompts", self._fitting, checkpoint)
+            (quality,) = to_host(torch.cat([d.quality for d in decoded]))
+            for some in decoded:
+                rated, quality = quality.split(
+                    [len(some.quality), len(quality) - len(some.quality)]
+                )
+                found += self._masks(decoder, some, rated, cut, chunk)
+        return Candidates.join(found) if found else Candidates.none(features)
+
+    def _masks(
+        self, decoder: SharedDecoder, decoded: Decoded, quality: Tensor, cut: Cut, chunk: int
+    ) -> list[Candidates]:
+        """Return the good masks of some prompts; their (B, 3) qualities are on the host."""
+        good, device = quality > self.config.min_predicted_iou, decoded.keys.device
+        used = good.any(1).nonzero()[:, 0]
+
+        def make(part: slice) -> Candidates:
+            rows = used[part]
+            chosen = good[rows].flatten().nonzero()[:, 0]
+            logits = decoder.masks(decoded, to_device(rows, device), to_device(chosen, device))
+            return Candidates(logits, quality[rows].flatten()[chosen], *cut.measure(logits))
+
+        return in_chunks(make, len(used), chunk, "prompts", self._fitting)
+
+    def _batches(self, features: Tensor, cut: Cut) -> tuple[int, int]:
+        """Return how many prompts are decoded at once, and for how many the host waits once."""
+        config, device = self.config, features.device
+        tokens = features.shape[-2] * features.shape[-1]
+        side, image_hw = self.sam.image_encoder.img_size, cut.image_hw
+        upscaled = MASKS_PER_PROMPT * (side**2 + image_hw[0] * image_hw[1]) * 4 / 2**20
+        item_mb = upscaled + DECODER_KB_PER_TOKEN * tokens / 2**10
+        budget_mb = config.memory_budget_mb
+        if device.type == "cpu":
+            chunk = batch_size(config.points_per_batch, budget_mb, item_mb, device)
+            return chunk, chunk
+        held_mb = tokens * features.shape[1] * 4 / 2**20
+        chunk = batch_size(
+            config.points_per_batch, budget_mb // 2, item_mb, device, PROMPTS_AT_ONCE
         )
-        return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
-
-    def _prompt(
-        self,
-        features: Tensor,
-        prompts: Tensor,
-        input_hw: tuple[int, int],
-        image_hw: tuple[int, int],
-    ) -> tuple[Tensor, Tensor]:
-        labels = torch.ones(len(prompts), 1, dtype=torch.int32, device=prompts.device)
-        sparse, dense = self.sam.prompt_encoder(
-            points=(prompts[:, None], labels), boxes=None, masks=None
-        )
-        low, quality = self.sam.mask_decoder(
-            image_embeddings=features,
-            image_pe=self.sam.prompt_encoder.get_dense_pe(),
-            sparse_prompt_embeddings=sparse,
-            dense_prompt_embeddings=dense,
-            multimask_output=True,
-        )
-        low, quality = low.flatten(0, 1), quality.flatten()
-        good = quality > self.config.min_predicted_iou  # before the costly upscaling
-        low, quality = low[good], quality[good]
-        if not len(low):
-            return low.new_zeros((0, *image_hw), dtype=torch.bool), quality
-        logits = self.sam.postprocess_masks(low[:, None], input_hw, image_hw)[:, 0]
-        threshold = self.sam.mask_threshold
-        stable = stability(logits, threshold) >= self.config.min_stability
-        return logits[stable] > threshold, quality[stable]
-
-
-def _to_size(masks: Tensor, size_hw: tuple[int, int]) -> Tensor:
-    """Masks resized to the full image: bilinear shares, cut at one half.
-
-    The original keeps the shares, which weight the depth at the edges of a mask.
-    """
-    if masks.shape[-2:] == tuple(size_hw) or not len(masks):
-        return masks.reshape(len(masks), *size_hw)
-
-    def resize(part: slice) -> Tensor:
-        shares = F.interpolate(masks[part, None].float(), tuple(size_hw), mode="bilinear")
-        return shares[:, 0] > 0.5
-
-    return torch.cat(in_chunks(resize, len(masks), RESIZED_AT_ONCE, "masks"))
+        return chunk, max(chunk, int(budget_mb / 2 / held_mb))

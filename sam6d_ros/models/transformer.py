@@ -37,7 +37,7 @@ class PairAttention(nn.Module):
         return (score / query.shape[-1] ** 0.5).softmax(-1)
 
     def _pair_score(self, query: Tensor, pairs: Tensor) -> Tensor:
-        """q_i · (W E_ij + b) as (Wᵀ q_i) · E_ij: 1/64 of the work of projecting every pair.
+        """Return q_i · (W E_ij + b) as (Wᵀ q_i) · E_ij: 1/64 of the work of projecting every pair.
 
         The bias would add one value to a whole row, which the softmax cancels; it is left out.
         ``pairs`` may have batch 1 (one object, many observations).

@@ -128,7 +128,7 @@ class VisionTransformer(nn.Module):
             self.head = nn.Linear(width, config.classes)
 
     def positions(self, rows: int, cols: int) -> Tensor:
-        """Positions (1, 1 + rows·cols, width), resampled when the grid differs from the file's.
+        """Return the position embeddings (1, 1 + rows·cols, width), resampled to the grid.
 
         The scale factor carries the +0.1 of the official DINOv2 code (a guard against rounding
         there), so samples lie at (i + 0.5)·grid/(rows + 0.1) − 0.5; the released descriptors

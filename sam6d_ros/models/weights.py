@@ -155,10 +155,10 @@ def verify(folder: Path, file: WeightsFile) -> WeightsState:
 
 
 def check_once(folder: Path, file: WeightsFile) -> Path:
-    """Path of a file, after comparing it with its checksum if it changed since that was last done.
+    """Return the path of a file after comparing it with its checksum, if it changed since then.
 
-    Reading 5 GB takes seconds; the comparison is remembered beside the file by size and time.
-    A missing file, and one without a known checksum, is left to the reader to judge.
+    Reading 5 GB takes seconds; the result is stored beside the file with its size and time.
+    A missing file, and one without a known checksum, is left to the reader.
 
     Raises:
         CheckpointError: the size or checksum is not the known one.

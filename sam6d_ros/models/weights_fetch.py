@@ -22,6 +22,7 @@ from sam6d_ros.models.weights import (
 )
 
 TIMEOUT_S = 60.0
+MAX_BYTES = 8 * 1024**3  # three times the largest released file
 Progress = Callable[[int, "int | None"], None]
 
 
@@ -41,7 +42,7 @@ def fetch(
     offline: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """Make sure a file is there and sound; continue a broken download.
+    """Fetch a file unless it is there and sound; continue a broken download.
 
     Args:
         folder: weights folder, made when missing.
@@ -49,6 +50,9 @@ def fetch(
         mirror: address of a folder with the files under their names, instead of the official one.
         offline: use what is there, never the network.
         progress: called with (bytes so far, total or None).
+
+    Returns:
+        Path of the file.
 
     Raises:
         CheckpointError: it cannot be fetched, or what came is not the published file.
@@ -93,18 +97,28 @@ def _download(url: str, part: Path, file: WeightsFile, progress: Progress | None
     with response:
         resumed = response.status == 206
         with part.open("ab" if resumed else "wb") as out:
-            _copy(response, out.write, have if resumed else 0, progress)
+            limit = MAX_BYTES if file.size is None else max(file.size, have)
+            try:
+                _copy(response, out.write, have if resumed else 0, limit, progress)
+            except CheckpointError:
+                part.unlink()
+                raise
 
 
 def _copy(
     response: HTTPResponse,
     write: Callable[[bytes], int],
     done: int,
+    limit: int,
     progress: Progress | None,
 ) -> None:
     length = response.headers.get("Content-Length")
     total = done + int(length) if length is not None else None
+    if total is not None and total > limit:
+        raise CheckpointError(f"the server offers {total:,} bytes; expected at most {limit:,}")
     while block := response.read(BLOCK):
+        if done + len(block) > limit:
+            raise CheckpointError(f"the server sends more than {limit:,} bytes; it was stopped")
         write(block)
         done += len(block)
         if progress is not None:

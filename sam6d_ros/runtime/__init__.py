@@ -1,1 +1,1 @@
-"""What keeps objects and stages alive between frames, whatever shell is around them."""
+"""Engines, hosts and tracks: the state between frames, for every shell."""

@@ -52,7 +52,7 @@ class Admission:
 
     @property
     def refusal(self) -> str:
-        """Why requests are refused, after the name of the host; empty if they are admitted."""
+        """Reason of refusal, after the name of the host; empty if requests are admitted."""
         return self._refusal
 
     def open(self) -> None:
@@ -72,9 +72,12 @@ class Admission:
     def enter(self) -> Place:
         """Let one more request wait.
 
+        Returns:
+            The place of the request.
+
         Raises:
             NotReady: requests are refused at present.
-            Overloaded: the queue is full; the error says when another attempt is worthwhile.
+            Overloaded: the queue is full; the error has the time to the next attempt.
         """
         with self._changed:
             self.check()
@@ -85,7 +88,8 @@ class Admission:
         """Refuse as `enter` does, but take no place: before a request is prepared.
 
         Raises:
-            NotReady, Overloaded: as of `enter`.
+            NotReady: as of `enter`.
+            Overloaded: as of `enter`.
         """
         with self._changed:
             if self._refusal:
@@ -101,7 +105,14 @@ class Admission:
             )
 
     def wait_until_empty(self, timeout_s: float) -> bool:
-        """Wait until no request waits or runs; return whether that came within the timeout."""
+        """Wait until no request waits or runs.
+
+        Args:
+            timeout_s: longest wait, seconds.
+
+        Returns:
+            Whether that came within the timeout.
+        """
         with self._changed:
             return self._changed.wait_for(lambda: not self._waiting + self._running, timeout_s)
 
@@ -122,7 +133,11 @@ class Place:
         self._begun: float | None = None
 
     def begin(self) -> bool:
-        """Note that the request runs now; False if its place was left while it waited."""
+        """Record that the request runs now.
+
+        Returns:
+            Whether it may run; False if its place was left while it waited.
+        """
         owner = self._admission
         with owner._changed:
             if not self._waits:

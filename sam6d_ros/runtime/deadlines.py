@@ -18,7 +18,15 @@ class Deadlines(Protocol):
     """Calls of functions at given times."""
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call ``callback`` at ``when`` (monotonic seconds); return a function that prevents it."""
+        """Call a function at a time.
+
+        Args:
+            when: monotonic seconds.
+            callback: called once, in the thread of the deadlines.
+
+        Returns:
+            A function that prevents the call.
+        """
 
     def stop(self) -> None:
         """Call nothing any more."""
@@ -41,7 +49,15 @@ class DeadlineThread:
         self._forgotten = 0
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call ``callback`` at ``when`` (monotonic seconds); return a function that prevents it."""
+        """Call a function at a time.
+
+        Args:
+            when: monotonic seconds.
+            callback: called once, in the thread of the deadlines.
+
+        Returns:
+            A function that prevents the call.
+        """
         calls = [callback]  # emptied to prevent the call, so that nothing holds what it refers to
         with self._changed:
             heapq.heappush(self._heap, (when, next(self._order), calls))

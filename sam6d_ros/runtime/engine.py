@@ -17,7 +17,7 @@ from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import InvalidConfig, UnknownName
 from sam6d_ros.geometry.region import Region
 from sam6d_ros.pipeline import PoseEstimation, RunContext, Segmentation
-from sam6d_ros.runtime.warmup import warm_up_input, warm_up_poses
+from sam6d_ros.runtime import warmup
 from sam6d_ros.stages.accept import Acceptance
 from sam6d_ros.stages.areas import SearchAreas, areas_of
 from sam6d_ros.stages.backends import NO_BACKEND
@@ -44,8 +44,10 @@ class Engine:
             only that; "full" does not track, "service" does all, "objects" has no stages at all.
         backend: name of the backend of the stages; "none" without stages.
         device: device of its networks; "cpu" without networks.
-        segmentation, pose_estimation, tracker: the stages; those beyond the role are not used,
-            and a call that needs one that is not there is refused.
+        segmentation: first half of the stages; not used if the role does not segment.
+        pose_estimation: second half; likewise.
+        tracker: stage that tracks; likewise. A call that needs a stage that is not there is
+            refused.
 
     Raises:
         InvalidConfig: unknown role.
@@ -81,7 +83,7 @@ class Engine:
 
     @property
     def entries(self) -> Mapping[str, ObjectEntry]:
-        """How the objects that came from entries were stated, by name (a snapshot)."""
+        """The stated entries of objects, by name (a snapshot)."""
         return self._entries
 
     @property
@@ -106,23 +108,31 @@ class Engine:
         """Look for these objects and no others; if preparing a new one fails, nothing changes.
 
         Args:
-            models, entries, settings: by name.
+            models: onboarded objects by name.
+            entries: stated entries by name.
+            settings: settings by name.
         """
         for model in models.values():
             self._prepare(model)
         self._look_for(models, entries, settings)
 
-    def warm_up(self) -> None:
-        """Run one small made-up frame, so that kernels are compiled before the first real one."""
-        model, frame, detections = warm_up_input(next(iter(self._objects.values()), None))
+    def warm_up(self, report: warmup.Report = lambda _: None) -> None:
+        """Run one small synthetic frame, so that kernels are compiled before the first real one.
+
+        Args:
+            report: called with each step of stages that compile for every size of a batch.
+        """
+        model, frame, detections = warmup.warm_up_input(next(iter(self._objects.values()), None))
         self._prepare(model)
         scene = Scene(frame)
         if self._segmentation is not None:
             self._segmentation.run(scene, [model], self.acceptance)
+            warmup.warm_up_scorer(self._segmentation.scorer, scene, detections, model, report)
         if self._pose is not None:
+            warmup.warm_up_estimator(self._pose.estimator, scene, detections, model, report)
             self._pose.run(scene, detections, [model], self.acceptance)
         if self._tracker is not None:
-            self._tracker.track(scene, warm_up_poses(frame, detections), [model])
+            self._tracker.track(scene, warmup.warm_up_poses(frame, detections), [model])
 
     def segment(
         self,
@@ -137,10 +147,15 @@ class Engine:
 
         Args:
             frame: the frame, or its scene when several calls share it.
+            names: objects to find (default: all).
             region: look only here (default: everywhere).
             acceptance: limits of this call (default: ``Engine.acceptance``).
+            ctx: timings, record and checkpoint of this call.
             boxes: of a 2D detector for this frame; each object is searched in the boxes of its
                 classes, see ``stages.areas``. Unusable boxes are reported to ``ctx.on_warning``.
+
+        Returns:
+            The detections; empty with a reason if there is none.
 
         Raises:
             UnknownName: a name is not loaded.
@@ -164,7 +179,13 @@ class Engine:
         """Estimate the pose of each detection in the frame it was found in.
 
         Args:
+            frame: the frame of the detections, or its scene.
+            detections: of ``segment``, or of another detector.
             acceptance: limits of this call (default: ``Engine.acceptance``).
+            ctx: timings, record and checkpoint of this call.
+
+        Returns:
+            The accepted estimates, best first; empty with a reason if there is none.
 
         Raises:
             UnknownName: a detection names an object that is not loaded here.
@@ -184,10 +205,20 @@ class Engine:
         ctx: RunContext | None = None,
         boxes: Boxes | None = None,
     ) -> PoseEstimates:
-        """Both halves: all instances of the named objects, best first, with timings.
+        """Run both halves: find all instances of the named objects, with timings.
 
         ``timings_s`` has one entry per stage and "total"; ``acceptance`` as in ``estimate``,
         ``boxes`` as in ``segment``.
+
+        Args:
+            frame: the image.
+            names: objects to find; None for all.
+            acceptance: thresholds and limits; None for those of the engine.
+            ctx: timings, record and checkpoint; None for neither.
+            boxes: of a detector, in which to search; None for the whole image.
+
+        Returns:
+            The accepted estimates, best first; empty with a reason if there is none.
         """
         ctx = ctx or RunContext()
         with ctx.timings.measure("total"):
@@ -201,6 +232,14 @@ class Engine:
     ) -> PoseEstimates:
         """Bring predicted poses of known instances onto the frame; see ``Tracker.track``.
 
+        Args:
+            frame: the image.
+            poses: predicted poses, with instance ids.
+            ctx: timings, record and checkpoint; None for neither.
+
+        Returns:
+            The instances that are still seen.
+
         Raises:
             UnknownName: a pose names an object that is not loaded here.
             InvalidConfig: this engine has neither the "tracking" nor the "service" role.
@@ -208,8 +247,10 @@ class Engine:
         if self._tracker is None:
             raise InvalidConfig(f"an engine with role {self.role!r} cannot track")
         objects = self._select(list(dict.fromkeys(pose.class_id for pose in poses.items)))
-        with (ctx or RunContext()).stage("track"):
-            tracked = self._tracker.track(Scene(frame), poses, objects)
+        ctx = ctx or RunContext()
+        with ctx.stage("track"):
+            scene = Scene(frame).with_checkpoint(ctx.checkpoint)
+            tracked = self._tracker.track(scene, poses, objects)
             tracked.check_size(frame)
         return tracked
 
@@ -235,7 +276,7 @@ class Engine:
         self._settings = MappingProxyType({k: v for k, v in settings.items() if k in objects})
 
     def _prepare(self, model: ObjectModel) -> None:
-        """Have every stage prepare an object, unless it is loaded already."""
+        """Prepare an object in every stage, unless it is loaded already."""
         if self._objects.get(model.name) is model:
             return
         for half in (self._segmentation, self._pose, self._tracker):

@@ -45,13 +45,41 @@ class EngineHost(Protocol[Offered]):
         """The objects that the engine looks for; empty without an engine."""
 
     def submit(self, request: Request[T]) -> Future[T]:
-        """Queue a request."""
+        """Queue a request.
+
+        Args:
+            request: the work.
+
+        Returns:
+            A future with the result.
+        """
 
     def offer(self, item: Offered) -> bool:
-        """Leave the newest item; it replaces one that still waits."""
+        """Offer the newest item; it replaces one that still waits.
+
+        Args:
+            item: a frame, for example.
+
+        Returns:
+            Whether it was taken; False if the host does not serve.
+        """
 
     def change(self, change: ObjectChange) -> Future[ObjectSet]:
-        """Change the objects, as a whole or not at all."""
+        """Change the objects, as a whole or not at all.
+
+        Args:
+            change: objects to add, replace or remove.
+
+        Returns:
+            A future with the objects in force.
+        """
 
     def drain(self, timeout_s: float) -> bool:
-        """Refuse new requests and finish those that wait."""
+        """Refuse new requests and finish those that wait.
+
+        Args:
+            timeout_s: longest wait, seconds.
+
+        Returns:
+            Whether all of it was finished within the timeout.
+        """

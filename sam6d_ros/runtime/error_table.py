@@ -93,16 +93,28 @@ ERROR_TABLE: tuple[tuple[type[BaseException], Handling], ...] = (
 
 
 def handling_of(error: BaseException) -> Handling:
-    """Return the first row of the table that matches the error."""
+    """Return the first row of the table that matches the error.
+
+    Args:
+        error: of any type.
+    """
     return next(row for kind, row in ERROR_TABLE if isinstance(error, kind))
 
 
 def gravest(handlings: Iterable[Handling]) -> Handling | None:
-    """Return the handling of the gravest cause, None if there is none."""
+    """Return the handling of the gravest cause, None if there is none.
+
+    Args:
+        handlings: of several errors.
+    """
     order = list(Kind)
     return max(handlings, key=lambda handling: order.index(handling.kind), default=None)
 
 
 def message_of(error: BaseException) -> str:
-    """Return the text for a client: the message of a deliberate error, else with its type."""
+    """Return the text for a client: the message of a deliberate error, else with its type.
+
+    Args:
+        error: of any type.
+    """
     return str(error) if isinstance(error, Sam6dError) else f"{type(error).__name__}: {error}"

@@ -8,16 +8,24 @@ UNITS = ((31_557_600.0, "years"), (86_400.0, "days"), (3600.0, "h"), (60.0, "min
 
 
 def too_old(age_s: float, max_age_s: float) -> bool:
-    """Whether a frame of this age is skipped; a limit of 0 takes every frame."""
+    """Return whether a frame of this age is skipped; a limit of 0 takes every frame.
+
+    Args:
+        age_s: age of the image, seconds.
+        max_age_s: the limit, seconds.
+    """
     return 0 < max_age_s < age_s
 
 
 def age_problem(age_s: float, max_age_s: float) -> str:
-    """What to tell the user about an age beyond the limit, in either direction; else nothing.
+    """Describe an age beyond the limit, in either direction.
 
     Args:
         age_s: the node's clock minus the stamp of the image; negative when it is in the future.
         max_age_s: the limit; with 0 nothing is said.
+
+    Returns:
+        The problem as text, or an empty text.
     """
     if not 0 < max_age_s < abs(age_s):
         return ""
@@ -39,7 +47,11 @@ def age_problem(age_s: float, max_age_s: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """For people: "0.25 s", "3.2 h", "54.0 years"."""
+    """Return a duration for people: "0.25 s", "3.2 h", "54.0 years".
+
+    Args:
+        seconds: the duration.
+    """
     for size, name in UNITS:
         if seconds >= 2 * size:
             return f"{seconds / size:.1f} {name}"

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sam6d_ros.cad.equivalence import nearest_equivalent
 from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.cad.symmetry.canonical import equivalent_pose
+from sam6d_ros.cad.symmetry.equivalence import nearest_equivalent
 from sam6d_ros.errors import InvalidInput, InvalidObjects, own_results
-from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.pose_mean import mean_pose, scatter
 from sam6d_ros.stages.accept import Acceptance, accept
 from sam6d_ros.types import PoseEstimate, PoseEstimates
@@ -85,10 +85,24 @@ def accepted_fusion(
 
     The limits mean the same as for one frame: no pose of a lower score is returned.
 
+    Args:
+        frames: poses of each frame.
+        models: objects by class id.
+        acceptance: thresholds and limits.
+
     Raises:
         InvalidInput, InvalidObjects: as ``fuse``.
     """
-    fused = fuse(frames, models)
+    return accepted(fuse(frames, models), acceptance)
+
+
+def accepted(fused: PoseEstimates, acceptance: Acceptance) -> tuple[PoseEstimates, int]:
+    """Return the accepted of some fused poses, and the number of those in too few frames.
+
+    Args:
+        fused: poses of several frames.
+        acceptance: thresholds and limits.
+    """
     absent = sum(not acceptance.is_present(pose) for pose in fused.items)
     return accept(fused, acceptance), absent
 
@@ -122,9 +136,12 @@ def _distances(sightings: Sequence[_Sighting], model: ObjectModel) -> Array:
 
 
 def _instances(sightings: Sequence[_Sighting], apart: Array) -> list[list[int]]:
-    """Which sightings are of one instance: the nearest pairs first, all members near all others.
+    """Group sightings by instance: the nearest pairs first, all members near all others.
 
     A finite distance between all members also means at most one sighting per frame.
+
+    Returns:
+        Indices of sightings, by instance.
     """
     member_of = {i: [i] for i in range(len(sightings))}
     pairs = np.argwhere(np.triu(np.isfinite(apart), 1))
@@ -168,14 +185,9 @@ def _joined(
 
 def _aligned(pose: PoseEstimate, reference: PoseEstimate, model: ObjectModel) -> PoseEstimate:
     """The equivalent of a pose that is nearest to the reference, with its covariance."""
-    here = pose.cam_from_obj
-    motion, _ = nearest_equivalent(
-        here, reference.cam_from_obj, model.symmetries, model.box_corners
-    )
-    covariance = pose.covariance
-    if covariance is not None:
-        covariance = se3.shift_origin(covariance, here[:3, :3] @ motion[:3, 3])
-    return replace(pose, cam_from_obj=here @ motion, covariance=covariance)
+    here, there = pose.cam_from_obj, reference.cam_from_obj
+    motion, _ = nearest_equivalent(here, there, model.symmetries, model.box_corners)
+    return equivalent_pose(pose, motion)
 
 
 def _information(poses: Sequence[PoseEstimate]) -> Array:

@@ -22,7 +22,8 @@ from sam6d_ros.runtime.objects import (
 )
 from sam6d_ros.runtime.request import Request
 from sam6d_ros.runtime.request_queue import RequestQueue
-from sam6d_ros.runtime.resource_host import Item, Process, ResourceHost
+from sam6d_ros.runtime.resource import Item, Process
+from sam6d_ros.runtime.resource_host import ResourceHost
 from sam6d_ros.runtime.status import HostStatus
 
 # Changes that wait for the compute thread. A launch file may add many objects at once.
@@ -45,7 +46,7 @@ class Host(ResourceHost[Engine, Item]):
         clock: seconds that never jump.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (keywords with defaults)
         self,
         build: Callable[[], Engine],
         process: Process[Engine, Item] | None = None,
@@ -89,6 +90,12 @@ class Host(ResourceHost[Engine, Item]):
 
         New objects are onboarded before the turn is taken, so that hosts of the same engine work
         on meanwhile. The future fails with ``Overloaded`` if ``MAX_WAITING_CHANGES`` wait.
+
+        Args:
+            change: objects to add, replace or remove.
+
+        Returns:
+            A future with the objects in force.
         """
         request: Request[ObjectSet] = Request(_no_work)  # neither a deadline nor a client
         return self._changes.submit(request, lambda: self._change(change), self.status.failed)
@@ -104,9 +111,10 @@ class Host(ResourceHost[Engine, Item]):
 
     def _change(self, change: ObjectChange) -> ObjectSet:
         engine = self._required()
-        onboarded = onboard_change(engine, change)
-        with self._turn:
-            objects = apply_onboarded(engine, onboarded)
+        with self.status.working(loading=True):
+            onboarded = onboard_change(engine, change)
+            with self._turn:
+                objects = apply_onboarded(engine, onboarded)
         source = change.source if change.replace_all else self._objects.source
         self._report(replace(objects, source=source))
         return self._objects

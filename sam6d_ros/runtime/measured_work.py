@@ -21,7 +21,7 @@ class MeasuredWork:
 
     Args:
         required: returns the resource, or raises ``NotReady``.
-        gate: knows the periods of service.
+        gate: states the periods of service.
         status: gets the times and the errors of wanted work.
         turn: held while the resource is used.
     """
@@ -45,8 +45,13 @@ class MeasuredWork:
         """Run work of a period of service.
 
         Args:
+            work: takes the engine and the context.
             ctx: its checkpoint is passed on, and raises ``NotReady`` once the period has ended.
+            period: number of the period of service.
             reason_of: reads why the result is empty; None for work that is no frame.
+
+        Returns:
+            The result of the work.
         """
         own_check = ctx.checkpoint
 

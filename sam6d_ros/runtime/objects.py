@@ -45,7 +45,11 @@ class ObjectSet:
 
     @classmethod
     def of(cls, engine: Engine) -> ObjectSet:
-        """Return the objects that an engine looks for now."""
+        """Return the objects that an engine looks for now.
+
+        Args:
+            engine: the engine.
+        """
         return cls(engine.objects, engine.entries, engine.settings)
 
     @property
@@ -93,12 +97,21 @@ class ObjectChange:
 
     @classmethod
     def only(cls, objects: Iterable[ObjectEntry | ObjectModel], source: str = "") -> ObjectChange:
-        """Return the change to these objects, from a source, and no others."""
+        """Return the change to these objects, from a source, and no others.
+
+        Args:
+            objects: entries or onboarded objects.
+            source: of the objects, for messages.
+        """
         return cls(put=tuple(objects), replace_all=True, source=source)
 
     @classmethod
     def together(cls, changes: Iterable[ObjectChange]) -> ObjectChange:
-        """Return additions, removals and settings of several changes as one."""
+        """Return additions, removals and settings of several changes as one.
+
+        Args:
+            changes: the changes, in their order.
+        """
         changes = tuple(changes)
         return cls(
             put=tuple(item for change in changes for item in change.put),
@@ -133,6 +146,10 @@ def difference(current: ObjectSet, wanted: Sequence[WantedObject]) -> tuple[Obje
     The first change removes the objects that are not wanted or have another content, and changes
     settings. One change for each missing object with an entry follows, so that an unusable mesh
     keeps only its own object from being added.
+
+    Args:
+        current: objects in force.
+        wanted: objects by name and content.
     """
     target = {item.name: item for item in wanted}
     here = current.contents
@@ -160,6 +177,13 @@ class OnboardedChange:
 def onboard_change(engine: Engine, change: ObjectChange) -> OnboardedChange:
     """Onboard the new objects of a change; the engine may do other work meanwhile.
 
+    Args:
+        engine: the engine.
+        change: objects to add, replace or remove.
+
+    Returns:
+        The change with its objects onboarded.
+
     Raises:
         UnknownName: an object to remove or to change is not there.
         InvalidMesh: a mesh is unusable.
@@ -176,6 +200,13 @@ def onboard_change(engine: Engine, change: ObjectChange) -> OnboardedChange:
 
 def apply_onboarded(engine: Engine, onboarded: OnboardedChange) -> ObjectSet:
     """Apply an onboarded change to an engine that does no other work; a failure changes nothing.
+
+    Args:
+        engine: the engine.
+        onboarded: of :func:`onboard_change`.
+
+    Returns:
+        The objects in force.
 
     Raises:
         UnknownName: an object to remove or to change is not there.
@@ -201,6 +232,13 @@ def apply_onboarded(engine: Engine, onboarded: OnboardedChange) -> ObjectSet:
 
 def apply_change(engine: Engine, change: ObjectChange) -> ObjectSet:
     """Onboard and apply a change; a failure leaves the engine as it was.
+
+    Args:
+        engine: the engine.
+        change: objects to add, replace or remove.
+
+    Returns:
+        The objects in force.
 
     Raises:
         UnknownName: an object to remove or to change is not there.

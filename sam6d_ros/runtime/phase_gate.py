@@ -57,11 +57,18 @@ class PhaseGate:
         return self._period
 
     def wants(self, period: int) -> bool:
-        """Whether work of a period is still wanted."""
+        """Return whether work of a period is still wanted.
+
+        Args:
+            period: number of the period.
+        """
         return period == self._period
 
     def check(self, period: int) -> None:
         """Raise if work of a period is not wanted any more; do nothing otherwise.
+
+        Args:
+            period: number of the period.
 
         Raises:
             NotReady: the host stopped serving since, for the reason that the message gives; it
@@ -81,6 +88,7 @@ class PhaseGate:
         """Stop serving for another phase; from ``CLOSED`` there is no way back.
 
         Args:
+            phase: the phase to enter.
             reason: why, for work in progress.
             keep_serving: serve again after the phase if the host served, or was to serve again.
         """
@@ -93,7 +101,14 @@ class PhaseGate:
             self._refuse(self._phase.value)
 
     def leave(self, reason: str) -> Phase:
-        """Stop serving, and return the phase after that; a load goes on, and ends inactive."""
+        """Stop serving; a load in progress goes on, and ends inactive.
+
+        Args:
+            reason: for requests that end by it.
+
+        Returns:
+            The phase after that.
+        """
         with self._lock:
             self._end_period(reason)
             self._resume = False
@@ -103,7 +118,11 @@ class PhaseGate:
             return self._phase
 
     def interrupt(self, reason: str) -> None:
-        """End the period of service in the present phase."""
+        """End the period of service in the present phase.
+
+        Args:
+            reason: for requests that end by it.
+        """
         with self._lock:
             self._end_period(reason)
 
@@ -111,6 +130,7 @@ class PhaseGate:
         """Enter the phase that a load or unload ends in; serve if a reload is to do so.
 
         Args:
+            phase: the phase to enter.
             refusal: why requests are refused, after the name of the host.
         """
         with self._lock:

@@ -83,7 +83,13 @@ class Request(Generic[T]):
         reason_of: Callable[[Part], str] | None = None,
         is_frame: bool = True,
     ) -> Request[Part]:
-        """Return a request for a part of this one: same id, deadline, cancellation and commit."""
+        """Return a request for a part of this one: same id, deadline, cancellation and commit.
+
+        Args:
+            work: the work of the part.
+            reason_of: returns the reason of an empty result.
+            is_frame: whether the part counts as a processed frame.
+        """
         part = Request(work, reason_of=reason_of, is_frame=is_frame, request_id=self.id)
         part._life = self._life
         return part
@@ -93,12 +99,20 @@ class Request(Generic[T]):
         return RunContext(Timings(), checkpoint=self.check, on_stage=self.enter)
 
     def enter(self, stage: str) -> None:
-        """Begin a stage and pass its name to ``on_stage``."""
+        """Begin a stage and pass its name to ``on_stage``.
+
+        Args:
+            stage: name of the stage.
+        """
         self._life.stage = stage
         self._life.on_stage(stage)
 
     def cancel(self) -> bool:
-        """Give the request up; False if it is too late because the result is committed."""
+        """Give the request up.
+
+        Returns:
+            False if it is too late because the result is committed.
+        """
         return self._life.cancel()
 
     def expire(self) -> None:
@@ -123,9 +137,12 @@ class Request(Generic[T]):
             raise error
 
     def when_over(self, callback: Callable[[Sam6dError], None]) -> Callable[[], None]:
-        """Have ``callback`` called once with the error if the request is given up or expires.
+        """Register a callback for the error of a request that is given up or expires; called once.
 
         It runs in the thread that gives up or expires the request, at once if it is over already.
+
+        Args:
+            callback: receives the error.
 
         Returns:
             A function that withdraws the callback.

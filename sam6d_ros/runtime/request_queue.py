@@ -10,6 +10,7 @@ from sam6d_ros.errors import Sam6dError
 from sam6d_ros.runtime.admission import Admission, Place
 from sam6d_ros.runtime.deadlines import Deadlines, DeadlineThread
 from sam6d_ros.runtime.request import NO_DEADLINE, Request
+from sam6d_ros.runtime.request_log import working_for
 from sam6d_ros.runtime.worker import Worker, complete, fail
 
 T = TypeVar("T")
@@ -45,8 +46,12 @@ class RequestQueue:
         Cancelling the future cancels the request.
 
         Args:
+            request: deadline and cancellation.
             run: does the request, in the worker's thread.
             given_up: called with the error of a request that ended while it waited.
+
+        Returns:
+            The future.
         """
         future: Future[T] = Future()
         try:
@@ -99,7 +104,8 @@ def _run(request: Request[T], place: Place, run: Callable[[], T], future: Future
 
     def work() -> T:
         request.check()
-        return run()
+        with working_for(request.id):
+            return run()
 
     if place.begin():
         try:

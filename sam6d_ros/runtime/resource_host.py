@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from sam6d_ros.errors import NotReady
 from sam6d_ros.pipeline import RunContext
@@ -21,30 +21,12 @@ from sam6d_ros.runtime.memory import free_memory
 from sam6d_ros.runtime.phase_gate import PhaseGate
 from sam6d_ros.runtime.request import Request
 from sam6d_ros.runtime.request_queue import RequestQueue
+from sam6d_ros.runtime.resource import Item, Process, R
 from sam6d_ros.runtime.states import Phase
 from sam6d_ros.runtime.status import HostStatus
 from sam6d_ros.runtime.worker import Worker
 
-
-class Resource(Protocol):
-    """Loaded thing that requests are served with."""
-
-    @property
-    def backend(self) -> str:
-        """Name of the library or method that it runs on."""
-
-    @property
-    def device(self) -> str:
-        """Device that it runs on."""
-
-
-R = TypeVar("R", bound=Resource)
-Item = TypeVar("Item")
 T = TypeVar("T")
-
-# (resource, item, context) → why the result is empty, or nothing. ``context.checkpoint()`` raises
-# ``NotReady`` once the host has stopped serving; to be called just before anything is published.
-Process = Callable[[R, Item, RunContext], str]
 
 
 class ResourceHost(Generic[R, Item]):
@@ -86,8 +68,6 @@ class ResourceHost(Generic[R, Item]):
         self._gate = PhaseGate(name, self.status, admission, self._worker, lambda: self.loaded)
         self._measured = MeasuredWork(self._required, self._gate, self.status, self._turn)
 
-    # --- state
-
     @property
     def loaded(self) -> bool:
         """Whether there is a resource."""
@@ -103,7 +83,7 @@ class ResourceHost(Generic[R, Item]):
         return self._gate.phase
 
     def readiness(self) -> str:
-        """Return why requests are refused now, in words; empty if they are admitted."""
+        """Return the reason why requests are refused now; "" if they are admitted."""
         return self._gate.readiness()
 
     @property
@@ -112,15 +92,21 @@ class ResourceHost(Generic[R, Item]):
         admission, worker = self._queue.admission, self._worker
         return HostCounts(admission.waiting, admission.rejected, worker.dropped, worker.refused)
 
-    # --- life of the resource
-
     def load(self) -> Future[None]:
-        """Load, in place of the present resource once the requests that wait are done."""
+        """Load, in place of the present resource once the requests that wait are done.
+
+        Returns:
+            A future that ends with the load.
+        """
         self._gate.enter(Phase.LOADING)
         return self._worker.call(self._load)
 
     def reload(self) -> Future[None]:
-        """Load as ``load`` does, and serve again afterwards if the host served."""
+        """Load as ``load`` does, and serve again afterwards if the host served.
+
+        Returns:
+            A future that ends with the load.
+        """
         self._gate.enter(Phase.LOADING, keep_serving=True)
         return self._worker.call(self._load)
 
@@ -136,6 +122,9 @@ class ResourceHost(Generic[R, Item]):
         """Serve no longer; what waits or runs fails with ``NotReady`` and this reason.
 
         The context of work in progress raises ``NotReady`` at its next checkpoint.
+
+        Args:
+            reason: for requests that end by it.
         """
         entered = self._gate.leave(reason)
         self._worker.interrupt(reason)
@@ -143,7 +132,14 @@ class ResourceHost(Generic[R, Item]):
             self.status.deactivated()
 
     def unload(self, reason: str = "unloaded") -> Future[None]:
-        """Free the resource after the work in progress; the rest as ``deactivate``."""
+        """Free the resource after the work in progress; the rest as ``deactivate``.
+
+        Args:
+            reason: for requests that end by it.
+
+        Returns:
+            A future that ends when the resource is freed.
+        """
         self._gate.enter(Phase.UNLOADED, reason)
         self._worker.interrupt(reason)
         return self._worker.call(self._unload)
@@ -152,6 +148,9 @@ class ResourceHost(Generic[R, Item]):
         """Refuse new requests and items; wait for what waits or runs, then fail the rest.
 
         An item that waits is dropped; one in progress is finished.
+
+        Args:
+            timeout_s: longest wait, seconds.
 
         Returns:
             Whether all of it was finished within the timeout.
@@ -182,8 +181,6 @@ class ResourceHost(Generic[R, Item]):
         self._end()
         return self._worker.join(timeout_s)
 
-    # --- work
-
     def check_room(self) -> None:
         """Refuse, as `submit` would now, a request that has yet to be prepared.
 
@@ -196,12 +193,25 @@ class ResourceHost(Generic[R, Item]):
         """Queue a request; it runs after those that came before it.
 
         See ``RequestQueue.submit`` for the future.
+
+        Args:
+            request: the work.
+
+        Returns:
+            A future with the result.
         """
         period = self._gate.period
         return self._queue.submit(request, lambda: self._run(request, period), self.status.failed)
 
     def offer(self, item: Item) -> bool:
-        """Leave the newest item; False and counted as refused if the host does not serve."""
+        """Offer the newest item; it replaces one that still waits.
+
+        Args:
+            item: a frame, for example.
+
+        Returns:
+            Whether it was taken; False, and counted as refused, if the host does not serve.
+        """
         return self._worker.offer((self._gate.period, item))
 
     # --- in the compute thread
@@ -211,9 +221,9 @@ class ResourceHost(Generic[R, Item]):
         try:
             if self._resource is not None:
                 self._free()
-            self.status.loading()
-            self._resource = resource = self._build()
-            self._taken(resource)
+            with self.status.loading():
+                self._resource = resource = self._build()
+                self._taken(resource)
             self.status.loaded(resource.backend, resource.device)
         except BaseException as error:
             self._not_loaded(error)
@@ -281,8 +291,6 @@ class ResourceHost(Generic[R, Item]):
                 self._measured.run(
                     lambda resource, ctx: process(resource, item, ctx), RunContext(), period, str
                 )
-
-    # --- end
 
     def _end(self) -> None:
         """Begin to end the threads, without a wait for the work in progress."""

@@ -16,6 +16,7 @@ class State(Enum):
     IDLE = "waiting for a request"
     RUNNING = "running"
     BAD_INPUT = "bad input"
+    STUCK = "stuck"
     FAILED = "failed on the last frame"
     DRAINING = "draining"
 

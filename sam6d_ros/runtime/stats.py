@@ -1,4 +1,4 @@
-"""What a node measures of its own work: rates, ages, times. Holds no ROS type."""
+"""Measurements of a node's own work: rates, ages, times. Holds no ROS type."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+
+from sam6d_ros.runtime.frame_age import OTHER_CLOCK_S
 
 WINDOW_S = 10.0
 # A camera of 200 Hz fills it within the window; memory stays small whatever happens.
@@ -41,16 +43,20 @@ class Window:
         self._values: deque[tuple[float, float]] = deque(maxlen=MOST_VALUES)
 
     def add(self, value: float = 0.0) -> None:
-        """Note a value that is known now."""
+        """Record a value that is known now.
+
+        Args:
+            value: the value.
+        """
         self._values.append((self._clock(), value))
 
     def recent(self) -> list[float]:
-        """The values, oldest first."""
+        """Return the values of the last ``WINDOW_S``, oldest first."""
         oldest = self._clock() - WINDOW_S
         return [value for at, value in tuple(self._values) if at >= oldest]
 
     def spread(self) -> Spread:
-        """How the values are distributed."""
+        """Return median and 95th percentile of the values."""
         values = self.recent()
         if not values:
             return Spread(math.nan, math.nan, 0)
@@ -60,7 +66,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What was measured. Counts are since the start; rates and spreads of the last seconds.
+    """Measured values. Counts are since the start; rates and spreads of the last seconds.
 
     Attributes:
         input_rate_hz, output_rate_hz: frames that arrived, and that went through, per second.
@@ -68,6 +74,8 @@ class Snapshot:
         received, processed, skipped, failed: frames.
         stages: how long each stage took, seconds.
         idle_s: since the last frame went through; infinite when none did.
+        result_age_s: from the image of the newest result to now; infinite without a result. The
+            part before its publication is unknown, and left out, if the image has another clock.
     """
 
     input_rate_hz: float
@@ -79,6 +87,7 @@ class Snapshot:
     failed: int
     stages: Mapping[str, Spread]
     idle_s: float
+    result_age_s: float = math.inf
 
 
 class FrameStats:
@@ -97,6 +106,7 @@ class FrameStats:
         """Forget everything: the node has been activated."""
         with self._lock:
             self._started, self._last = self._clock(), -math.inf
+            self._newest_image = -math.inf
             self._received = self._processed = self._skipped = self._failed = 0
             self._arrivals, self._ages = Window(self._clock), Window(self._clock)
             self._results = Window(self._clock)
@@ -118,13 +128,22 @@ class FrameStats:
         with self._lock:
             self._failed += 1
 
-    def publish(self, age_s: float) -> None:
-        """The result of a frame was published at this age of the image."""
+    def record_result(self, age_s: float) -> None:
+        """Record that the result of a frame was published.
+
+        Args:
+            age_s: age of the image, seconds.
+        """
         with self._lock:
             self._ages.add(age_s)
+            self._newest_image = self._clock() - (age_s if 0 < age_s < OTHER_CLOCK_S else 0.0)
 
     def process(self, timings_s: Mapping[str, float]) -> None:
-        """A frame went through."""
+        """Record that a frame was processed.
+
+        Args:
+            timings_s: seconds by stage.
+        """
         with self._lock:
             self._processed, self._last = self._processed + 1, self._clock()
             self._results.add()
@@ -132,7 +151,7 @@ class FrameStats:
                 self._stages.setdefault(stage, Window(self._clock)).add(seconds)
 
     def snapshot(self) -> Snapshot:
-        """All figures of this moment."""
+        """Return all figures of this moment."""
         with self._lock:
             now = self._clock()
             span_s = min(WINDOW_S, max(now - self._started, SHORTEST_SPAN_S))
@@ -147,4 +166,5 @@ class FrameStats:
                 failed=self._failed,
                 stages={name: spread for name, spread in stages.items() if spread.count},
                 idle_s=now - self._last,
+                result_age_s=now - self._newest_image,
             )

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from sam6d_ros.runtime.error_table import Kind, handling_of
+from sam6d_ros.runtime.results import ResultRecord
 from sam6d_ros.runtime.states import State
 from sam6d_ros.runtime.stats import FrameStats, Snapshot
+from sam6d_ros.runtime.work_watch import WorkWatch
 
 THROTTLE_S = 5.0
 STALE_AFTER_S = 5.0
 MAX_LOG_KEYS = 256
+# Texts may repeat names from messages, of any length; diagnostics are published every second.
+MAX_TEXT = 2000
+MAX_LOG_TEXT = 20_000  # with a traceback
 _SERVING = (State.RUNNING, State.BAD_INPUT, State.FAILED)
 
 # (level of ``logging``, text); the shell passes it on to its own log.
@@ -35,6 +41,9 @@ class StatusSnapshot:
         empty_reason: reason of the last empty result, or empty.
         tracked_objects: number of tracks.
         figures: rates, ages and counts.
+        found: instances and scores of the newest result.
+        found_s_ago: since the last result with an object, seconds; infinite without one.
+        on_demand: whether frames are processed only on request.
     """
 
     state: State
@@ -45,6 +54,9 @@ class StatusSnapshot:
     empty_reason: str
     tracked_objects: int
     figures: Snapshot
+    found: str = ""
+    found_s_ago: float = math.inf
+    on_demand: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,28 +78,36 @@ class HostStatus:
         name: of the host, in messages and diagnostics.
         log: destination of log lines (default: ``logging``).
         clock: seconds that never jump.
+        watch: of work in progress (default: one that finds nothing stuck).
 
     Attributes:
         stats: counts and times of frames.
+        results: the newest result.
     """
 
     def __init__(
-        self, name: str, log: Log | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        name: str,
+        log: Log | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        watch: WorkWatch | None = None,
     ) -> None:
         self.name, self.stats = name, FrameStats(clock)
         self._log = log or logging.getLogger(f"{__name__}.{name}").log
-        self._clock = clock
+        self.results = ResultRecord(lambda level, text: self._log(level, text), clock)
+        self._clock, self._watch = clock, watch or WorkWatch()
         self._lock = threading.Lock()
         self._record = _Record()
-        self._working = 0
         self._logged: dict[str, float] = {}
 
     def snapshot(self) -> StatusSnapshot:
         """Return the status of this moment."""
         figures = self.stats.snapshot()
         with self._lock:
-            record, working = self._record, self._working
-        state = record.state
+            record, working = self._record, self._watch.busy
+        state, stuck = record.state, self.stuck()
+        if stuck and state in (*_SERVING, State.LOADING):
+            state, record = State.STUCK, replace(record, last_error=stuck)
         if state is State.RUNNING and not working and figures.idle_s >= STALE_AFTER_S:
             state = State.IDLE if record.on_demand else State.WAITING
         return StatusSnapshot(
@@ -99,28 +119,47 @@ class HostStatus:
             record.empty_reason,
             record.tracked_objects,
             figures,
+            self.results.summary,
+            self.results.found_s_ago,
+            record.on_demand,
         )
 
     # --- events of the life of an engine
 
-    def loading(self) -> None:
-        """Record that an engine is being loaded."""
+    def loading(self) -> AbstractContextManager[None]:
+        """Record that an engine is being loaded.
+
+        Returns:
+            Context in which the load is watched.
+        """
         self._set(state=State.LOADING, last_error="")
+        return self.working(loading=True)
 
     def loaded(self, backend: str, device: str) -> None:
-        """Record that an engine is loaded; ``activated`` follows before it serves."""
+        """Record that an engine is loaded; ``activated`` follows before it serves.
+
+        Args:
+            backend: name of the backend.
+            device: such as "cpu" or "cuda:0".
+        """
         self._set(state=State.INACTIVE, last_error="", backend=backend, device=device)
 
     def load_failed(self, error: BaseException) -> None:
-        """Record that no engine could be loaded, and log the error."""
+        """Record that no engine could be loaded, and log the error.
+
+        Args:
+            error: the cause.
+        """
         text = self._text(error)
         self._set(state=State.LOAD_FAILED, last_error=_short(error))
         # Each failed load is logged: it is rare, and its reasons differ.
-        self.log(logging.ERROR, text, key=text)
+        given_up = handling_of(error).kind is Kind.LATER  # unloaded meanwhile, by a wish
+        self.log(logging.INFO if given_up else logging.ERROR, text, key=text)
 
     def activated(self) -> None:
         """Record that the host serves from now on; counts begin anew."""
         self.stats.restart()
+        self.results.restart()
         self._set(state=State.RUNNING, last_error="", empty_reason="", tracked_objects=0)
 
     def draining(self) -> None:
@@ -137,16 +176,20 @@ class HostStatus:
 
     # --- events of work
 
-    @contextmanager
-    def working(self) -> Iterator[None]:
-        """Mark work in progress: the host is not idle meanwhile."""
-        with self._lock:
-            self._working += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._working -= 1
+    def working(self, loading: bool = False) -> AbstractContextManager[None]:
+        """Mark work in progress: the host is not idle meanwhile.
+
+        Args:
+            loading: whether it loads, or changes the objects, which may take longer.
+
+        Returns:
+            Context of the work.
+        """
+        return self._watch.working(loading)
+
+    def stuck(self) -> str:
+        """Return that work in progress takes too long, with its limit; empty otherwise."""
+        return self._watch.stuck()
 
     def processed(self, timings_s: Mapping[str, float], reason: str = "") -> None:
         """Record a processed frame.
@@ -155,13 +198,18 @@ class HostStatus:
             timings_s: seconds of each stage.
             reason: why the result is empty, or empty.
         """
+        reason = _cut(reason)
         self.stats.process(timings_s)
         self._work_done(State.RUNNING, last_error="", empty_reason=reason)
         if reason:
             self.log(logging.INFO, f"nothing found: {reason}", key="empty")
 
     def failed(self, error: BaseException) -> None:
-        """Record and log an error of work by the table; the host serves on."""
+        """Record and log an error of work by the table; the host serves on.
+
+        Args:
+            error: the cause.
+        """
         handling = handling_of(error)
         if handling.kind not in (Kind.LATER, Kind.GIVEN_UP):
             self.stats.fail()
@@ -169,15 +217,27 @@ class HostStatus:
         self.log_error(error)
 
     def input_problem(self, problem: str) -> None:
-        """Record missing or unusable input with its remedy; empty when it is mended."""
-        self._set(input_problem=problem)
+        """Record missing or unusable input with its remedy; "" once it is usable.
+
+        Args:
+            problem: text for people.
+        """
+        self._set(input_problem=_cut(problem))
 
     def serves_on_demand(self, on_demand: bool) -> None:
-        """Record whether frames are processed only on request: then idle is no problem."""
+        """Record whether frames are processed only on request: then idle is no problem.
+
+        Args:
+            on_demand: True if frames are processed on request only.
+        """
         self._set(on_demand=on_demand)
 
     def tracking(self, tracked_objects: int) -> None:
-        """Record the number of tracks."""
+        """Record the number of tracks.
+
+        Args:
+            tracked_objects: number of tracks.
+        """
         self._set(tracked_objects=tracked_objects)
 
     # --- log
@@ -187,7 +247,11 @@ class HostStatus:
 
         Args:
             level: of ``logging``.
+            text: the line; a long one is cut.
+            key: lines of one key share the limit.
+            every_s: shortest time between two lines of a key, seconds.
         """
+        key = key[:MAX_TEXT]
         with self._lock:
             now = self._clock()
             if key in self._logged and now - self._logged[key] < every_s:
@@ -195,12 +259,13 @@ class HostStatus:
             while len(self._logged) >= MAX_LOG_KEYS:
                 del self._logged[next(iter(self._logged))]
             self._logged[key] = now
-        self._log(level, text)
+        self._log(level, _cut(text, MAX_LOG_TEXT))
 
     def log_error(self, error: BaseException, about: str = "") -> None:
         """Log an error by the table, at most once per ``THROTTLE_S`` for one type of error.
 
         Args:
+            error: the error.
             about: work that failed, for the text.
         """
         text = f"{about}: {self._text(error)}" if about else self._text(error)
@@ -225,4 +290,9 @@ class HostStatus:
 
 
 def _short(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    return _cut(f"{type(error).__name__}: {error}")
+
+
+def _cut(text: str, most: int = MAX_TEXT) -> str:
+    """Return a text, without the middle of a long one."""
+    return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 2 :]}"

@@ -53,7 +53,14 @@ class Worker(Generic[Item]):
         return self._stopping
 
     def offer(self, item: Item) -> bool:
-        """Leave an item in place of one that still waits; False if the slot is closed."""
+        """Put an item in place of one that still waits.
+
+        Args:
+            item: the newest item.
+
+        Returns:
+            False if the slot is closed.
+        """
         with self._changed:
             if not self._open:
                 self.refused += 1
@@ -68,13 +75,24 @@ class Worker(Generic[Item]):
 
         The future fails with ``NotReady`` if ``interrupt`` or ``stop`` comes first. Callbacks of
         the future run in the thread that completes it, mostly the worker's.
+
+        Args:
+            job: the work.
+
+        Returns:
+            The future.
         """
         future: Future[Result] = Future()
         self.queue(future, lambda: complete(future, job))
         return future
 
     def queue(self, future: Future[Any], job: Callable[[], None]) -> None:
-        """Queue a job that completes the future itself; skip it if that was done before."""
+        """Queue a job that completes the future itself; skip it if that was done before.
+
+        Args:
+            future: receives the result.
+            job: completes the future.
+        """
         with self._changed:
             if not self._stopping:
                 self._jobs[future] = job
@@ -83,7 +101,14 @@ class Worker(Generic[Item]):
         fail(future, NotReady(self._end))
 
     def withdraw(self, future: Future[Any]) -> bool:
-        """Take a job out of the queue; False if it is not there, because it began or ended."""
+        """Remove a job from the queue.
+
+        Args:
+            future: of the job.
+
+        Returns:
+            False if it is not there, because it began or ended.
+        """
         with self._changed:
             return self._jobs.pop(future, None) is not None
 
@@ -98,7 +123,11 @@ class Worker(Generic[Item]):
             self._open, self._item = False, None
 
     def interrupt(self, reason: str) -> None:
-        """Fail all jobs with ``NotReady``. The one in progress runs on; its result is lost."""
+        """Fail all jobs with ``NotReady``. The one in progress runs on; its result is lost.
+
+        Args:
+            reason: for the error text.
+        """
         with self._changed:
             futures, self._jobs = [*self._jobs], {}
             if self._current is not None:
@@ -107,7 +136,11 @@ class Worker(Generic[Item]):
             fail(future, NotReady(reason))
 
     def stop(self, reason: str = "the worker has ended") -> None:
-        """Fail all jobs and end the thread after the work in progress."""
+        """Fail all jobs and end the thread after the work in progress.
+
+        Args:
+            reason: for the error text.
+        """
         with self._changed:
             self._stopping, self._end = True, reason
             self._item = None
@@ -115,12 +148,26 @@ class Worker(Generic[Item]):
         self.interrupt(reason)
 
     def wait_for_item(self, timeout_s: float) -> bool:
-        """Wait until no item is in progress; return whether that came within the timeout."""
+        """Wait until no item is in progress.
+
+        Args:
+            timeout_s: longest wait, seconds.
+
+        Returns:
+            Whether that came within the timeout.
+        """
         with self._changed:
             return self._changed.wait_for(lambda: not self._processing, timeout_s)
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the thread to end; return whether it did."""
+        """Wait for the thread to end.
+
+        Args:
+            timeout_s: longest wait, seconds.
+
+        Returns:
+            Whether it ended.
+        """
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
@@ -166,7 +213,12 @@ class Worker(Generic[Item]):
 
 
 def complete(future: Future[Any], job: Callable[[], Any]) -> None:
-    """Do a job and complete a future with its result or error, unless it was completed before."""
+    """Run a job and complete a future with its result or error, unless it was completed before.
+
+    Args:
+        future: receives the result.
+        job: the work.
+    """
     try:
         result = job()
     except BaseException as error:  # for the holder of the future; the thread lives on
@@ -177,6 +229,11 @@ def complete(future: Future[Any], job: Callable[[], Any]) -> None:
 
 
 def fail(future: Future[Any], error: BaseException) -> None:
-    """Fail a future, unless it was completed before."""
+    """Fail a future, unless it was completed before.
+
+    Args:
+        future: receives the error.
+        error: the cause.
+    """
     with suppress(InvalidStateError):
         future.set_exception(error)

@@ -29,6 +29,8 @@ class Acceptance:
         max_instances: largest number of instances of one object, 1 or more.
         min_presence: of several fused frames, an instance with an agreeing pose in a smaller share
             is not returned, in [0, 1]. The presence of an instance of a single frame is 1.
+        canonical: whether the pose of a symmetric object is replaced by the canonical one of the
+            equivalent poses (``cad.canonical``).
 
     Raises:
         InvalidInput: a value is out of its range.
@@ -38,6 +40,7 @@ class Acceptance:
     by_object: Mapping[str, ObjectSettings] = field(default_factory=dict)
     max_instances: int = 3
     min_presence: float = 0.5  # the majority of the frames
+    canonical: bool = True
 
     def __post_init__(self) -> None:
         for name in ("min_score", "min_presence"):
@@ -47,21 +50,38 @@ class Acceptance:
             raise InvalidInput(f"max_instances is {self.max_instances}; expected 1 or more")
 
     def min_score_of(self, name: str) -> float:
-        """Return the threshold that applies to an object."""
+        """Return the threshold that applies to an object.
+
+        Args:
+            name: class id of the object.
+        """
         own = self._settings(name).min_score
         return self.min_score if own is None else own
 
     def max_instances_of(self, name: str) -> int:
-        """Return the largest number of instances of an object."""
+        """Return the largest number of instances of an object.
+
+        Args:
+            name: class id of the object.
+        """
         own = self._settings(name).max_instances
         return self.max_instances if own is None else own
 
     def is_present(self, pose: PoseEstimate) -> bool:
-        """Return whether enough of the fused frames agree on an instance."""
+        """Return whether enough of the fused frames agree on an instance.
+
+        Args:
+            pose: the fused instance.
+        """
         return pose.presence >= self.min_presence
 
     def owner_of(self, limit: str, name: str) -> str:
-        """Return the name of a limit as it applies to an object, for messages."""
+        """Return the name of a limit as it applies to an object, for messages.
+
+        Args:
+            limit: name of the setting.
+            name: class id of the object.
+        """
         own = getattr(self._settings(name), limit)
         return limit if own is None else f"{limit} of {name!r}"
 
@@ -77,25 +97,30 @@ def accept(
     Args:
         estimates: refined poses in any order, at most one per instance.
         acceptance: thresholds and limits.
-        exclusive_pixels: reject a pose most of whose mask belongs to better accepted poses. A
-            pose without mask owns no pixel.
+        exclusive_pixels: reject a pose most of whose mask belongs to better instances. An
+            instance owns its pixels if one of its poses is probable enough, so that an object in
+            an uncertain rotation is not returned under another name. A pose without mask owns no
+            pixel.
 
     Returns:
         The accepted estimates; ``rejected`` has the others, each with the threshold that rejected
         it. When all were rejected, ``reason`` names the best one and its threshold.
     """
-    ranked = sorted(estimates.items, key=lambda pose: -pose.score)
+    ranked = sorted(estimates.items, key=lambda pose: (-pose.any_right, -pose.score))
     accepted, rejected = _Accepted(acceptance, exclusive_pixels), []
     for pose in ranked:
         reason = accepted.obstacle(pose)
         if reason:
             rejected.append(Rejection(pose.class_id, pose.instance_id, pose.score, reason))
+            if accepted.is_uncertain(pose):
+                accepted.own(pose)
         else:
             accepted.add(pose)
+    best_first = sorted(accepted.items, key=lambda pose: -pose.score)
     reason = estimates.reason if not ranked else ""
     if ranked and not accepted.items:
         reason = _summary([pose for pose in ranked if acceptance.is_present(pose)], acceptance)
-    return replace(estimates, items=tuple(accepted.items), reason=reason, rejected=tuple(rejected))
+    return replace(estimates, items=tuple(best_first), reason=reason, rejected=tuple(rejected))
 
 
 class _Accepted:
@@ -118,9 +143,10 @@ class _Accepted:
         most = limits.max_instances_of(name)
         if self._count[name] >= most:
             whose = limits.owner_of("max_instances", name)
-            return f"{most} better instances of {name!r} were accepted; {whose} is {most}"
-        claimed = self._claimed_share(pose)
-        if claimed > CLAIMED_SHARE:
+            better = "1 better instance" if most == 1 else f"{most} better instances"
+            return f"{better} of {name!r} accepted before; {whose} is {most}"
+        if self._is_claimed(pose):
+            claimed = self._claimed_share(pose)
             return (
                 f"{claimed:.0%} of its pixels belong to better poses; the limit is "
                 f"{CLAIMED_SHARE:.0%}"
@@ -131,8 +157,21 @@ class _Accepted:
         """Accept an estimate."""
         self.items.append(pose)
         self._count[pose.class_id] += 1
+        self.own(pose)
+
+    def is_uncertain(self, pose: PoseEstimate) -> bool:
+        """Return whether the object is there, and each of its poses alone scores too little."""
+        least = self._acceptance.min_score_of(pose.class_id)
+        is_there = self._acceptance.is_present(pose) and pose.score < least <= pose.any_right
+        return is_there and not self._is_claimed(pose)
+
+    def own(self, pose: PoseEstimate) -> None:
+        """Keep the pixels of an estimate from the next ones."""
         if self._exclusive_pixels and pose.mask is not None:
             self._owned = pose.mask if self._owned is None else self._owned | pose.mask
+
+    def _is_claimed(self, pose: PoseEstimate) -> bool:
+        return self._claimed_share(pose) > CLAIMED_SHARE
 
     def _claimed_share(self, pose: PoseEstimate) -> float:
         if not self._exclusive_pixels or pose.mask is None or self._owned is None:
@@ -144,7 +183,8 @@ def _summary(present: Sequence[PoseEstimate], acceptance: Acceptance) -> str:
     """Return the reason of an empty result: the best pose and its threshold."""
     if not present:
         return f"no instance is in {acceptance.min_presence:.0%} of the frames"
-    return f"best pose ({present[0].class_id!r}) {_low_score(present[0], acceptance)}"
+    best = max(present, key=lambda pose: pose.score)
+    return f"best pose ({best.class_id!r}) {_low_score(best, acceptance)}"
 
 
 def _low_score(pose: PoseEstimate, acceptance: Acceptance) -> str:

@@ -52,11 +52,15 @@ class SearchAreas:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a user should know of these boxes."""
+        """Warnings about these boxes."""
         return self.left_out + self.unreported
 
     def of_objects(self, names: Collection[str]) -> SearchAreas:
-        """Return the areas of these objects only."""
+        """Return the areas of these objects only.
+
+        Args:
+            names: class ids of the objects.
+        """
         allowed = [replace(a, class_ids=a.class_ids.intersection(names)) for a in self.items]
         kept = tuple(area for area in allowed if area.class_ids)
         return replace(self, items=kept, everywhere=self.everywhere.intersection(names))
@@ -65,6 +69,12 @@ class SearchAreas:
     def need_proposals(self) -> bool:
         """Whether regions of the frame are needed: some area has no mask."""
         return bool(self.everywhere) or any(area.mask is None for area in self.items)
+
+    @property
+    def are_boxes(self) -> bool:
+        """Whether boxes alone bound the search: no object everywhere, no area with a mask."""
+        alone = bool(self.items) and not self.everywhere
+        return alone and all(area.mask is None for area in self.items)
 
     @property
     def reason(self) -> str:
@@ -81,6 +91,8 @@ def areas_of(boxes: Boxes, frame: Frame, settings: Mapping[str, ObjectSettings])
     its name.
 
     Args:
+        boxes: boxes of a detector.
+        frame: the frame they belong to.
         settings: of all loaded objects, by name.
 
     Returns:

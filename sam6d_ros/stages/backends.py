@@ -75,11 +75,21 @@ class Backend(ABC):
     reads_templates: bool = False
 
     def obstacle(self, config: PipelineConfig) -> str:
-        """Return why the backend cannot run here, with the remedy; nothing if it can."""
+        """Return the reason why the backend cannot run here, with the remedy; "" if it can.
+
+        Args:
+            config: settings of the pipeline.
+        """
         return ""
 
     def parse_options(self, text: str) -> object:
-        """Parse the setting ``backend_options``; return the options, of a type of the backend.
+        """Parse the setting ``backend_options`` into a value of a type of the backend.
+
+        Args:
+            text: value of the setting.
+
+        Returns:
+            The options.
 
         Raises:
             InvalidConfig: the text is no option of this backend.
@@ -89,16 +99,30 @@ class Backend(ABC):
         return None
 
     def device(self, config: PipelineConfig) -> str:
-        """Return the device that the stages use, such as "cpu" or "cuda:0"."""
+        """Return the device that the stages use, such as "cpu" or "cuda:0".
+
+        Args:
+            config: settings of the pipeline.
+        """
         return "cpu"
 
     def views(self, config: PipelineConfig) -> int:
-        """Return the number of rendered views of each object, for status pages; 0 without any."""
+        """Return the number of rendered views of each object, for status pages; 0 without any.
+
+        Args:
+            config: settings of the pipeline.
+        """
         return 0
 
     @abstractmethod
     def segmentation(self, context: BuildContext) -> tuple[Proposer, Scorer]:
-        """Build the stages of the first half: load what they need, once.
+        """Build the stages of the first half; load weights once.
+
+        Args:
+            context: settings, options and shared resources.
+
+        Returns:
+            Proposer and scorer.
 
         Raises:
             CheckpointError: weights are damaged.
@@ -106,7 +130,14 @@ class Backend(ABC):
 
     @abstractmethod
     def pose(self, context: BuildContext) -> PoseStages:
-        """Build the stages of the second half; raises as ``segmentation``."""
+        """Build the stages of the second half; raise as ``segmentation``.
+
+        Args:
+            context: settings, options and shared resources.
+
+        Returns:
+            Estimator, refiner and tracker.
+        """
 
 
 def backend_names() -> tuple[str, ...]:
@@ -117,15 +148,21 @@ def backend_names() -> tuple[str, ...]:
 def check_name(name: str) -> None:
     """Check that a name is ``auto`` or that of a backend; nothing is imported for it.
 
+    Args:
+        name: of a backend, or "auto".
+
     Raises:
         InvalidConfig: it is not.
     """
     if name not in (AUTO, *backend_names()):
-        raise _unknown(name)
+        raise InvalidConfig(_unknown(name))
 
 
 def find_backend(name: str) -> Backend:
     """Return the backend of a name.
+
+    Args:
+        name: of a backend.
 
     Raises:
         InvalidConfig: there is none.
@@ -137,7 +174,7 @@ def find_backend(name: str) -> Backend:
         return backend
     found = _installed().get(name, [])
     if not found:
-        raise _unknown(name)
+        raise InvalidConfig(_unknown(name))
     if len(found) > 1:
         packages = " and ".join(map(_package, found))
         raise BackendUnavailable(f"the packages {packages} both name a backend {name!r}")
@@ -146,6 +183,9 @@ def find_backend(name: str) -> Backend:
 
 def choose_backend(config: PipelineConfig) -> Backend:
     """Return the backend that the settings mean on this machine; log which, and why.
+
+    Args:
+        config: settings of the pipeline.
 
     Raises:
         InvalidConfig: the name is unknown, or the options are not the backend's.
@@ -169,9 +209,9 @@ def choose_backend(config: PipelineConfig) -> Backend:
     raise BackendUnavailable(f"no backend can run here: {'; '.join(reasons)}")
 
 
-def _unknown(name: str) -> InvalidConfig:
+def _unknown(name: str) -> str:
     known = ", ".join((AUTO, *backend_names()))
-    return InvalidConfig(f"backend is {name!r}; expected one of {known}")
+    return f"backend is {name!r}; expected one of {known}"
 
 
 def _ranked() -> list[Backend]:

@@ -12,10 +12,20 @@ class KeepPoses:
     """Refiner that changes no pose."""
 
     def prepare(self, model: ObjectModel) -> None:
-        """Prepare nothing."""
+        """Prepare nothing.
+
+        Args:
+            model: the object.
+        """
 
     def refine(
         self, scene: Scene, candidates: Candidates, objects: Sequence[ObjectModel]
     ) -> PoseEstimates:
-        """Return the first hypothesis of each instance as it is."""
+        """Return the first hypothesis of each instance as it is.
+
+        Args:
+            scene: the frame.
+            candidates: hypotheses of each instance.
+            objects: models of the instances.
+        """
         return candidates.best(scene.frame)

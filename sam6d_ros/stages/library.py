@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class ObjectLibrary:
-    """What the stages of one engine derive from objects, shared by all of them.
+    """Values that the stages of one engine derive from objects, shared by all of them.
 
     A model is held weakly: what was derived from an object is freed once the engine drops it. A
     derived value must therefore not refer to its model.
@@ -41,7 +41,7 @@ class ObjectLibrary:
 
 @dataclass(frozen=True)
 class BuildContext:
-    """What the stages of one engine are built from.
+    """Settings and library from which the stages of one engine are built.
 
     Attributes:
         config: settings of the pipeline.

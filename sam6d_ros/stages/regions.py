@@ -23,7 +23,12 @@ MIN_SHARE_OF_BOX = 0.02  # of a box: less of a larger region is a neighbour that
 
 
 def proposals_in_region(proposals: Proposals, region: Region) -> Proposals:
-    """Return the proposals that reach into the region, cut off at a margin around it."""
+    """Return the proposals that reach into the region, cut off at a margin around it.
+
+    Args:
+        proposals: regions of the frame.
+        region: rectangle of the image.
+    """
     touching = proposals.masks[(slice(None), *region.slices)].any((1, 2))
     masks = np.zeros((int(touching.sum()), *proposals.masks.shape[1:]), bool)
     window = (slice(None), *region.grown(MARGIN).slices)
@@ -31,20 +36,21 @@ def proposals_in_region(proposals: Proposals, region: Region) -> Proposals:
     reason = proposals.reason or f"nothing stands out in the {region}"
     allowed = tuple(proposals.class_ids[i] for i in np.flatnonzero(touching))
     scores = proposals.scores[touching]
-    return replace(
-        proposals,
-        masks=masks,
-        scores=scores,
-        class_ids=allowed,
-        reason="" if len(masks) else reason,
-    )
+    reason = "" if len(masks) else reason
+    return Proposals(masks, scores, reason, allowed, proposals.merged, proposals.windows)
 
 
 def detections_in_region(detections: Detections, region: Region) -> Detections:
-    """Return the detections that lie in the region for the most part."""
+    """Return the detections that lie in the region for the most part.
+
+    Args:
+        detections: instances in the frame.
+        region: rectangle of the image.
+    """
     inside = [d for d in detections.items if region.share_of(d.mask) >= MIN_SHARE_INSIDE]
     if detections.items and not inside:
-        return Detections.empty(f"what was found lies outside the {region}")
+        reason = f"what was found lies outside the {region}"
+        return replace(detections, items=(), reason=reason)
     return replace(detections, items=tuple(inside))
 
 
@@ -55,6 +61,11 @@ def proposals_in_areas(proposals: Proposals, areas: SearchAreas, frame: Frame) -
     Those that may hold several objects keep their extent, and are searched in the box only. A box
     without any proposal, that of a flat object on a table for example, is itself a region: its
     pixels with depth.
+
+    Args:
+        proposals: regions of the frame.
+        areas: boxes and masks of a detector.
+        frame: the image.
     """
     allowed: list[frozenset[str]] = [areas.everywhere] * len(proposals)
     own: list[tuple[NDArray[np.bool_], frozenset[str]]] = []
@@ -77,7 +88,12 @@ def proposals_in_areas(proposals: Proposals, areas: SearchAreas, frame: Frame) -
 
 
 def detections_in_areas(detections: Detections, areas: SearchAreas) -> Detections:
-    """Return the detections that lie for the most part in an area that allows their object."""
+    """Return the detections that lie for the most part in an area that allows their object.
+
+    Args:
+        detections: instances in the frame.
+        areas: boxes and masks of a detector.
+    """
 
     def lies_inside(found: Detection) -> bool:
         return found.class_id in areas.everywhere or any(
@@ -88,7 +104,8 @@ def detections_in_areas(detections: Detections, areas: SearchAreas) -> Detection
 
     inside = tuple(filter(lies_inside, detections.items))
     if detections.items and not inside:
-        return Detections.empty("what was found lies outside the boxes of its classes")
+        reason = "what was found lies outside the boxes of its classes"
+        return replace(detections, items=(), reason=reason)
     return replace(detections, items=inside)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,8 +62,27 @@ class Boxes:
 
     @classmethod
     def empty(cls, stamp_ns: int = 0) -> Boxes:
-        """Return no box."""
+        """Return no box.
+
+        Args:
+            stamp_ns: stamp of the image, nanoseconds.
+        """
         return cls(np.zeros((0, 4), np.float32), (), np.zeros(0, np.float32), None, stamp_ns)
+
+    def from_score(self, lowest: float) -> Boxes:
+        """Return the boxes of this score and above.
+
+        Args:
+            lowest: score in [0, 1].
+        """
+        kept = self.scores >= np.float32(lowest)
+        return replace(
+            self,
+            xyxy=self.xyxy[kept],
+            labels=tuple(itertools.compress(self.labels, kept)),
+            scores=self.scores[kept],
+            masks=None if self.masks is None else self.masks[kept],
+        )
 
     def __len__(self) -> int:
         return len(self.labels)

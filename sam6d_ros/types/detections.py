@@ -59,17 +59,30 @@ class Proposals:
             )
 
     def allows(self, index: int, name: str) -> bool:
-        """Whether a region may show the object of this name."""
+        """Return whether a region may show the object of this name.
+
+        Args:
+            index: number of the region.
+            name: class id of the object.
+        """
         allowed = self.class_ids[index]
         return allowed is None or name in allowed
 
     @classmethod
     def empty(cls, frame: Frame, reason: str) -> Proposals:
-        """No region, with the reason."""
+        """Return no region, with the reason.
+
+        Args:
+            frame: the image.
+            reason: for people.
+        """
         return cls(np.zeros((0, *frame.depth.shape), bool), np.zeros(0, np.float32), reason)
 
     def check_size(self, frame: Frame) -> None:
         """Refuse regions of another image.
+
+        Args:
+            frame: the image.
 
         Raises:
             InvalidInput: the masks have not the frame's size.
@@ -135,6 +148,7 @@ class Detections:
         items: the instances; their ids are unique and never empty. One given without an id gets
             the next free ``<class>_<number>``.
         reason: why there is none, when there is none.
+        unsearched: names of objects that were not searched for lack of time.
 
     Raises:
         InvalidInput: two instances have one id.
@@ -142,17 +156,25 @@ class Detections:
 
     items: tuple[Detection, ...]
     reason: str = ""
+    unsearched: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "items", named(self.items))
 
     @classmethod
     def empty(cls, reason: str) -> Detections:
-        """No instance, with the reason."""
+        """Return no instance, with the reason.
+
+        Args:
+            reason: for people.
+        """
         return cls((), reason)
 
     def check_size(self, frame: Frame) -> None:
         """Refuse masks of another image.
+
+        Args:
+            frame: the image.
 
         Raises:
             InvalidInput: a mask has not the frame's size.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -79,6 +80,10 @@ class Frame:
         return bool(self.depth.any())
 
 
+def _go_on() -> None:
+    """Go on: the work cannot be ended."""
+
+
 class Scene:
     """One frame and what the stages derive from it, computed once and freed with the scene.
 
@@ -87,9 +92,11 @@ class Scene:
 
     Attributes:
         frame: the same, with gaps of registered depth bridged (``geometry.depth_gaps``).
+        checkpoint: called by stages between pieces of work; raises to end the work there.
     """
 
     def __init__(self, frame: Frame) -> None:
+        self.checkpoint: Callable[[], None] = _go_on
         depth = bridge_gaps(frame.depth)
         self.frame = frame if depth is frame.depth else replace(frame, depth=depth)
         self._derived: dict[Callable[[Frame], Any], Any] = {}
@@ -97,8 +104,22 @@ class Scene:
 
     @classmethod
     def of(cls, frame: Frame | Scene) -> Scene:
-        """Return the scene of a frame; a scene is returned as it is."""
+        """Return the scene of a frame; a scene is returned as it is.
+
+        Args:
+            frame: the image, or its scene.
+        """
         return frame if isinstance(frame, Scene) else cls(frame)
+
+    def with_checkpoint(self, checkpoint: Callable[[], None]) -> Scene:
+        """Return the same scene, sharing what is derived, for work that can be ended.
+
+        Args:
+            checkpoint: of the work; any thread may call it.
+        """
+        scene = copy.copy(self)
+        scene.checkpoint = checkpoint
+        return scene
 
     def derived(self, build: Callable[[Frame], T]) -> T:
         """Return ``build(frame)``, computed at the first call; other threads wait for it.

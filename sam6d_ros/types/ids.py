@@ -27,7 +27,10 @@ Item = TypeVar("Item", bound=Instance)
 
 
 def named(items: tuple[Item, ...]) -> tuple[Item, ...]:
-    """Return the items; those without an id under the next free ``<class>_<number>``, from 0.
+    """Return the items; those without an id get the next free ``<class>_<number>``, from 0.
+
+    Args:
+        items: detections or poses of one frame.
 
     Raises:
         InvalidInput: two items have one id: it names one physical object.

@@ -25,7 +25,11 @@ class Masked(Protocol):
 
 
 def mask_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """Return the tight box (x, y, width, height) of an (H, W) mask; zeros if it is empty."""
+    """Return the tight box (x, y, width, height) of an (H, W) mask; zeros if it is empty.
+
+    Args:
+        mask: (H, W) bool.
+    """
     rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if rows.size == 0:
         return (0, 0, 0, 0)
@@ -37,6 +41,7 @@ def check_mask(mask: NDArray[np.bool_], name: str) -> None:
     """Refuse an array that is no mask.
 
     Args:
+        mask: the array.
         name: class or id of the instance, for the message.
 
     Raises:
@@ -48,6 +53,10 @@ def check_mask(mask: NDArray[np.bool_], name: str) -> None:
 
 def check_mask_sizes(items: Iterable[Masked], frame: Frame) -> None:
     """Refuse masks of another image.
+
+    Args:
+        items: detections or poses with a mask, or None.
+        frame: the image.
 
     Raises:
         InvalidInput: a mask has not the frame's size.

@@ -79,16 +79,27 @@ class Candidates:
 
     @classmethod
     def empty(cls, reason: str) -> Candidates:
-        """Return no hypothesis, with the reason."""
+        """Return no hypothesis, with the reason.
+
+        Args:
+            reason: for people.
+        """
         return cls((), reason)
 
     def best(self, frame: Frame) -> PoseEstimates:
-        """Return the first hypothesis of each instance: the poses of a backend without refiner."""
+        """Return the first hypothesis of each instance: the poses of a backend without refiner.
+
+        Args:
+            frame: the image.
+        """
         items = tuple(item.best() for item in self.items)
         return PoseEstimates(items, frame.stamp_ns, frame.frame_id, self.reason)
 
     def check_size(self, frame: Frame) -> None:
         """Refuse masks of another image.
+
+        Args:
+            frame: the image.
 
         Raises:
             InvalidInput: a mask has not the frame's size.
@@ -150,6 +161,18 @@ class PoseEstimate:
     confirmed: bool = True
     presence: float = 1.0
 
+    @property
+    def any_right(self) -> float:
+        """Probability that the pose or one of its alternatives of the same object is right."""
+        same = (other for other in self.alternatives if other.class_id == self.class_id)
+        return min(1.0, self.score + sum(other.probability for other in same))
+
+    def __repr__(self) -> str:
+        """Name, score, and position in millimetres."""
+        x, y, z = np.round(1000 * self.cam_from_obj[:3, 3], 1) + 0.0  # no negative zero
+        name = self.instance_id or self.class_id
+        return f"<{name} score={self.score:.2f} xyz_mm=({x:.1f}, {y:.1f}, {z:.1f})>"
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "cam_from_obj", se3.check_rigid(self.cam_from_obj, "cam_from_obj"))
         for name in ("score", "visible", "presence"):
@@ -199,21 +222,46 @@ class PoseEstimates:
     def __post_init__(self) -> None:
         object.__setattr__(self, "items", named(self.items))
 
+    def __repr__(self) -> str:
+        """One line per pose, or the reason why there is none."""
+        lines = [repr(item) for item in self.items] or [self.reason]
+        return "\n".join([f"PoseEstimates({len(self.items)})", *(f"  {line}" for line in lines)])
+
     @classmethod
     def empty(cls, frame: Frame, reason: str) -> PoseEstimates:
-        """No pose, with the reason."""
+        """Return no pose, with the reason.
+
+        Args:
+            frame: the image.
+            reason: for people.
+        """
         return cls((), frame.stamp_ns, frame.frame_id, reason)
 
     def check_size(self, frame: Frame) -> None:
         """Refuse masks of another image.
+
+        Args:
+            frame: the image.
 
         Raises:
             InvalidInput: a mask has not the frame's size.
         """
         check_mask_sizes(self.items, frame)
 
+    @property
+    def scores(self) -> dict[str, float]:
+        """Score of each instance by its id, best first."""
+        return {pose.instance_id: pose.score for pose in self.items}
+
     def with_timings(self, timings_s: Mapping[str, float]) -> PoseEstimates:
-        """The same estimates with other timings."""
+        """Return the same estimates with other timings.
+
+        Args:
+            timings_s: seconds by stage.
+
+        Returns:
+            A copy.
+        """
         return replace(self, timings_s=dict(timings_s))
 
     def __len__(self) -> int:

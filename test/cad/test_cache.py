@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 import pytest
-from meshes import l_shape
+from support.meshes import l_shape
 
 from sam6d_ros.cad import cache
 from sam6d_ros.cad.cache import digest, load_or_build

@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 import trimesh
-from meshes import BLUE, REAL, RED, textured_quad
+from support.meshes import BLUE, REAL, RED, textured_quad
 
 from sam6d_ros.cad import decimation, mesh_files
 from sam6d_ros.cad import mesh as mesh_module

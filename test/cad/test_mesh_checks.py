@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 import trimesh
-from meshes import l_shape
 from scipy.spatial.transform import Rotation
+from support.meshes import l_shape
 
 from sam6d_ros.cad.mesh import load_mesh
 from sam6d_ros.cad.onboard import onboard
@@ -27,8 +27,8 @@ def with_strays(path, mesh, strays):
     return path
 
 
-@pytest.mark.parametrize("suffix", ["ply", "stl", "obj"])
-@pytest.mark.parametrize("scale", [1.0, 1000.0])
+@pytest.mark.slow
+@pytest.mark.parametrize(("suffix", "scale"), [("ply", 1.0), ("stl", 1000.0), ("obj", 1.0)])
 def test_stray_triangles_are_named_with_their_share_of_the_surface(tmp_path, suffix, scale):
     part = l_shape().subdivide().subdivide()
     strays = [STRAY, np.add(STRAY, (0, 0.02, 0)), STRAY * (-1, 1, 1)]

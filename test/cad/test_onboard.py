@@ -2,15 +2,16 @@
 
 import json
 import logging
+import pickle
 
 import numpy as np
 import pytest
 import trimesh
 from hypothesis import given
 from hypothesis import strategies as st
-from meshes import REAL, l_shape, mesh_of, textured_quad
 from scipy.spatial.distance import pdist
 from scipy.spatial.transform import Rotation
+from support.meshes import REAL, l_shape, mesh_of, textured_quad
 
 from sam6d_ros.cad.bop_models import load_bop_models
 from sam6d_ros.cad.onboard import onboard, onboard_mesh
@@ -163,6 +164,7 @@ def test_the_content_hash_tells_what_matters(tmp_path):
     assert onboard(tmp_path / "a.ply", unit="m").content_hash != model.content_hash
 
 
+@pytest.mark.slow
 def test_the_content_hash_covers_the_texture(tmp_path):
     textured_quad(tmp_path)
     before = onboard(tmp_path / "quad.obj").content_hash
@@ -241,3 +243,12 @@ def test_diameters_agree_with_models_info(tmp_path, caplog):
     assert np.allclose(np.sort(models[0].box_size), (0.030, 0.073, 0.089), atol=0.002)
     again = load_bop_models(folder, [8], tmp_path)[0]
     assert np.array_equal(again.vertices, models[0].vertices)
+
+
+def test_a_model_that_was_rendered_travels_to_another_process() -> None:
+    model = onboard_mesh(mesh_of(l_shape()), "angle")
+    assert model.scene.vertices.shape == model.vertices.shape
+    again = pickle.loads(pickle.dumps(model))
+    assert again.content_hash == model.content_hash
+    assert np.array_equal(again.vertices, model.vertices)
+    assert np.array_equal(again.box_corners, model.box_corners)

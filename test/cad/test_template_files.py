@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from template_folder import SIDE, write_templates
+from support.template_folder import SIDE, write_templates
 
 from sam6d_ros.cad.object_entry import ObjectEntry, read_entry
 from sam6d_ros.cad.objects import load_entry, read_objects_file, write_objects_file

@@ -6,17 +6,18 @@ import os
 import threading
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from detectors.tiny import MANIFEST, write_onnx, write_torchscript
+from support.tiny_detector import MANIFEST, write_onnx, write_torchscript
+from support.triton_server import Served
 
 from sam6d_ros.apps.environment import default_cache_dir
-from sam6d_ros.detectors.triton_environment import TritonEnvironment, find
-from sam6d_ros.detectors.triton_process import Address, TritonProcess
-from sam6d_ros.detectors.triton_repository import ServingOptions, version_folder, write_model
-from sam6d_ros.detectors.triton_supervisor import Supervisor
+from sam6d_ros.detectors.triton.environment import TritonEnvironment, find
+from sam6d_ros.detectors.triton.process import Address, TritonProcess
+from sam6d_ros.detectors.triton.repository import ServingOptions, version_folder, write_model
+from sam6d_ros.detectors.triton.supervisor import Supervisor
 from sam6d_ros.errors import BackendUnavailable
 
 BATCHED = ServingOptions(max_batch=8, preferred_batch=(4, 8), queue_delay_us=20000)
@@ -51,29 +52,6 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
             write(version_folder(folder, name))
             write_model(folder, replace(MANIFEST, name=name), kind, BATCHED)
     return folder
-
-
-@dataclass
-class Served:
-    """The server, its address, and all lines of its log."""
-
-    supervisor: Supervisor
-    address: Address
-    log: list[str]
-
-    @property
-    def urls(self) -> dict[str, str]:
-        host = self.address.host
-        return {"http": f"{host}:{self.address.http}", "grpc": f"{host}:{self.address.grpc}"}
-
-    def model_process(self, name: str) -> int:
-        """Process id of a model's only instance."""
-        pid = self.supervisor.process.pid
-        tasks = Path(f"/proc/{pid}/task").glob("*/children")
-        children = [child for task in tasks for child in task.read_text().split()]
-        wanted = f"\0{name}_0_0\0".encode()
-        (found,) = (c for c in children if wanted in Path(f"/proc/{c}/cmdline").read_bytes())
-        return int(found)
 
 
 @pytest.fixture(scope="session")

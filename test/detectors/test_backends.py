@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from detectors.tiny import CELL, FOUND, MANIFEST, tiny_model, write_onnx, write_torchscript
+from support.tiny_detector import CELL, FOUND, MANIFEST, tiny_model, write_onnx, write_torchscript
 
 from sam6d_ros.detectors.buffers import FreshBuffers
 from sam6d_ros.detectors.model import ModelDetector, batches

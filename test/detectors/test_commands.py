@@ -11,15 +11,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from detectors.tiny import CELL, needs_torchvision
+from support.tiny_detector import CELL, needs_torchvision
 
 from sam6d_ros.apps.cli.main import build_parser, main
 from sam6d_ros.apps.cli.output import write_png
 from sam6d_ros.detectors.draw import draw_boxes
 from sam6d_ros.detectors.images import Video, VideoFile
-from sam6d_ros.detectors.triton_process import Address
+from sam6d_ros.detectors.triton.process import Address
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.frames import read_rgb
 from sam6d_ros.types import Boxes
@@ -103,6 +104,45 @@ def test_detect_reads_and_writes_videos(repository, tmp_path, capsys):
         Video(str(tmp_path / "none.mp4"))
 
 
+def test_detect_reads_a_camera_by_its_number(repository, tmp_path, capsys, monkeypatch):
+    """The device alone is replaced: a video stands for camera 2."""
+    recorded, words = tmp_path / "camera.mp4", ["--out", str(tmp_path / "out")]
+    writer = VideoFile(recorded, SIZE_HW, 5.0)
+    for column in range(8):
+        writer.write(bright(2, column))
+    writer.close()
+    opened, capture = [], cv2.VideoCapture
+
+    def open_device(source):
+        opened.append(source)
+        return capture(str(recorded) if source == 2 else source)
+
+    monkeypatch.setattr(cv2, "VideoCapture", open_device)
+    source = ["--detector", str(repository / "tiny_onnx"), "--threshold", "0.1"]
+    assert main(["detect", "--camera", "2", "--frames", "5", *source, *words]) == 0
+    assert opened == [2]
+    assert "5 frames, " in capsys.readouterr().out
+    assert len(json.loads((tmp_path / "out" / "detections.json").read_text())) == 5
+    assert len([*Video(str(tmp_path / "out" / "boxes.mp4"))]) == 5
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (["--camera", "63"], "/dev/video63"),
+        (["--video", "rtsp://user:geheim@127.0.0.1:1/x"], "//***@127.0.0.1:1/x"),
+        (["--video", "none.mp4"], "none.mp4"),
+    ],
+)
+def test_detect_names_a_source_that_cannot_be_opened(repository, tmp_path, capsys, source, says):
+    words = ["--detector", str(repository / "tiny_onnx"), "--out", str(tmp_path)]
+    assert main(["detect", *source, *words]) == 2
+    told = capsys.readouterr().err
+    assert says in told
+    assert "check" in told
+    assert "geheim" not in told
+
+
 def test_boxes_are_drawn_on_their_edges():
     boxes = Boxes(np.array([[20, 40, 60, 90]], np.float32), ("mug",), np.ones(1, np.float32))
     image = np.zeros((120, 160, 3), np.uint8)
@@ -154,8 +194,8 @@ def test_triton_serve_names_what_is_missing(repository, tmp_path, capsys):
 @pytest.fixture
 def small_fasterrcnn(monkeypatch):
     needs_torchvision()
-    from sam6d_ros.apps.cli import detector
-    from sam6d_ros.detectors.torchvision_models import faster_rcnn
+    from sam6d_ros.apps.cli.commands import detector
+    from sam6d_ros.detectors.networks.torchvision_models import faster_rcnn
 
     small = {"min_size": 32, "max_size": 48, "rpn_post_nms_top_n_test": 20}
     monkeypatch.setattr(detector, "build", lambda _, weights: faster_rcnn(weights, **small))

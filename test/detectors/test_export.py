@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from detectors.tiny import MANIFEST, needs_torchvision, tiny_model
+from support.tiny_detector import MANIFEST, needs_torchvision, tiny_model
 
-from sam6d_ros.detectors.npm_package import NpmFiles
+from sam6d_ros.detectors.networks.npm_package import NpmFiles
 from sam6d_ros.errors import BackendUnavailable, CheckpointError, InvalidConfig, InvariantError
 
 pytestmark = pytest.mark.sam6d
@@ -90,7 +90,7 @@ SMALL = {"min_size": 64, "max_size": 96, "rpn_post_nms_top_n_test": 40}
 @pytest.fixture(scope="module")
 def fasterrcnn():
     needs_torchvision()
-    from sam6d_ros.detectors.torchvision_models import RANDOM, faster_rcnn
+    from sam6d_ros.detectors.networks.torchvision_models import RANDOM, faster_rcnn
 
     return faster_rcnn(RANDOM, **SMALL)
 
@@ -123,7 +123,7 @@ def test_weights_of_another_network_are_named(tmp_path):
     import torch
 
     needs_torchvision()
-    from sam6d_ros.detectors.torchvision_models import faster_rcnn
+    from sam6d_ros.detectors.networks.torchvision_models import faster_rcnn
 
     path = tmp_path / "weights.pth"
     torch.save({"layer": torch.zeros(1)}, path)

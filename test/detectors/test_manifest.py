@@ -29,7 +29,7 @@ def test_labels_are_read_from_a_file_or_a_set(tmp_path):
 
 def test_a_manifest_survives_its_file(tmp_path):
     form = InputSpec((480, 640), "center", mean=(0.5, 0.25, 0.125), order="bgr", pad=114)
-    kept = Manifest("m", ("a", "b"), form, "yolov8", 0.45, 8, "somebody, MIT")
+    kept = Manifest("m", ("a", "b"), form, "yolov8", 0.45, 8, "the authors, MIT")
     (tmp_path / FILE_NAME).write_text(kept.to_json())
     assert read_manifest(tmp_path) == kept
 

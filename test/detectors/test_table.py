@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from detectors.tiny import CELL, LABELS
+from support.tiny_detector import CELL, LABELS
 
 from sam6d_ros.detectors import table
 from sam6d_ros.detectors.model import ModelDetector

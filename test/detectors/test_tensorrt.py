@@ -11,7 +11,7 @@ import pytest
 
 from sam6d_ros.detectors.tensorrt import TensorRtRunner
 from sam6d_ros.errors import BackendUnavailable, CheckpointError, InvalidInput
-from sam6d_ros.runtime.buffers import ModelBuffers
+from sam6d_ros.runtime.model_server.buffers import ModelBuffers
 
 torch = pytest.importorskip("torch", reason="torch is missing: make setup-sam6d")
 pytestmark = pytest.mark.sam6d

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bop_folder import POSES, BopFolder, dump, render
+from support.bop_folder import POSES, BopFolder, dump, render
 
 from sam6d_ros.errors import InvalidDataset, InvalidFrame
 from sam6d_ros.evaluation.bop import BopDataset

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from bop_folder import POSES, BopFolder, dump, models
+from support.bop_folder import POSES, BopFolder, dump, models
 
 from sam6d_ros.errors import InvalidDataset
 from sam6d_ros.evaluation.bop import BopDataset

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from bop_folder import POSES, BopFolder
+from support.bop_folder import POSES, BopFolder
 
 from sam6d_ros.cad.bop_models import load_bop_models
 from sam6d_ros.evaluation import catalogue

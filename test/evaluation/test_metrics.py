@@ -133,7 +133,7 @@ def plate(width: float) -> RayScene:
 
 
 def test_vsd_along_the_axis_by_hand():
-    # a plate of diameter 1 (as told) moved by 0.12 towards the camera: all common pixels are
+    # a plate of stated diameter 1 moved by 0.12 towards the camera: all common pixels are
     # off by about 0.12, more than the tolerances 0.05 and 0.10 and less than the others
     scene, true = plate(0.4), se3.exp([0, 0, 2, 0, 0, 0])
     moved = se3.exp([0, 0, 1.88, 0, 0, 0])

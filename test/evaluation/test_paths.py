@@ -1,4 +1,4 @@
-"""Paths of made-up sequences: as fast as they say, at rest when they say, true to their truth."""
+"""Paths of synthetic sequences: stated speeds, stated pauses, images that agree with the truth."""
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ def test_the_board_passes_through_the_view():
     assert places[2][0] > 0.15
 
 
+@pytest.mark.slow
 def test_what_moves_in_the_scene_moves_in_its_truth(tmp_path):
     settings = {"camera": SMALL, "targets": ("mug", "bracket"), "clutter": 0, "frames": 3}
     scene = make_scene(4, **settings, path="hand_held", lifted="mug", cache_dir=tmp_path)

@@ -7,8 +7,8 @@ import json
 
 import numpy as np
 import pytest
-from bop_folder import POSES, BopFolder, models
 from rich.console import Console
+from support.bop_folder import POSES, BopFolder, models
 
 from sam6d_ros.errors import InvalidDataset
 from sam6d_ros.evaluation import report, runner
@@ -21,7 +21,7 @@ NAMES = {1: "obj_000001", 5: "obj_000005"}
 
 
 def oracle(frame, names):
-    """A method that knows object 1 and is unsure of object 5."""
+    """A method with full scores for object 1 and low ones for object 5."""
     poses = {NAMES[i]: pose for i, pose in POSES.items()}
     off = poses["obj_000005"] @ se3.exp([0.1, 0, 0, 0, 0, 0])
     found = {"obj_000001": (0.9, poses["obj_000001"]), "obj_000005": (0.2, off)}

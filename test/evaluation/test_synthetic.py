@@ -1,4 +1,4 @@
-"""The made-up scene: the same for the same seed, physically sensible, and true to its truth."""
+"""The synthetic scene: the same for the same seed, with images that agree with the truth."""
 
 from __future__ import annotations
 

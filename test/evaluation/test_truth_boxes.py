@@ -1,7 +1,7 @@
 """Boxes from the ground truth, as a detector would give them."""
 
 import numpy as np
-from stages.still_life import carton, mask_of, photograph, standing
+from support.still_life import carton, mask_of, photograph, standing
 
 from sam6d_ros.evaluation.bop_truth import GroundTruth
 from sam6d_ros.evaluation.truth_boxes import boxes_of_truth

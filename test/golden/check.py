@@ -24,8 +24,11 @@ import golden_ism
 import golden_pem
 import golden_solver
 import torch
-from golden_reference import Reference
+from golden_reference import Reference, use_device
 from golden_report import Report
+
+from sam6d_ros.models.device import resolve_device
+from sam6d_ros.models.exact import exact_float32
 
 Check = Callable[[Reference, str, Report], None]
 
@@ -102,7 +105,8 @@ def check_file(ref: Reference, path: Path, report: Report) -> None:
     try:
         check = kind_of(path)
         if check is not None:
-            check(ref, path.stem, report)
+            with exact_float32():
+                check(ref, path.stem, report)
     except LookupError as error:
         report.add(path.stem, "(recognise)", float("inf"), 0, str(error))
     except Exception as error:
@@ -117,8 +121,10 @@ def main() -> int:
     parser.add_argument("--reference", type=Path, help="folder of seed_weights.py and key tables")
     parser.add_argument("--only", default="", help="check only files whose name contains this")
     parser.add_argument("--threads", type=int, default=2, help="CPU threads (the data: 2)")
+    parser.add_argument("--device", default="cpu", help="auto, cpu or cuda[:N] (default: cpu)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    use_device(resolve_device(options.device))
     ref, report = Reference(options.folder.resolve(), options.reference), Report()
     files = [p for p in golden_files(options.folder) if options.only in p.name]
     for path in files:

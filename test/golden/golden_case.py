@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 from golden_pem import Arrays, missing, recorded, tensor
-from golden_reference import Reference
+from golden_reference import Reference, on_device
 from golden_report import Report, max_error, to_numpy
 from golden_solver import singular_ratio
 from torch import Tensor
@@ -25,9 +25,7 @@ VIEWS_AT_ONCE = 6
 def template_cloud(ref: Reference, case: str) -> tuple[Tensor, Tensor, Tensor]:
     """Indices, points and features of the template cloud of a case, from its own files."""
     a = ref.arrays(f"{case}_templates")
-    bgr = torch.from_numpy(
-        ref.tiles(f"{case}_templates_rgb")[: len(a["tem_choose"]), ..., ::-1].copy()
-    )
+    bgr = on_device(ref.tiles(f"{case}_templates_rgb")[: len(a["tem_choose"]), ..., ::-1].copy())
     choose = tensor(a["tem_choose"])
     extract = ref.pem.feature_extraction
     features = torch.cat(
@@ -36,9 +34,7 @@ def template_cloud(ref: Reference, case: str) -> tuple[Tensor, Tensor, Tensor]:
             for i in range(0, len(choose), VIEWS_AT_ONCE)
         ]
     )
-    points = torch.from_numpy(
-        a["tem_xyz_mm_f16"].astype(np.float32).reshape(-1, 3) / np.float32(1000)
-    )
+    points = on_device(a["tem_xyz_mm_f16"].astype(np.float32).reshape(-1, 3) / np.float32(1000))
     index = furthest_point_sampling(points[None], ref.pem.config.dense_points)
     return index, gather_rows(points[None], index), gather_rows(features[None], index)
 
@@ -107,7 +103,7 @@ def check_matching(ref: Reference, name: str, report: Report) -> None:
     given = ref.arrays(name.replace("_out", "_in"))
     golden = ref.arrays(name.replace("_in", "_out"))
     scale = np.float32(round(1 / float(given["feature_scale"])))  # the file divides by 24
-    fm, fo = (torch.from_numpy(given[f"dense_f{s}_i8"].astype(np.float32) / scale) for s in "mo")
+    fm, fo = (on_device(given[f"dense_f{s}_i8"].astype(np.float32) / scale) for s in "mo")
     radius = tensor(given["radius"])
     # these clouds come in units of the radius, the model points in metres
     points = [tensor(given[f"dense_p{s}"]) for s in "mo"]

@@ -11,7 +11,7 @@ from golden_report import Report
 from numpy.typing import NDArray
 
 from sam6d_ros.geometry import rle
-from sam6d_ros.geometry.camera import CameraIntrinsics, back_project
+from sam6d_ros.geometry.camera import CameraIntrinsics
 from sam6d_ros.stages.sam6d import pem_inputs
 
 GREY = 1.0  # level of an 8-bit resize
@@ -33,8 +33,8 @@ def check_tables(ref: Reference, name: str, report: Report) -> None:
     report.compare(name, "choose_out", maps, a["choose_out"], 0)
 
 
-def scene(a: Arrays) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Full colour image, (H, W, 3) points in metres and the masks of a glue file."""
+def scene(a: Arrays) -> tuple[np.ndarray, np.ndarray, CameraIntrinsics, np.ndarray]:
+    """Full colour image, depth in metres, camera and the masks of a glue file."""
     height, width = (int(n) for n in a["img_hw"])
     y0, y1, x0, x1 = a["win_y0y1x0x1"]
     rgb, raw = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.float32)
@@ -43,20 +43,20 @@ def scene(a: Arrays) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     camera = CameraIntrinsics.from_matrix(a["cam_K"], width, height)
     count = height * width
     masks = np.unpackbits(a["masks_packed"], axis=1)[:, :count].reshape(-1, height, width) > 0
-    return rgb, back_project(camera, depth), masks
+    return rgb, depth, camera, masks
 
 
 def check_glue(ref: Reference, name: str, report: Report) -> None:
     """Which detections survive, their boxes, clouds and crops; one template view."""
     a = ref.arrays(name)
-    rgb, points, masks = scene(a)
+    rgb, depth, camera, masks = scene(a)
     model = (a["model_mm"].astype(np.float32) / np.float32(1000)).astype(np.float32)
     radius = float(np.linalg.norm(model, axis=1).max())
     report.compare(name, "out_model", model, a["out_model"], 1e-7)
     report.compare(name, "out_model_radius", radius, a["out_model_radius"], 1e-7)
     report.compare(name, "rle0_counts", rle.encode_runs(masks[0])["counts"], a["rle0_counts"], 0)
     clouds = {
-        k: pem_inputs.masked_cloud(points, masks[k], radius)
+        k: pem_inputs.masked_cloud(depth, camera, masks[k], radius)
         for k in range(len(masks))
         if a["det_scores"][k] > float(a["det_score_thresh"])
     }
@@ -68,7 +68,7 @@ def check_glue(ref: Reference, name: str, report: Report) -> None:
         cloud = clouds[k]
         assert cloud is not None
         compare_cloud(report, name, a, suffix, cloud)
-        visible = masks[k] & (points[..., 2] > 0)
+        visible = masks[k] & (depth > 0)
         made = pem_inputs.observation_input(rgb, visible, cloud, a[f"in_choose_idx_{suffix}"])
         if golden_inputs is not None:
             for array, ours, limit in (

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 from golden_pem import Arrays, recorded, tensor
-from golden_reference import Reference
+from golden_reference import Reference, current_device, on_device
 from golden_report import Report
 
 from sam6d_ros.geometry import rle
 from sam6d_ros.models import crop, ism_scores
 from sam6d_ros.models.image_features import normalise
+from sam6d_ros.models.suppression import suppress_per_object
 
 SCORES = 1e-5
 
@@ -18,7 +19,7 @@ SCORES = 1e-5
 def check_dinov2(ref: Reference, name: str, report: Report) -> None:
     """Tokens and descriptors of DINOv2."""
     a = ref.arrays(name)
-    rgb = torch.from_numpy(dino_inputs(ref)[..., ::-1].copy())
+    rgb = on_device(dino_inputs(ref)[..., ::-1].copy())
     images = torch.cat([normalise(rgb[:1]), rgb[1:].permute(0, 3, 1, 2).float() / 255.0])
     vit, rows = ref.dino.vit, tensor(a["patch_positions"]) + 1
     report.compare(
@@ -52,17 +53,16 @@ def check_crops(ref: Reference, name: str, report: Report) -> None:
     """Which source pixel lands where; resized sides; patch validity."""
     a = ref.arrays(name)
     height, width = (int(n) for n in a["image_hw"])
-    identity = torch.arange(1, height * width + 1).reshape(1, height, width)
-    crops = crop.take_crops(identity, *crop.crop_maps(a["boxes"]))
+    device = current_device()
+    identity = torch.arange(1, height * width + 1, device=device).reshape(1, height, width)
+    crops = crop.take_crops(identity, *(m.to(device) for m in crop.crop_maps(a["boxes"])))
     report.compare(name, "out_source_id", crops[:, 0], a["out_source_id"], 0)
     sides = [
         crop.resized_length(int(s), np.float32(np.float32(1.0 / int(s)) * np.float32(224)))
         for s in a["side"]
     ]
     report.compare(name, "resized_side", sides, a["resized_side"], 0)
-    masks = torch.from_numpy(
-        unpack_masks(a["valid_masks_packed"], (len(a["valid_mean"]), 224, 224))
-    )
+    masks = on_device(unpack_masks(a["valid_masks_packed"], (len(a["valid_mean"]), 224, 224)))
     report.compare(name, "valid_mean", crop.patch_means(masks), a["valid_mean"], 1e-6)
     report.compare(name, "valid", crop.valid_patches(masks), a["valid"], 0)
 
@@ -70,8 +70,8 @@ def check_crops(ref: Reference, name: str, report: Report) -> None:
 def check_query(ref: Reference, name: str, report: Report) -> None:
     """Normalised, masked crops of proposals."""
     a = ref.arrays(name)
-    image, masks = normalise(torch.from_numpy(a["image"])[None])[0], torch.from_numpy(a["masks"])
-    rows, cols = crop.crop_maps(a["boxes"])
+    image, masks = normalise(on_device(a["image"])[None])[0], on_device(a["masks"])
+    rows, cols = (maps.to(current_device()) for maps in crop.crop_maps(a["boxes"]))
     crops = crop.take_crops(image, rows, cols) * crop.take_mask_crops(masks, rows, cols)[:, None]
     y, x = a["sample_yx"].T
     report.compare(name, "out_samples", crops[:, :, y, x], a["out_samples"], 1e-6)
@@ -102,46 +102,52 @@ def check_scores(ref: Reference, name: str, report: Report) -> None:
         report.compare(
             name, f"check_{key}", np.array(ours) / scale, a[f"check_{key}"] / scale, 1e-6
         )
-    match = ism_scores.semantic_match(
-        torch.from_numpy(d["qry_cls"]), torch.from_numpy(d["ref_cls"])
-    )
+    match = ism_scores.semantic_match(on_device(d["qry_cls"]), on_device(d["ref_cls"]))
     report.compare(name, "out_cosine", match.similarity, a["out_cosine"], SCORES)
-    report.compare(name, "out_selected", match.selected, a["out_selected"], 0)
+    selected = torch.nonzero(match.score > ism_scores.SEMANTIC_THRESHOLD)[:, 0]
+    match = match.at(selected)
+    report.compare(name, "out_selected", selected, a["out_selected"], 0)
     report.compare(name, "out_object_index", match.object_index, a["out_object_index"], 0)
     report.compare(name, "out_semantic_score", match.score, a["out_semantic_score"], SCORES)
     report.compare(name, "out_best_template", match.template, a["out_best_template"], 0)
-    masks = torch.from_numpy(unpack_masks(a["masks_packed"], tuple(a["mask_shape"].tolist())))
-    query = torch.from_numpy(d["qry_patch"])[match.selected]
-    reference = torch.from_numpy(d["ref_patch"])[match.object_index, match.template]
+    masks = on_device(unpack_masks(a["masks_packed"], tuple(a["mask_shape"].tolist())))
+    query = on_device(d["qry_patch"])[selected]
+    reference = on_device(d["ref_patch"])[match.object_index, match.template]
     appearance, visible = ism_scores.appearance_scores(query, reference)
     report.compare(name, "out_appearance_score", appearance, a["out_appearance_score"], SCORES)
     report.compare(name, "out_visible_ratio", visible, a["out_visible_ratio"], SCORES)
-    geometric = check_geometry(report, name, a, masks, match)
+    boxes = tensor(a["boxes"])
+    geometric = check_geometry(report, name, a, (masks[selected], boxes[selected]), match)
     final = ism_scores.final_scores(match.score, appearance, geometric, visible)
     report.compare(name, "out_final_score", final, a["out_final_score"], SCORES)
-    boxes = tensor(a["boxes"])
-    keep = ism_scores.suppress_per_object(boxes[match.selected], final, match.object_index)
+    keep = suppress_per_object(boxes[selected], final, match.object_index)
     report.compare(name, "out_nms_keep_order", keep, a["out_nms_keep_order"], 0)
-    small = torch.nonzero(ism_scores.large_enough(boxes, masks))[:, 0]
+    pixels = masks.flatten(1).sum(-1)
+    large = ism_scores.large_enough(boxes, pixels, masks[0].numel())
+    small = torch.nonzero(large)[:, 0]
     report.compare(name, "out_small_filter_keep", small, a["out_small_filter_keep"], 0)
 
 
 def check_geometry(
-    report: Report, name: str, a: Arrays, masks: torch.Tensor, match: ism_scores.SemanticMatch
+    report: Report,
+    name: str,
+    a: Arrays,
+    regions: tuple[torch.Tensor, torch.Tensor],
+    match: ism_scores.SemanticMatch,
 ) -> torch.Tensor:
-    """Mean position, projection and geometric score."""
-    camera = torch.from_numpy(a["cam_K"])
-    depth = torch.from_numpy(a["depth"] * float(a["depth_scale"]) / 1000.0)
-    position = ism_scores.mean_positions(masks[match.selected], depth, camera).float()
+    """Mean position, projection and geometric score of masks and their boxes."""
+    masks, boxes = regions
+    camera = on_device(a["cam_K"])
+    depth = on_device(a["depth"] * float(a["depth_scale"]) / 1000.0)
+    position = ism_scores.mean_positions(masks, depth, camera).float()
     report.compare(name, "out_translation", position, a["out_translation"], SCORES)
-    rotations = torch.from_numpy(a["template_poses"][:, :3, :3])[match.template]
-    points = torch.from_numpy(a["pointcloud"])[match.object_index]
+    rotations = on_device(a["template_poses"][:, :3, :3])[match.template]
+    points = on_device(a["pointcloud"])[match.object_index]
     size = tuple(a["mask_shape"][1:].tolist())
     pixels = ism_scores.project_to_pixels(points, rotations, position, camera.float(), size)
     report.compare(name, "out_image_uv_first64", pixels[:, :64], a["out_image_uv_first64"], 1)
     report.compare(name, "out_uv_min", pixels.amin(1), a["out_uv_min"], 1)
     report.compare(name, "out_uv_max", pixels.amax(1), a["out_uv_max"], 1)
-    boxes = tensor(a["boxes"])[match.selected]
     geometric = ism_scores.geometric_scores(pixels, boxes, legacy=True)
     golden = np.broadcast_to(
         a["out_geometric_score"], geometric.shape

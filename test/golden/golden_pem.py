@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from golden_reference import Reference
+from golden_reference import Reference, current_device, on_device
 from golden_report import Report, to_numpy
 from torch import Tensor, nn
 
@@ -43,7 +43,7 @@ def recorded(**modules: nn.Module) -> Iterator[dict[str, list[tuple[tuple[Any, .
 def tensor(value: np.ndarray) -> Tensor:
     """A tensor of the same values; integers become int64."""
     integral = value.dtype.kind in "iu" and value.dtype != np.uint8
-    return torch.from_numpy(value.astype(np.int64) if integral else np.ascontiguousarray(value))
+    return on_device(value.astype(np.int64) if integral else np.ascontiguousarray(value))
 
 
 def check_ops_points(ref: Reference, name: str, report: Report) -> None:
@@ -90,7 +90,8 @@ def check_vit(ref: Reference, name: str, report: Report) -> None:
     report.compare(name, "cls_last", taps[-1][:, 0], a["cls_last"], FEATURES)
     low, ij = net(images), tensor(a["low_ij"])
     report.compare(name, "low_feat", low[:, :, ij[:, 0], ij[:, 1]].mT, a["low_feat"], FEATURES)
-    full = tensor(a["full_ij"]) @ torch.tensor([224, 1])
+    row, column = tensor(a["full_ij"]).unbind(-1)  # CUDA has no product of integers
+    full = row * 224 + column
     sampled = sample_upsampled(low, full.expand(len(low), -1))
     report.compare(name, "full_feat", sampled, a["full_feat"], FEATURES)
 
@@ -183,10 +184,10 @@ def small_codes(
     sparse: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Observation, ObjectCode]:
     """Both sides of a small case; every point is sparse unless ``sparse`` names others."""
-    every = (torch.arange(a["pm"].shape[1])[None], torch.arange(a["po"].shape[1])[None])
+    every = tuple(torch.arange(a[p].shape[1], device=current_device())[None] for p in ("pm", "po"))
     index_m, index_o = sparse or every
     obs = Observation(a["pm"], a["fm"], index_m, pairs_m)
-    tokens = torch.zeros(1, 0, 256)
+    tokens = torch.zeros(1, 0, 256, device=current_device())
     model = a["model"] / (a["radius"] + 1e-6)  # metres → units of the radius, as the clouds are
     obj = ObjectCode(a["radius"], a["po"], a["fo"], model, index_o, pairs_o, tokens)
     return obs, obj

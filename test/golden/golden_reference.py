@@ -39,6 +39,25 @@ def load_tool(path: Path) -> ModuleType:
     return module
 
 
+_device = torch.device("cpu")
+
+
+def use_device(device: torch.device) -> None:
+    """Have all later tensors and networks of the checks on this device."""
+    global _device
+    _device = device
+
+
+def current_device() -> torch.device:
+    """Return the device of :func:`use_device`."""
+    return _device
+
+
+def on_device(values: np.ndarray) -> torch.Tensor:
+    """Return a tensor of the same values on the device of the checks."""
+    return torch.from_numpy(values).to(_device)
+
+
 class Reference:
     """The golden folder with its tools."""
 
@@ -65,7 +84,7 @@ class Reference:
         """The seeded weights of one key table."""
         seed = self.seed_weights
         weights = seed.fill(seed.load_table(self.tools / table))
-        return {key: torch.from_numpy(value) for key, value in weights.items()}
+        return {key: on_device(value) for key, value in weights.items()}
 
     @cached_property
     def seed_weights(self) -> ModuleType:
@@ -80,7 +99,7 @@ class Reference:
         """The pose network with seeded weights, loaded strictly."""
         model = PoseEstimationModel().eval().requires_grad_(False)
         model.load_state_dict(self.seeded("pem_state_dict.json"), strict=True, assign=True)
-        return model
+        return model.to(_device)
 
     @cached_property
     def dino(self) -> DinoV2:
@@ -89,4 +108,4 @@ class Reference:
         model.vit.load_state_dict(
             self.seeded("dinov2_vitl14_state_dict.json"), strict=True, assign=True
         )
-        return model
+        return model.to(_device)

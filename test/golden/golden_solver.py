@@ -47,13 +47,14 @@ def check_coarse_solver(a: dict[str, Tensor], name: str, report: Report) -> None
     ratio = singular_ratio(a["c_sample_idx"], a["c_p1"], a["c_p2"])
     report.compare(name, "c_hyp_sv_ratio", ratio, a["c_hyp_sv_ratio"], 1e-3)
     kept, numbers = pose_solver.keep_best(hypotheses, int(a["c_nproposal"][1]))
+    kept = pose_solver.decompose_repeats(kept, numbers, a["c_sample_idx"], a["c_p1"], a["c_p2"])
     report.add(
         name, "c_top_id (missing)", missing(numbers, a["c_top_id"]), 0.05, "fraction of the kept"
     )
     scores = pose_solver.score_hypotheses(
         kept, a["c_p1"], assignment.foreground_obs, a["c_model"], chunk=16
     )
-    item, best = torch.arange(len(scores)), scores.argmax(1)
+    item, best = torch.arange(len(scores), device=scores.device), scores.argmax(1)
     report.compare(name, "c_R", kept.rotation[item, best], a["c_R"], SOLVER)
     report.compare(name, "c_t", kept.translation[item, best], a["c_t"], SOLVER)
     empty = pose_solver.assign(a["c_empty_atten"])
@@ -61,7 +62,7 @@ def check_coarse_solver(a: dict[str, Tensor], name: str, report: Report) -> None
     index = pose_solver.draw_matches(pose_solver.sampling_distribution(empty), uniforms)
     report.compare(name, "c_empty_idx", index, a["c_empty_idx"], 0)
     drawn = pose_solver.hypothesise(index, a["c_p1"][:1], a["c_p2"][:1])
-    identity = torch.eye(3).expand_as(drawn.rotation)
+    identity = torch.eye(3).to(drawn.rotation).expand_as(drawn.rotation)
     report.compare(
         name, "c_empty_R (rotation?)", drawn.rotation @ drawn.rotation.mT, identity, SOLVER
     )

@@ -1,4 +1,4 @@
-"""The grasp file: what it says, and that nonsense in it is refused by name."""
+"""The grasp file: its entries are read, and wrong ones refused by name."""
 
 import string
 from pathlib import Path
@@ -163,6 +163,7 @@ plain = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(
     max_examples=100,
     deadline=None,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import trimesh
-from meshes import l_shape, mesh_of
+from support.meshes import l_shape, mesh_of
 
 from sam6d_ros.cad.onboard import onboard_mesh
 from sam6d_ros.errors import InvalidConfig
@@ -74,6 +74,7 @@ def test_an_object_wider_than_the_gripper_has_no_grasp_and_the_reason_names_both
     assert "the gripper takes 0.070 m" in found.reason
 
 
+@pytest.mark.slow
 def test_walls_that_a_finger_would_have_to_be_inside_of_have_no_grasp():
     """A closed hollow box: its walls are thin enough, but one finger would be in the cavity."""
     outer = trimesh.creation.box((0.2, 0.2, 0.2))

@@ -1,4 +1,4 @@
-"""Small networks with made-up weights: same code paths as the released ones, in milliseconds."""
+"""Small networks with seeded weights: same code paths as the released ones, in milliseconds."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contexts import context
+from support.contexts import context
 
 torch = pytest.importorskip("torch", reason="the networks need torch: make setup-sam6d")
 

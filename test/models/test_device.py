@@ -35,15 +35,33 @@ ERRORS = [
     torch.OutOfMemoryError("CUDA out of memory"),
     RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried …"),
     MemoryError(),
+    RuntimeError("CUDA error: out of memory"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("Triton Error [CUDA]: out of memory"),
 ]
 
 
-@pytest.mark.parametrize("error", ERRORS, ids=["cuda", "cpu", "python"])
+@pytest.mark.parametrize(
+    "error", ERRORS, ids=["cuda", "cpu", "python", "driver", "cublas", "cudnn", "triton"]
+)
 def test_out_of_memory_halves_the_chunk(error: Exception) -> None:
     work = Memory(3, error)
     parts = in_chunks(work, 11, 8, "things")
     assert [i for part in parts for i in part] == list(range(11))
     assert work.sizes == [8, 4, 2, 2, 2, 2, 2, 1]
+
+
+def test_the_next_frame_begins_with_the_chunk_that_fitted() -> None:
+    """Else every frame runs out of memory again."""
+    fitting: dict[str, int] = {}
+    in_chunks(Memory(3, ERRORS[0]), 11, 8, "things", fitting)
+    work = Memory(3, ERRORS[0])
+    in_chunks(work, 5, 8, "things", fitting)
+    assert work.sizes == [2, 2, 1]
+    other = Memory(9, ERRORS[0])
+    in_chunks(other, 8, 8, "others", fitting)
+    assert other.sizes == [8]
 
 
 def test_a_single_item_too_large_is_reported() -> None:
@@ -89,3 +107,17 @@ def test_precision() -> None:
     assert encoder_dtype("float32", cpu) is None
     assert encoder_dtype("bf16", cpu) == torch.bfloat16
     assert encoder_dtype("fp16", cpu) == torch.float16
+
+
+@pytest.mark.parametrize(("capability", "dtype"), [((7, 5), None), ((8, 0), torch.bfloat16)])
+def test_automatic_precision_takes_bf16_of_the_chosen_gpu_only(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], dtype: torch.dtype | None
+) -> None:
+    """torch says yes for GPUs that emulate it, and about the current device, not this one."""
+    asked = []
+    monkeypatch.setattr(
+        torch.cuda, "get_device_capability", lambda device: asked.append(device) or capability
+    )
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda *_, **__: True)
+    assert encoder_dtype("auto", torch.device("cuda:1")) == dtype
+    assert asked == [torch.device("cuda:1")]

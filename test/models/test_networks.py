@@ -72,7 +72,7 @@ def test_the_views_of_the_final_icp_are_cached(folder: Path, tmp_path: Path) -> 
     cache = tmp_path / "cache"
     settings = config(folder, "final_icp=true")
     BACKEND.pose(BuildContext(settings, cache)).refiner.prepare(MODEL)
-    assert list(cache.glob(f"views-*-{MODEL.content_hash}*"))
+    assert list(cache.glob("views-*-warm_up_box-*"))
 
 
 @pytest.mark.parametrize("role", ["sam", "dinov2", "pem"])
@@ -110,4 +110,4 @@ def test_compiled_encoders_compute_the_same(folder: Path, monkeypatch: pytest.Mo
     assert torch.allclose(*maps, atol=1e-5)
     masks = [net.sam.segment(frame.rgb).masks for net in (plain, compiled)]
     assert (masks[0] == masks[1]).all()
-    assert type(compiled.dino.vit) is not type(plain.dino.vit)
+    assert all(block._compiled_call_impl for block in compiled.dino.vit.blocks)

@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch", reason="the networks need torch: make setup
 
 from sam6d_ros.models import point_ops, point_ops_cpu  # noqa: E402
 
-CHECKS = Path(__file__).with_name("triton_checks.py")
+CHECKS = Path(__file__).parents[1] / "support/triton_checks.py"
 INTERPRETER = (3, 7)  # older interpreters stumble over newer numpy
 
 needs_triton = pytest.mark.skipif(

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contexts import add, context
+from support.contexts import add, context
 
 torch = pytest.importorskip("torch", reason="the networks need torch: make setup-sam6d")
 
 from sam6d_ros.config import PipelineConfig  # noqa: E402
 from sam6d_ros.frames import load_frame  # noqa: E402
-from sam6d_ros.models.sam import SamMasks, SamSegmenter  # noqa: E402
+from sam6d_ros.models.sam import SamSegmenter  # noqa: E402
+from sam6d_ros.models.sam_cut import SamMasks  # noqa: E402
 from sam6d_ros.pipeline import PoseEstimation, Segmentation  # noqa: E402
 from sam6d_ros.runtime.engine import Engine  # noqa: E402
 from sam6d_ros.runtime.warmup import box_model  # noqa: E402

@@ -14,8 +14,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="the networks need torch: make setup-sam6d")
 from torch.nn import functional as F  # noqa: E402
 
-from sam6d_ros.models import ism_scores, sam  # noqa: E402
+from sam6d_ros.models import sam, sam_attention, sam_cut  # noqa: E402
+from sam6d_ros.models.ism_scores import box_iou  # noqa: E402
 from sam6d_ros.models.sam_attention import attend  # noqa: E402
+from sam6d_ros.models.sam_decoder import SharedDecoder  # noqa: E402
+from sam6d_ros.models.suppression import suppress  # noqa: E402
 from sam6d_ros.stages.sam6d.settings import Sam6dConfig  # noqa: E402
 
 
@@ -30,9 +33,9 @@ def test_helpers_equal_the_package(amg: Any) -> None:
     logits = torch.randn(12, 30, 40, generator=torch.Generator().manual_seed(1)) - 1
     masks = logits > 1.2
     masks[3] = False
-    assert torch.equal(sam.mask_boxes(masks), amg.batched_mask_to_box(masks))
-    expected = amg.calculate_stability_score(logits, 0.0, sam.STABILITY_OFFSET)
-    assert torch.equal(sam.stability(logits, 0.0), expected)
+    assert torch.equal(sam_cut.mask_boxes(masks), amg.batched_mask_to_box(masks))
+    expected = amg.calculate_stability_score(logits, 0.0, sam_cut.STABILITY_OFFSET)
+    assert torch.equal(sam_cut.stability(logits, 0.0), expected)
     assert np.allclose(sam.point_grid(5), amg.build_point_grid(5))
 
 
@@ -47,14 +50,38 @@ def test_shapes_equal_the_package_builders(variant: str) -> None:
 
 
 @pytest.mark.parametrize(("batch", "side"), [(1, 40), (9, 14)], ids=["global", "windows"])
-def test_attention_in_pieces_equals_the_package(batch: int, side: int) -> None:
+def test_attention_with_the_bias_in_channels_equals_the_package(batch: int, side: int) -> None:
+    """The form of a GPU: no mask, and a width that flash attention takes."""
+    attention, package, x = attention_input(batch, side)
+    plain = F.scaled_dot_product_attention
+    seen: list[tuple[int, bool]] = []
+
+    def watch(query: torch.Tensor, *rest: torch.Tensor, **named: torch.Tensor) -> torch.Tensor:
+        seen.append((query.shape[-1] % 8, named.get("attn_mask") is None))
+        return plain(query, *rest, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(F, "scaled_dot_product_attention", watch)
+        found = sam_attention.attend_folded(attention, package, x)
+    expected = attention(x)
+    assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
+    assert seen == [(0, True)]
+
+
+def attention_input(batch: int, side: int) -> tuple[Any, Any, torch.Tensor]:
+    """The package's attention with random positions, its module, and tokens."""
     sam._package()
     package = importlib.import_module(f"{sam._ALIAS}.modeling.image_encoder")
     random = torch.Generator().manual_seed(1)
     attention = package.Attention(64, 4, True, True, True, (side, side)).requires_grad_(False)
     for table in (attention.rel_pos_h, attention.rel_pos_w):
         table.copy_(torch.randn(table.shape, generator=random))
-    x = torch.randn(batch, side, side, 64, generator=random)
+    return attention, package, torch.randn(batch, side, side, 64, generator=random)
+
+
+@pytest.mark.parametrize(("batch", "side"), [(1, 40), (9, 14)], ids=["global", "windows"])
+def test_attention_in_pieces_equals_the_package(batch: int, side: int) -> None:
+    attention, package, x = attention_input(batch, side)
     expected = attention(x)
     found = attend(attention, package, x)
     assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
@@ -72,11 +99,90 @@ def test_attention_in_pieces_equals_the_package(batch: int, side: int) -> None:
     assert len(calls) > 1
 
 
+@pytest.mark.parametrize("above", [-9.0, 0.0, 9.0], ids=["all", "some", "none"])
+def test_shared_decoder_equals_the_package(tiny: Any, above: float) -> None:
+    network, random = tiny.sam.sam, torch.Generator().manual_seed(2)
+    features = torch.randn(1, 256, 8, 8, generator=random)
+    points = torch.rand(7, 2, generator=random) * 128
+    with torch.inference_mode():
+        labels = torch.ones(7, 1, dtype=torch.int32)
+        given = (points[:, None], labels)
+        sparse, dense = network.prompt_encoder(points=given, boxes=None, masks=None)
+        position = network.prompt_encoder.get_dense_pe()
+        low, quality = network.mask_decoder(features, position, sparse, dense, True)
+        between = quality.flatten().sort().values[10:12].mean()  # no value at the threshold
+        middle = float(between) if above == 0 else above
+        decoder = SharedDecoder(network, features)
+        decoded = decoder.attend(points)
+        good = quality > middle
+        used = good.any(1).nonzero()[:, 0]
+        found = decoder.masks(decoded, used, good[used].flatten().nonzero()[:, 0])
+    assert torch.allclose(decoded.quality, quality, atol=1e-5)
+    expected = low[good]
+    assert len(found) == len(expected)
+    assert torch.allclose(found, expected, atol=1e-5 * float(low.abs().max()), rtol=0)
+
+
+def test_memory_of_the_decoder_is_in_the_estimate(
+    tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was left out: 7.4 GB were taken of a budget of 4.1 GB."""
+    seen: list[float] = []
+    monkeypatch.setattr(
+        sam, "batch_size", lambda wanted, budget, item, *device: seen.append(item) or 3
+    )
+    sam.SamSegmenter(tiny.sam.sam, tiny.config).segment(np.zeros((48, 64, 3), np.uint8))
+    upscaled = 3 * (128**2 + 640 * 480) * 4 / 2**20
+    assert seen[0] == pytest.approx(upscaled + 64 * 5 / 1024)
+
+
 def test_suppression_keeps_the_best_of_overlapping_boxes() -> None:
     boxes = torch.tensor([[0, 0, 10, 10], [0, 0, 10, 9], [20, 0, 30, 10], [0, 0, 0, 0]])
     scores = torch.tensor([0.5, 0.9, 0.1, 0.2])
-    assert ism_scores.suppress(boxes, scores, 0.7).tolist() == [1, 3, 2]
-    assert ism_scores.suppress(boxes[:0], scores[:0], 0.7).tolist() == []
+    assert suppress(boxes, scores, 0.7).tolist() == [1, 3, 2]
+    assert suppress(boxes[:0], scores[:0], 0.7).tolist() == []
+
+
+@pytest.mark.parametrize(("side", "table"), [(14, 27), (9, 27)], ids=["as trained", "resampled"])
+def test_relative_positions_equal_the_package(side: int, table: int) -> None:
+    sam._package()
+    package = importlib.import_module(f"{sam._ALIAS}.modeling.image_encoder")
+    values = torch.randn(table, 8, generator=torch.Generator().manual_seed(1))
+    expected = package.get_rel_pos(side, side, values)
+    assert torch.equal(sam_attention._positions(package, side, values), expected)
+
+
+def test_suppression_by_rounds_equals_one_box_after_the_other() -> None:
+    random = torch.Generator().manual_seed(8)
+    centre = torch.rand(400, 2, generator=random) * 300
+    size = torch.rand(400, 2, generator=random) * 80 + 10
+    centre[100:] = centre[:100].repeat(3, 1) + torch.randn(300, 2, generator=random) * 4
+    chain = torch.stack([torch.arange(60.0) * 2 + 900, torch.full((60,), 50.0)], 1)  # one by one
+    centre = torch.cat([centre, chain])
+    size = torch.cat([size, torch.full((60, 2), 10.0)])
+    boxes = torch.cat([centre - size / 2, centre + size / 2], -1).round().long()
+    scores = torch.rand(460, generator=random)
+    scores[400:] = torch.linspace(2, 1, 60)
+    for iou in (0.25, 0.7):
+        kept: list[int] = []
+        for index in scores.argsort(descending=True, stable=True).tolist():
+            overlap, _ = box_iou(boxes[index].double(), boxes[kept].double().reshape(-1, 4))
+            if not (overlap > iou).any():
+                kept.append(index)
+        assert suppress(boxes, scores, iou).tolist() == kept
+
+
+@pytest.mark.parametrize("budget", [64, 4096], ids=["several groups", "one group"])
+def test_groups_of_prompts_change_nothing(tiny: Any, budget: int) -> None:
+    """On a GPU the host waits once for a group; on the CPU a group is a chunk."""
+    rgb = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
+    config = replace(tiny.config, points_per_side=6)
+    expected = sam.SamSegmenter(tiny.sam.sam, config).segment(rgb)
+    grouped = sam.SamSegmenter(tiny.sam.sam, config)
+    grouped._batches = lambda *_: (4, 4 * budget // 64)  # type: ignore[method-assign]
+    found = grouped.segment(rgb)
+    assert np.allclose(found.scores, expected.scores, atol=1e-5)
+    assert (found.masks == expected.masks).mean() > 0.999
 
 
 def test_images_are_taken_at_the_configured_width(tiny: Any) -> None:

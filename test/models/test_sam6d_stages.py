@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contexts import add, context
+from support.contexts import add, context
 
 torch = pytest.importorskip("torch", reason="the networks need torch: make setup-sam6d")
 
@@ -64,7 +64,7 @@ def test_poses_of_given_detections(tiny: Any, scene: tuple[Frame, Detections]) -
     pose = item.best()
     centre = np.linalg.norm(pose.cam_from_obj[:3, 3])
     depth = frame.depth[detections.items[0].mask]
-    # arbitrary weights still place the cloud somewhere near what is seen
+    # arbitrary weights still place the cloud somewhere near the visible points
     assert depth.min() - MODEL.diameter < centre < depth.max() + 2 * MODEL.diameter
     assert pose.score == pytest.approx(pose.agreement["pose"] * detections.items[0].score)
     assert item.instance_id == detections.items[0].instance_id
@@ -240,7 +240,7 @@ def test_geometric_refinement_takes_these_poses(tiny: Any, scene: tuple[Frame, D
     half = PoseEstimation(PemEstimator(tiny, context()), RenderRefiner(context()))
     half.prepare(MODEL)
     poses = half.run(Scene(scene[0]), scene[1], [MODEL], Acceptance(0.0))
-    assert len(poses) or poses.reason  # whether made-up weights survive it is not the point
+    assert len(poses) or poses.reason  # whether seeded weights pass it is not tested here
 
 
 def test_damaged_weights_stop_the_build(tmp_path: Path) -> None:

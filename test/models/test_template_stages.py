@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from contexts import context
+from support.contexts import context
 
 pytest.importorskip("torch", reason="the networks need torch: make setup-sam6d")
 
-from template_folder import write_templates, write_view
+from support.template_folder import write_templates, write_view
 
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.template_files import with_templates

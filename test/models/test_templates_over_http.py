@@ -10,9 +10,9 @@ import pytest
 for _module, _extra in (("torch", "sam6d"), ("fastapi", "http"), ("httpx", "http")):
     pytest.importorskip(_module, reason=f"missing: pip install 'sam6d_ros[{_extra}]'")
 
-from contexts import context  # noqa: E402
-from http_server import serving, settings_for  # noqa: E402
-from template_folder import write_templates  # noqa: E402
+from support.contexts import context  # noqa: E402
+from support.http_server import serving, settings_for  # noqa: E402
+from support.template_folder import write_templates  # noqa: E402
 
 from sam6d_ros.apps.http.settings import ISM  # noqa: E402
 from sam6d_ros.cad.onboard import onboard  # noqa: E402

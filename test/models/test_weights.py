@@ -6,13 +6,14 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from sam6d_ros.errors import CheckpointError, InvalidConfig
-from sam6d_ros.models import weights
+from sam6d_ros.models import weights, weights_fetch
 from sam6d_ros.models.weights_fetch import fetch
 
 DATA = bytes(range(256)) * 9000  # some blocks
@@ -38,11 +39,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, start: int) -> None:
         body = b"<!DOCTYPE html><p>quota" if "/page/" in self.path else DATA[start:]
+        body = body * 3 if "/long/" in self.path or "/unstated/" in self.path else body
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(body)))
+        if "/unstated/" not in self.path:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         cut = "/cut/" in self.path and not start
-        self.wfile.write(body[: len(body) // 3] if cut else body)
+        with suppress(ConnectionError):  # a client may stop a download
+            self.wfile.write(body[: len(body) // 3] if cut else body)
 
     def log_message(self, *_: object) -> None:
         """Quiet."""
@@ -104,6 +108,17 @@ def test_server_without_ranges_starts_over(server: Server, tmp_path: Path) -> No
 def test_complete_partial_file_is_taken(server: Server, size: int | None, tmp_path: Path) -> None:
     weights.partial_path(tmp_path / "w.pth").write_bytes(DATA)
     assert fetch(tmp_path, file_at(server, size=size)).read_bytes() == DATA
+
+
+@pytest.mark.parametrize("way", ["long", "unstated"])
+@pytest.mark.parametrize("size", [len(DATA), None])
+def test_a_download_beyond_the_size_is_stopped_and_removed(
+    server: Server, way: str, size: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights_fetch, "MAX_BYTES", 2 * len(DATA))
+    with pytest.raises(CheckpointError, match=r"the server (offers|sends more than) [\d,]+ bytes"):
+        fetch(tmp_path, file_at(server, way, size=size))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_wrong_content_is_not_kept(server: Server, tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from oracles import OracleStages
-from runtime.host_double import Gate
+from support.host_double import Gate
+from support.oracles import OracleStages
 
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.pipeline import PoseEstimation, Segmentation

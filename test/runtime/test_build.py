@@ -1,17 +1,19 @@
 """Construction of engines: one spec, one way, with the steps reported."""
 
+import logging
+import os
 from dataclasses import replace
 
 import pytest
 import trimesh
-from backend_double import BackendDouble
-from oracles import OracleStages
+from support.backend_double import BackendDouble
+from support.oracles import OracleStages
 
 from sam6d_ros.cad.object_settings import ObjectSettings
 from sam6d_ros.config import PipelineConfig
-from sam6d_ros.errors import InvalidConfig, InvalidMesh
+from sam6d_ros.errors import InvalidConfig, InvalidMesh, InvalidObjects
 from sam6d_ros.runtime import build
-from sam6d_ros.runtime.build import EngineSpec, build_engine
+from sam6d_ros.runtime.build import SAME_EVERY_S, EngineSpec, ProgressLog, build_engine
 from sam6d_ros.runtime.objects import ObjectSet
 from sam6d_ros.runtime.warmup import box_model
 
@@ -44,7 +46,7 @@ def test_an_engine_has_the_objects_of_its_spec_and_file_and_is_warm(stages, obje
     assert engine.backend == "double"
     assert steps == [
         "loading the backend",
-        "onboarding the objects of objects.yaml",
+        "onboarding can (1 of 1)",
         "preparing mug (1 of 2)",
         "preparing can (2 of 2)",
         "warming up",
@@ -80,6 +82,26 @@ def test_nothing_is_built_for_a_role_that_is_unknown(stages):
         build_engine(EngineSpec(role="cook"))
 
 
+def test_an_unusable_objects_file_is_reported_before_loops_are_compiled(
+    stages, tmp_path, monkeypatch
+):
+    steps = []
+    monkeypatch.setattr(build, "compile_ahead", lambda *_: steps.append("compiling"))
+    os.mkfifo(tmp_path / "objects.yaml")
+    with pytest.raises(InvalidObjects, match="no regular file"):
+        build_engine(EngineSpec(objects_file=tmp_path / "objects.yaml"), steps.append)
+    assert steps == ["loading the backend"]
+
+
+def test_a_missing_mesh_is_reported_before_loops_are_compiled(stages, objects_file, monkeypatch):
+    steps = []
+    monkeypatch.setattr(build, "compile_ahead", lambda *_: steps.append("compiling"))
+    (objects_file.parent / "can.ply").unlink()
+    with pytest.raises(InvalidMesh, match="does not exist"):
+        build_engine(EngineSpec(objects_file=objects_file), steps.append)
+    assert steps == ["loading the backend"]
+
+
 def test_an_unusable_mesh_ends_the_build(stages, objects_file):
     (objects_file.parent / "can.ply").write_text("no mesh")
     with pytest.raises(InvalidMesh):
@@ -99,3 +121,19 @@ def test_equal_specs_are_equal_keys_and_others_are_not(objects_file):
         make(objects_file=None),
     ]
     assert len({make(), *others}) == len(others) + 1
+
+
+def test_without_a_listener_the_steps_are_logged_and_long_ones_of_a_kind_rarely(clock, caplog):
+    caplog.set_level(logging.INFO, "sam6d_ros")
+    report = ProgressLog(clock)
+    for step in ("loading the backend", *(f"compiling loop {n} of 40" for n in range(1, 41))):
+        report(step)
+        clock.now += SAME_EVERY_S / 20
+    report("warming up")
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        "loading the backend",
+        "compiling loop 1 of 40",
+        "compiling loop 21 of 40",
+        "warming up",
+    ]

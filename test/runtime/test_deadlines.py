@@ -6,7 +6,7 @@ import time
 import weakref
 
 import pytest
-from runtime.host_double import PATIENCE_S, Numbered
+from support.host_double import PATIENCE_S, Numbered
 
 from sam6d_ros.runtime.deadlines import MIN_FORGOTTEN, DeadlineThread
 from sam6d_ros.runtime.host import Host

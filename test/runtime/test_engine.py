@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import yaml
-from contexts import add
-from meshes import l_shape
+from support.contexts import add
+from support.meshes import l_shape
 
 from sam6d_ros.cad.object_entry import ObjectEntry, with_settings
 from sam6d_ros.cad.object_settings import ObjectSettings
@@ -139,7 +139,7 @@ def test_warm_up_takes_a_frame_through_the_stages(make_engine, stages):
     engine = make_engine()
     engine.warm_up()
     assert stages.frames == [FRAME.depth.shape]
-    assert not engine.objects, "the made-up object must not stay"
+    assert not engine.objects, "the synthetic object must not stay"
 
 
 def test_the_warm_up_frame_shows_the_object_on_a_table():

@@ -62,3 +62,24 @@ def test_a_frame_is_kept_for_each_stamp_even_if_it_is_false():
     store.add_frame(1, 0, SIZE)
     assert store.find(1) == 0
     assert store.add_masks(1, ()) == (0, ())
+
+
+def test_masks_of_before_the_first_frame_are_no_loss():
+    """The segmentation node was earlier ready, or has got the camera's messages earlier."""
+    store = FrameStore(10 * SIZE)
+    for stamp in (1, 2):
+        assert store.add_masks(stamp, "masks") is None
+    store.add_frame(5, "frame 5", SIZE)
+    assert store.add_masks(3, "masks") is None
+    assert store.unmatched == 0
+    store.add_frame(7, "frame 7", SIZE)
+    assert store.add_masks(6, "masks") is None
+    assert store.unmatched == 1
+
+
+def test_a_time_that_goes_back_has_a_new_first_frame():
+    store = store_of([50, 51])
+    store.add_frame(10, "frame 10", SIZE)
+    store.add_frame(12, "frame 12", SIZE)
+    assert store.add_masks(11, "masks") is None
+    assert store.unmatched == 1

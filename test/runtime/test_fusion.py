@@ -6,59 +6,28 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.spatial.transform import Rotation
+from support.symmetric_boxes import (
+    COVARIANCE,
+    GROUPS,
+    HALF_TURNS,
+    OFF_AXIS,
+    jittered,
+    model,
+    random_member,
+    random_pose,
+)
 
-from sam6d_ros.cad.equivalence import displacement, nearest_equivalent
 from sam6d_ros.cad.model import Symmetries
 from sam6d_ros.cad.object_settings import ObjectSettings
+from sam6d_ros.cad.symmetry.equivalence import displacement, nearest_equivalent
 from sam6d_ros.errors import InvalidInput, InvalidObjects
 from sam6d_ros.geometry import se3
 from sam6d_ros.runtime.fusion import accepted_fusion, fuse
-from sam6d_ros.runtime.warmup import box_model
 from sam6d_ros.stages.accept import Acceptance
 from sam6d_ros.types import PoseEstimate, PoseEstimates
 
-SIZE = (0.08, 0.12, 0.16)
-HALF_TURNS = np.stack(
-    [np.eye(4), *(se3.exp([0, 0, 0, *(np.pi * axis)]) for axis in np.eye(3))]  # D2
-)
-Z_AXIS = np.array([[[0.0, 0, 1], [0, 0, 0]]])
-GROUPS = {
-    "none": Symmetries(),
-    "half turns": Symmetries(HALF_TURNS),
-    "axis": Symmetries(axes=Z_AXIS),
-    "axis and flip": Symmetries(HALF_TURNS[:2], Z_AXIS),
-    "ball": Symmetries(axes=np.concatenate([Z_AXIS, Z_AXIS[:, :, [2, 0, 1]]])),
-}
-COVARIANCE = np.diag([1e-6, 2e-6, 8e-6, 1e-4, 2e-4, 3e-4])
-# A shift of the CAD origin that a symmetry turns about: 30 cm off the axis.
-OFF_AXIS = se3.exp([0.3, 0, 0, 0, 0, 0])
-
 groups = st.sampled_from(sorted(GROUPS))
 seeds = st.integers(0, 10_000)
-
-
-def model(group="none", name="box"):
-    base = replace(box_model(SIZE), name=name)
-    return replace(base, symmetries=GROUPS[group], shape_symmetries=GROUPS[group])
-
-
-def random_pose(rng):
-    rotation = Rotation.random(rng=rng).as_matrix()
-    return se3.from_rotation_translation(rotation, rng.uniform([-0.5, -0.5, 0.5], [0.5, 0.5, 2]))
-
-
-def random_member(symmetries, rng):
-    """Some motion of the object onto itself."""
-    motion = symmetries.discrete[rng.integers(len(symmetries.discrete))]
-    for direction, _ in symmetries.axes:
-        motion = se3.exp([0, 0, 0, *(rng.uniform(-np.pi, np.pi) * direction)]) @ motion
-    return motion
-
-
-def jittered(pose, rng, shift_m=0.001, turn_rad=0.01):
-    scale = np.repeat([shift_m, turn_rad], 3)
-    return se3.moved(pose, rng.normal(size=6) * scale)
 
 
 def estimate(pose, score=0.8, covariance=None, **more):
@@ -106,7 +75,7 @@ def test_the_order_of_the_frames_does_not_matter(group, seed, order):
 @settings(deadline=None)
 @given(groups, seeds)
 def test_equivalent_poses_of_a_symmetric_object_fuse_to_one_of_them(group, seed):
-    """Flips and turns that nobody can see must not average into a pose in between."""
+    """Flips and rotations that no image shows must not average into a pose in between."""
     rng = np.random.default_rng(seed)
     symmetries, pose = GROUPS[group], random_pose(rng)
     seen = [pose @ random_member(symmetries, rng) for _ in range(6)]
@@ -154,10 +123,10 @@ def test_a_pose_that_contradicts_the_others_is_put_aside(seed, odd):
 def test_an_instance_seen_in_one_frame_of_five_scores_low():
     here, there = se3.exp([0, 0, 1, 0, 0, 0]), se3.exp([0.3, 0, 1, 0, 0, 0])
     frames = frames_of(*[[estimate(here)]] * 4, [estimate(here), estimate(there, 0.9)])
-    sure, doubtful = fuse(frames, {"box": model()}).items
+    sure, uncertain = fuse(frames, {"box": model()}).items
     assert sure.score == pytest.approx(0.8)
-    assert doubtful.score == pytest.approx(0.9 / 5)
-    assert np.allclose(doubtful.cam_from_obj, there)
+    assert uncertain.score == pytest.approx(0.9 / 5)
+    assert np.allclose(uncertain.cam_from_obj, there)
 
 
 def test_frames_without_an_object_count_as_absence_and_an_empty_end_keeps_the_rest():

@@ -5,7 +5,7 @@ import time as system_time
 from concurrent.futures import CancelledError
 
 import pytest
-from runtime.host_double import (
+from support.host_double import (
     PATIENCE_S,
     EngineDouble,
     Gate,

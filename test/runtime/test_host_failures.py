@@ -4,7 +4,7 @@ import threading
 import weakref
 
 import pytest
-from runtime.host_double import PATIENCE_S, EngineDouble, Gate, Numbered, outcome, serving
+from support.host_double import PATIENCE_S, EngineDouble, Gate, Numbered, outcome, serving
 
 from sam6d_ros.errors import NotReady
 from sam6d_ros.runtime import resource_host

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from runtime.host_double import PATIENCE_S, Gate, ManualTime, Numbered, outcome, serving, settle
+from support.host_double import PATIENCE_S, Gate, ManualTime, Numbered, outcome, serving, settle
 
 from sam6d_ros.errors import Cancelled, DeadlineExceeded, NotReady, Overloaded
 from sam6d_ros.runtime.host import Host

@@ -4,7 +4,7 @@ import threading
 import weakref
 
 import pytest
-from runtime.host_double import PATIENCE_S, Gate, Numbered, outcome, serving, settle
+from support.host_double import PATIENCE_S, Gate, Numbered, outcome, serving, settle
 
 from sam6d_ros.errors import CheckpointError, InvalidMesh, NotReady, UnknownName
 from sam6d_ros.runtime.host import Host

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from runtime.host_double import PATIENCE_S, Gate, Numbered, outcome, serving, settle
+from support.host_double import PATIENCE_S, Gate, Numbered, outcome, serving, settle
 
 from sam6d_ros.errors import CheckpointError, NotReady
 from sam6d_ros.runtime.host import Host

@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from runtime.host_double import PATIENCE_S, EngineDouble, Gate, outcome, serving
+from support.host_double import PATIENCE_S, EngineDouble, Gate, outcome, serving
 
 from sam6d_ros.cad.object_entry import ObjectEntry
 from sam6d_ros.errors import NotReady, Overloaded

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runtime.host_double import EngineDouble
+from support.host_double import EngineDouble
 
 from sam6d_ros.cad.object_entry import ObjectEntry
 from sam6d_ros.cad.object_settings import ObjectSettings
@@ -129,8 +129,8 @@ def test_an_object_without_an_entry_is_kept_if_it_is_here_and_left_out_if_not():
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        (ObjectChange(put=(entry("can"),), remove=("nobody",)), UnknownName),
-        (ObjectChange(put=(entry("can"),), settings={"nobody": STRICT}), UnknownName),
+        (ObjectChange(put=(entry("can"),), remove=("absent",)), UnknownName),
+        (ObjectChange(put=(entry("can"),), settings={"absent": STRICT}), UnknownName),
         (ObjectChange(remove=("mug",), settings={"mug": STRICT}), UnknownName),
         (ObjectChange(replace_all=True, settings={"mug": STRICT}), UnknownName),
         (ObjectChange.add(entry("can"), entry("bolt", "broken")), InvalidMesh),
@@ -195,4 +195,4 @@ def test_settings_of_an_object_that_the_change_adds_are_taken():
 def test_a_change_is_checked_before_a_mesh_is_read(monkeypatch):
     monkeypatch.setattr(objects, "load_entry", lambda *_: pytest.fail("a mesh was read"))
     with pytest.raises(UnknownName):
-        apply_change(EngineDouble(), ObjectChange(put=(entry("can"),), remove=("nobody",)))
+        apply_change(EngineDouble(), ObjectChange(put=(entry("can"),), remove=("absent",)))

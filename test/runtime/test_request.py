@@ -5,7 +5,7 @@ import threading
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from runtime.host_double import ManualTime
+from support.host_double import ManualTime
 
 from sam6d_ros.errors import Cancelled, DeadlineExceeded
 from sam6d_ros.runtime.request import Request

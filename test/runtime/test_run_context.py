@@ -1,8 +1,8 @@
 """Context of one engine run: times, intermediate results, checkpoints."""
 
 import pytest
-from contexts import add
-from oracles import OracleStages
+from support.contexts import add
+from support.oracles import OracleStages
 
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import Cancelled

@@ -8,6 +8,7 @@ from sam6d_ros.errors import (
     Cancelled,
     InvalidFrame,
     InvariantError,
+    NotReady,
     Overloaded,
     ResourceExhausted,
 )
@@ -82,6 +83,11 @@ def test_a_failed_load_shows_until_the_next_one(scene):
     assert scene.lines == [(logging.ERROR, "ResourceExhausted: no memory")]
     scene.status.loading()
     assert (scene.state, scene.last_error) == (State.LOADING, "")
+
+
+def test_a_load_that_is_given_up_is_no_error_in_the_log(scene):
+    scene.status.load_failed(NotReady("it was unloaded while it was loading"))
+    assert [level for level, _ in scene.lines] == [logging.INFO]
 
 
 def test_an_error_of_work_shows_until_a_frame_is_processed(serving):
@@ -169,3 +175,17 @@ def test_an_error_that_reaches_the_client_of_its_request_is_logged_once(serving)
     serving.status.log_error(Cancelled("by the client"), "request failed")
     assert serving.lines[1:] == [(logging.INFO, "request failed: Cancelled: by the client")]
     assert serving.status.snapshot().figures.failed == 1
+
+
+def test_texts_of_any_length_are_cut(scene: Scene) -> None:
+    name = "x" * 1_000_000
+    scene.status.failed(InvalidFrame(f"{name} is wrong"))
+    scene.status.input_problem(name)
+    scene.status.processed({}, reason=name)
+    shown = scene.status.snapshot()
+    scene.status.failed(InvalidFrame(f"{name} is wrong"))
+    assert scene.last_error.startswith("InvalidFrame: xxx")
+    assert scene.last_error.endswith("x is wrong")
+    for text in (scene.last_error, shown.input_problem, shown.empty_reason):
+        assert 0 < len(text) < 3000
+    assert max(len(line) for _, line in scene.lines) < 30_000

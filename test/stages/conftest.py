@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from stages import still_life
+from support import still_life
 
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.stages.geometric.kit import ObjectKit, kit_of

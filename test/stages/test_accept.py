@@ -10,7 +10,7 @@ import pytest
 from sam6d_ros.cad.object_settings import ObjectSettings
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.stages.accept import CLAIMED_SHARE, Acceptance, accept
-from sam6d_ros.types import PoseEstimate, PoseEstimates
+from sam6d_ros.types import Alternative, PoseEstimate, PoseEstimates
 
 SIZE = (10, 20)
 
@@ -89,6 +89,27 @@ def test_a_rejected_pose_owns_nothing():
     assert names(accepted(*limit, max_instances=1)) == ["a", "b"]
 
 
+def uncertain(name: str, columns: slice, *scores: float) -> PoseEstimate:
+    """A pose with alternatives of the same object."""
+    others = tuple(Alternative(name, np.eye(4), score) for score in scores[1:])
+    return replace(pose(name, scores[0], columns), alternatives=others)
+
+
+def test_an_instance_with_several_rotations_keeps_its_pixels_from_another_name():
+    can = uncertain("can", slice(0, 10), 0.33, 0.33, 0.32)
+    assert names(accepted(can, pose("tall can", 0.61, slice(0, 10)))) == []
+    assert names(accepted(can, pose("tall can", 0.61, slice(0, 10)), min_score=0)) == ["can"]
+    assert names(accepted(can, pose("tall can", 0.61, slice(10, 20)))) == ["tall can"]
+
+
+def test_an_alternative_of_another_name_is_not_of_the_instance():
+    can = replace(
+        pose("can", 0.33, slice(0, 10)), alternatives=(Alternative("tall can", np.eye(4), 0.61),)
+    )
+    assert can.any_right == 0.33
+    assert names(accepted(can, pose("tall can", 0.61, slice(0, 10)))) == ["tall can"]
+
+
 def seen(name: str, score: float, presence: float) -> PoseEstimate:
     """A fused pose with the share of the frames that agree on it."""
     return replace(pose(name, score, slice(0, 10)), presence=presence)
@@ -125,7 +146,7 @@ def test_each_rejected_estimate_names_its_threshold():
         "rare": "is in 25% of the frames; min_presence is 50%",
         "behind": "60% of its pixels belong to better poses; the limit is 50%",
         "strict": "scores 0.70; min_score of 'b' is 0.95",
-        "second": "1 better instances of 'c' were accepted; max_instances of 'c' is 1",
+        "second": "1 better instance of 'c' accepted before; max_instances of 'c' is 1",
         "weak": "scores 0.30; min_score is 0.50",
     }
     assert [item.score for item in found.rejected] == [0.85, 0.8, 0.7, 0.6, 0.3]

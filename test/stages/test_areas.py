@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from stages.still_life import CAMERA, carton, errors, mask_of, photograph, standing
+from support.still_life import CAMERA, carton, errors, mask_of, photograph, standing
 
 from sam6d_ros.cad.object_settings import ObjectSettings
 from sam6d_ros.config import PipelineConfig
@@ -166,7 +166,7 @@ def engine(views_cache):
     return build_engine(EngineSpec(config, views_cache, objects=objects))
 
 
-@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("number", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("masked", [False, True])
 def test_each_object_is_found_in_its_box_alone(engine, number, masked):
     """Two objects that look alike: the boxes decide which is where."""

@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint
 from types import SimpleNamespace
 
 import pytest
-from backend_double import BackendDouble
+from support.backend_double import BackendDouble
 
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import BackendUnavailable, InvalidConfig, InvariantError
@@ -180,7 +180,7 @@ def test_the_threshold_that_nobody_states_is_the_backends():
         from sam6d_ros.runtime import build
 
         patch.setattr(build, "choose_backend", stages.choose)
-        patch.setattr(build.Engine, "warm_up", lambda self: None)
+        patch.setattr(build.Engine, "warm_up", lambda self, report: None)
         engines = [build_engine(EngineSpec(PipelineConfig(min_score=s))) for s in (None, 0.1)]
     assert [engine.acceptance.min_score for engine in engines] == [0.7, 0.1]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import sam6d_ros.stages
-from sam6d_ros.stages.geometric.kernels import pixel, pixels
+from sam6d_ros.stages.kernels.common import pixel, pixels
 
 OTHER_RULES = re.compile(r"\bint\([^\n]*\+ 0\.5\)|(np|math)\.floor\([^\n]*\+ 0\.5\)")
 

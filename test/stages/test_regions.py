@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stages.still_life import CAMERA, carton, errors, mask_of, photograph, standing
+from support.still_life import CAMERA, carton, errors, mask_of, photograph, standing
 
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import InvalidInput
@@ -32,7 +32,7 @@ def engine(views_cache):
     return build_engine(EngineSpec(config, views_cache, objects=objects))
 
 
-@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("number", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_only_the_instance_in_the_region_is_found_with_an_unchanged_pose(engine, number):
     record, everywhere = Record(), Record()
     region = box_of(POSES[number])

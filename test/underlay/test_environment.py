@@ -28,7 +28,7 @@ def test_child_starts_with_all_or_none_of_the_wheels_variables(dropped: tuple[st
         command, env=environment(*dropped), cwd="/", stdout=subprocess.PIPE, text=True
     )
     output, _ = child.communicate(timeout=60)
-    # The same process: signals sent to the pid that Popen knows reach the program.
+    # The same process: signals sent to Popen's pid reach the program.
     assert output.strip() == f"{child.pid} an argument --flag"
 
 

@@ -12,7 +12,7 @@ from sensor_msgs.msg import Image
 
 pytestmark = pytest.mark.slow
 
-PUBLISHER = Path(__file__).with_name("image_publisher.py")
+PUBLISHER = Path(__file__).parents[1] / "support/image_publisher.py"
 SENT = 45
 
 

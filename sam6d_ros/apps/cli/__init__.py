@@ -1,1 +1,1 @@
-"""The `sam6d` command: one module per subcommand, each with ``add_parser`` and ``run``."""
+"""The `sam6d` command; ``commands`` has one module per subcommand."""

@@ -39,7 +39,7 @@ class BagSummary:
 
     @property
     def frames(self) -> int:
-        """How many frames were added."""
+        """Number of frames that were added."""
         return len(self._entries)
 
     def add(self, frame: Frame, poses: PoseEstimates) -> None:

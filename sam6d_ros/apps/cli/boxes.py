@@ -37,6 +37,9 @@ def add_detector_options(parser: argparse.ArgumentParser) -> argparse._ArgumentG
 def detector_of(args: argparse.Namespace) -> Iterator[Detector | None]:
     """Open the detector of the options, and close it at the end; None without one.
 
+    Yields:
+        The detector, or None.
+
     Raises:
         InvalidConfig, BackendUnavailable, NotReady: see ``open_detector``.
     """

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
+import cv2
 from rich.box import SIMPLE_HEAD
 from rich.progress import track
 from rich.table import Table
 
 from sam6d_ros.apps.cli.options import CONSOLE, load_engine, result_console
 from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import InvalidDataset, InvalidInput
 from sam6d_ros.evaluation import catalogue
 from sam6d_ros.evaluation.bop import BopDataset
 from sam6d_ros.evaluation.bop_truth import MIN_VISIBILITY
+from sam6d_ros.evaluation.losses import lost_at
+from sam6d_ros.evaluation.reliability import picture
 from sam6d_ros.evaluation.report import machine, number, plain
 from sam6d_ros.evaluation.statistics import Rate
 from sam6d_ros.exchange import json_text
-from sam6d_ros.types import Frame, PoseEstimates
+from sam6d_ros.stages.geometric.diagnosis import STAGES, stages_of
+from sam6d_ros.stages.library import BuildContext
+from sam6d_ros.types import Frame, PoseEstimates, Scene
 
 
 def add_options(group: argparse._ArgumentGroup) -> None:
@@ -39,10 +47,25 @@ def add_options(group: argparse._ArgumentGroup) -> None:
         help="with --ask-all: instances that are seen less count neither way (default: "
         "%(default)s)",
     )
+    group.add_argument(
+        "--reliability",
+        type=Path,
+        metavar="PNG",
+        help="with --ask-all: write the reliability diagram and the risk-coverage curve",
+    )
+    group.add_argument(
+        "--explain-losses",
+        action="store_true",
+        help="with --ask-all and the geometric backend: the stage at which each missed instance is "
+        "lost; searches once more",
+    )
 
 
 def run(args: argparse.Namespace, dataset: BopDataset, models: Mapping[int, ObjectModel]) -> int:
-    """Search all images, print the table, write the JSON; return the exit code.
+    """Search all images, print the table, write the JSON.
+
+    Returns:
+        Exit code.
 
     Raises:
         InvalidDataset: no image is annotated.
@@ -50,14 +73,16 @@ def run(args: argparse.Namespace, dataset: BopDataset, models: Mapping[int, Obje
     """
     if not 0 <= args.min_visible <= 1:
         raise InvalidInput(f"--min-visible is {args.min_visible}; expected a number in [0, 1]")
-    for name in ("csv", "from_csv", "boxes", "detector"):
-        if getattr(args, name, None):
+    if args.reliability and args.reliability.suffix.lower() != ".png":
+        raise InvalidInput(f"--reliability is {args.reliability}; expected a name with .png")
+    for name in ("csv", "from_csv", "boxes", "detector", "ray", "shards"):
+        if getattr(args, name, None) is not None:
             raise InvalidInput(f"--{name.replace('_', '-')} does not go with --ask-all")
     images = dataset.images(args.scenes)
     most = args.max_instances or _largest_count(dataset, images)
     engine = load_engine(args, list(models.values()), args.min_score, most)
     threshold = engine.acceptance.min_score
-    every = replace(engine.acceptance, min_score=0.0)
+    every = replace(engine.acceptance, min_score=0.0, canonical=False)
 
     def search(frame: Frame, names: Sequence[str]) -> PoseEstimates:
         return engine.run(frame, names, every)
@@ -72,10 +97,68 @@ def run(args: argparse.Namespace, dataset: BopDataset, models: Mapping[int, Obje
     values = catalogue.summarize(scored, threshold)
     console = result_console()
     console.print(table(scored, values))
+    if args.reliability:
+        write_reliability(args.reliability, scored)
+    if args.explain_losses:
+        missed = losses_of(args, dataset, models, scored)
+        console.print(losses_table(missed))
+        values["losses"] = missed
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json_text(as_json(scored, values)))
     return 0
+
+
+def write_reliability(path: Path, images: Sequence[catalogue.CatalogueImage]) -> None:
+    """Write the diagrams of all answers as a PNG file."""
+    answers = [answer for image in images for answer in image.answers]
+    image = picture([answer.score for answer in answers], [answer.right for answer in answers])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+
+
+def losses_of(
+    args: argparse.Namespace,
+    dataset: BopDataset,
+    models: Mapping[int, ObjectModel],
+    images: Sequence[catalogue.CatalogueImage],
+) -> dict[str, int]:
+    """Return the number of missed instances by the stage at which they are lost.
+
+    Raises:
+        InvalidInput: another backend was asked for.
+    """
+    if args.backend != "geometric":
+        raise InvalidInput(f"--explain-losses needs --backend geometric, not {args.backend}")
+    context = BuildContext(PipelineConfig(backend="geometric"), args.cache_dir)
+    found: Counter[str] = Counter()
+    for image in track([i for i in images if i.missed], "explaining", console=CONSOLE):
+        scene = Scene(dataset.frame(image.scene_id, image.im_id))
+        truth = dataset.ground_truth(image.scene_id, image.im_id) or ()
+        for name in sorted(set(image.missed)):
+            obj_id = next(key for key, model in models.items() if model.name == name)
+            tables = stages_of(scene, models[obj_id], context)
+            found.update(
+                lost_at(tables, instance.cam_from_obj, models[obj_id])
+                for instance in truth
+                if instance.obj_id == obj_id and instance.visibility >= args.min_visible
+            )
+    found["judged"] = sum(len(image.missed) for image in images) - (found.total() - found["judged"])
+    return dict(found)
+
+
+def losses_table(losses: Mapping[str, int]) -> Table:
+    """Return one row per stage that loses instances."""
+    out = Table(
+        caption="missed instances; judged: a right pose was among the candidates, and scored less",
+        box=SIMPLE_HEAD,
+        padding=(0, 1),
+    )
+    out.add_column("lost at")
+    out.add_column("instances", justify="right")
+    for stage in sorted(losses, key=(*STAGES, "judged").index):
+        out.add_row(stage, str(losses[stage]))
+    return out
 
 
 def _largest_count(dataset: BopDataset, images: Sequence[tuple[int, int]]) -> int:

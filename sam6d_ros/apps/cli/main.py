@@ -9,20 +9,24 @@ import traceback
 from collections.abc import Sequence
 
 from sam6d_ros import __version__
-from sam6d_ros.apps.cli import (
+from sam6d_ros.apps.cli.commands import (
+    completion,
     demo,
     detect,
     detector,
     estimate,
     evaluate,
-    offline,
+    label,
     onboard,
+    process_bag,
     record,
     replay,
+    scan,
     serve,
     triton,
     weights,
 )
+from sam6d_ros.apps.compiled_loops import keep_compiled_loops
 from sam6d_ros.apps.environment import allow_openexr
 from sam6d_ros.apps.threads import share_the_cores
 from sam6d_ros.runtime.error_table import handling_of, message_of
@@ -35,8 +39,10 @@ DESCRIPTION = """\
   sam6d estimate   find objects in one frame: poses.json, overlay.png, debug pictures
   sam6d eval       measure accuracy and time on a dataset in BOP format
   sam6d onboard    check CAD models: unit, size, symmetries
+  sam6d scan       make a CAD model of an object from an RGB-D recording
   sam6d weights    list, verify, fetch the released checkpoints of the networks
   sam6d demo       poses in a synthetic scene or a dataset, compared with the truth
+  sam6d label      poses and masks of recordings, to train detectors with
   sam6d offline    find objects in the frames of a ROS 2 bag, without a graph
   sam6d replay     play a bag into the ROS graph
   sam6d record     write topics of the ROS graph into a bag
@@ -44,12 +50,13 @@ DESCRIPTION = """\
   sam6d detector   export 2D detectors for a Triton server
   sam6d triton     run a Triton server, load and unload its models
   sam6d serve      HTTP services: segmentation, poses, the whole pipeline
+  sam6d completion print a completion script for bash or zsh
 
 Poses are camera_from_object: they take a point of the CAD model (metres, its own origin) into
 the camera optical frame (x right, y down, z forward, metres)."""
 
 EPILOG = """\
-exit codes: 0 done, 2 bad input (one line says what), 3 nothing found (the reason is printed),
+exit codes: 0 done, 2 bad input (named in one line), 3 nothing found (the reason is printed),
             4 this machine or the weights cannot do it, 1 a defect of this program
 
 try:  sam6d estimate --help"""
@@ -57,13 +64,13 @@ try:  sam6d estimate --help"""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    share_the_cores()
-    allow_openexr()
-    parser = build_parser()
-    args = parser.parse_args(argv)
-    level = logging.INFO if args.verbose else logging.WARNING
-    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)
     try:
+        share_the_cores()
+        keep_compiled_loops()
+        allow_openexr()
+        args = build_parser().parse_args(argv)
+        level = logging.INFO if args.verbose else logging.WARNING
+        logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)
         return int(args.run(args))
     except KeyboardInterrupt:
         print("sam6d: interrupted", file=sys.stderr)
@@ -90,11 +97,12 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"sam6d_ros {__version__}")
-    parser.add_argument("-v", "--verbose", action="store_true", help="say what is being done")
+    parser.add_argument("-v", "--verbose", action="store_true", help="log progress to stderr")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    poses = (estimate, evaluate, onboard, weights, demo, offline, replay, record)
-    for module in (*poses, detect, detector, triton, serve):
+    poses = (estimate, evaluate, onboard, scan, weights, demo, process_bag, replay, record)
+    for module in (*poses, label, detect, detector, triton, serve):
         module.add_parser(commands)
+    completion.add_parser(commands, parser)
     return parser
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from sam6d_ros.apps.cli.options import CONSOLE
+from sam6d_ros.apps.environment import share_folder
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.object_settings import ObjectSettings
 from sam6d_ros.cad.objects import load_objects, read_objects_file
@@ -17,7 +17,7 @@ from sam6d_ros.errors import InvalidObjects
 
 
 def add_object_options(parser: argparse.ArgumentParser) -> None:
-    """What to look for: CAD files, an objects file, or both; see ``load_models``."""
+    """Add options of the objects: CAD files, an objects file, or both; see ``load_models``."""
     group = parser.add_argument_group("objects (at least one)")
     group.add_argument(
         "--cad",
@@ -42,22 +42,6 @@ def add_unit_option(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def share_folder(package: str) -> Path:
-    """Return the share folder of a ROS package: ``package://`` without ROS's libraries.
-
-    The ament index is a file per package below each prefix of ``AMENT_PREFIX_PATH``
-    (ament/ament_cmake, ament_cmake_core/doc/resource_index.md).
-
-    Raises:
-        LookupError: no prefix has the package.
-    """
-    prefixes = [Path(part) for part in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)]
-    for prefix in prefixes:
-        if (prefix / "share/ament_index/resource_index/packages" / package).is_file():
-            return prefix / "share" / package
-    raise LookupError("AMENT_PREFIX_PATH has no prefix with it")
-
-
 def read_settings(args: argparse.Namespace) -> dict[str, ObjectSettings]:
     """Return the settings of the objects file (``args.objects``) by name; none without a file.
 
@@ -71,6 +55,9 @@ def read_settings(args: argparse.Namespace) -> dict[str, ObjectSettings]:
 
 def load_models(args: argparse.Namespace, meshes: Sequence[Path]) -> list[ObjectModel]:
     """Onboard the CAD files and those of the objects file (``args.objects``).
+
+    Returns:
+        The objects.
 
     Raises:
         InvalidObjects: none is given, or two have one name.

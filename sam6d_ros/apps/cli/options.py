@@ -25,12 +25,12 @@ FILE_WIDTH = 120  # of tables that go to a file or a pipe
 
 
 def default_weights_dir() -> Path:
-    """Where `sam6d weights fetch` puts the released checkpoints."""
+    """Return the folder in which `sam6d weights fetch` stores the released checkpoints."""
     return default_cache_dir() / "weights"
 
 
 def result_console() -> Console:
-    """Where results are printed; tables keep their columns when stdout is no terminal."""
+    """Return the console of results; tables keep their columns if stdout is no terminal."""
     console = Console()
     return console if console.is_terminal else Console(width=FILE_WIDTH)
 
@@ -65,7 +65,7 @@ def ros_modules(command: str, remedy: str = "") -> Iterator[None]:
 
 
 def add_rejection_options(parser: argparse._ActionsContainer) -> None:
-    """Which poses are kept."""
+    """Add options of acceptance."""
     parser.add_argument(
         "--min-score",
         type=float,
@@ -81,7 +81,7 @@ def add_rejection_options(parser: argparse._ActionsContainer) -> None:
 
 
 def add_backend_options(parser: argparse.ArgumentParser) -> None:
-    """How poses are computed."""
+    """Add options of the backend."""
     group = parser.add_argument_group("method")
     group.add_argument(
         "--backend",
@@ -90,6 +90,13 @@ def add_backend_options(parser: argparse.ArgumentParser) -> None:
         help="sam6d needs the released checkpoints and torch; geometric needs neither; auto "
         "(default) takes sam6d when its checkpoints are there; or an installed one "
         "(docs/backends.md)",
+    )
+    group.add_argument(
+        "--budget-s",
+        type=float,
+        metavar="S",
+        help="seconds of one frame after which no search for a further object begins; the most "
+        "likely objects come first, and the result names the others (default: no limit; geometric)",
     )
     group.add_argument(
         "--weights",
@@ -112,13 +119,28 @@ def add_backend_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_cache_option(parser: argparse._ActionsContainer) -> None:
-    """Where onboarded objects are kept."""
+    """Add the option of the cache folder."""
     parser.add_argument(
         "--cache-dir",
         type=Path,
         default=default_cache_dir(),
         metavar="DIR",
         help="where onboarded objects are kept (default: %(default)s)",
+    )
+
+
+def config_of(
+    args: argparse.Namespace, min_score: float | None, max_instances: int
+) -> PipelineConfig:
+    """Return the settings of the arguments of ``add_backend_options``."""
+    return PipelineConfig(
+        backend=args.backend,
+        backend_options=args.backend_options,
+        device=args.device,
+        weights_dir=args.weights,
+        min_score=min_score,
+        max_instances=max_instances,
+        budget_s=getattr(args, "budget_s", None),
     )
 
 
@@ -130,14 +152,7 @@ def load_engine(
     settings: Mapping[str, ObjectSettings] | None = None,
 ) -> Engine:
     """Build the engine of the arguments around objects with their settings; show progress."""
-    config = PipelineConfig(
-        backend=args.backend,
-        backend_options=args.backend_options,
-        device=args.device,
-        weights_dir=args.weights,
-        min_score=min_score,
-        max_instances=max_instances,
-    )
+    config = config_of(args, min_score, max_instances)
     objects = ObjectSet({model.name: model for model in models}, settings=settings or {})
     with CONSOLE.status("") as status:
         return build_engine(EngineSpec(config, args.cache_dir, objects=objects), status.update)

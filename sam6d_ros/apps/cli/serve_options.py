@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
+import signal
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +15,15 @@ from typing import Any
 from sam6d_ros.apps.http.settings import DEFAULT_PORTS, LOOPBACK, Limits
 from sam6d_ros.errors import BackendUnavailable, InvalidConfig
 
+INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
+
 
 def add_network_options(parser: argparse.ArgumentParser, ports: Mapping[str, str]) -> None:
     """Declare address, ports and token.
 
     Args:
         ports: option of each service's port; its value is ``SERVICE_port``.
+        parser: receives the options.
     """
     group = parser.add_argument_group("network")
     group.add_argument("--host", help=f"address to listen on (default: {LOOPBACK})")
@@ -85,6 +91,22 @@ def check_least(options: Mapping[str, Any], least: Mapping[str, float]) -> None:
 
 
 @contextmanager
+def interrupts_end() -> Iterator[None]:
+    """Around the start of a server: SIGINT ends the process until the server takes it over.
+
+    Some libraries catch KeyboardInterrupt while they are imported, and the start went on.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def web_libraries() -> Iterator[None]:
     """Around the import of a server.
 
@@ -96,5 +118,5 @@ def web_libraries() -> Iterator[None]:
     except ModuleNotFoundError as error:
         raise BackendUnavailable(
             f"`sam6d serve` needs {error.name}, which is not installed; run: "
-            "pip install 'sam6d_ros[http]'"
+            "pip install 'sam6d_ros[http]' (in a clone: pip install -e '.[http]')"
         ) from error

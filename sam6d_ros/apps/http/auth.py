@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import secrets
 import socket
 import stat
+import time
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
@@ -13,7 +15,8 @@ from urllib.parse import urlsplit
 
 from sam6d_ros.errors import InvalidConfig
 
-COOKIE = "sam6d_token"
+COOKIE = "sam6d_pass"
+PASS_S = 30 * 24 * 3600.0  # seconds until a browser is asked for the token again
 MIN_TOKEN = 16  # characters: shorter ones can be tried out
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _LOCAL_NAMES = ("localhost",)
@@ -70,8 +73,26 @@ class Gatekeeper:
         """Whether a text is the token; takes the same time for every text of its length."""
         return hmac.compare_digest(given.encode(), self._token.encode())
 
-    def knows(self, headers: Mapping[str, str]) -> bool:
-        """Whether the token is in the Authorization header, or in the cookie of a page."""
+    def new_pass(self) -> str:
+        """Return the value of a cookie that stands for the token; a restart keeps it valid.
+
+        It is not the token, and another token makes it invalid: expiry, random number, HMAC.
+        """
+        text = f"{time.time() + PASS_S:.0f}.{secrets.token_hex(16)}"
+        return f"{text}.{self._signed(text)}"
+
+    def is_pass(self, given: str) -> bool:
+        """Whether a text is of ``new_pass`` and has not expired."""
+        text, _, signature = given.rpartition(".")
+        if not hmac.compare_digest(signature.encode(), self._signed(text).encode()):
+            return False
+        return int(text.partition(".")[0]) > time.time()
+
+    def _signed(self, text: str) -> str:
+        return hmac.new(self._token.encode(), f"{COOKIE}:{text}".encode(), "sha256").hexdigest()
+
+    def admits(self, headers: Mapping[str, str]) -> bool:
+        """Whether the token is in the Authorization header, or a pass for it in a page's cookie."""
         if not self._token:
             return True
         kind, _, value = headers.get("authorization", "").partition(" ")
@@ -81,7 +102,7 @@ class Gatekeeper:
             morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
         except CookieError:
             return False
-        return morsel is not None and self.is_token(morsel.value)
+        return morsel is not None and self.is_pass(morsel.value)
 
     def refusal(self, method: str, headers: Mapping[str, str]) -> str:
         """Return why a request may come from another site in the user's browser; or nothing.

@@ -89,6 +89,9 @@ def decode_depth(
 
     Args:
         depth_scale: millimetres per unit, also of a float image (as BOP and SAM-6D use it).
+        value: base64 text, or bytes of a PNG, TIFF or EXR file.
+        name: of the field, for error texts.
+        limits: largest image.
 
     Raises:
         InvalidFrame: it cannot be decoded, has 8 bits or several channels.
@@ -115,6 +118,8 @@ def decode_mask(value: Any, shape: tuple[int, int], name: str) -> NDArray[np.boo
 
     Args:
         shape: (height, width) of the frame.
+        value: the mask.
+        name: of the field, for error texts.
 
     Raises:
         InvalidInput: it is of another size or form, or has no pixel.

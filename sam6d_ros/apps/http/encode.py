@@ -31,6 +31,7 @@ def detections_out(found: Detections, names: Sequence[str], mask_format: str) ->
     Args:
         names: objects of the request, in its order.
         mask_format: "rle" or "lists".
+        found: the detections.
     """
     items = found.items
     encode = rle.encode if mask_format == RLE_FORMAT else lambda mask: mask.astype(int).tolist()
@@ -59,6 +60,7 @@ def poses_out(
         numbers: of each instance id.
         units: of the translations: "mm" or "m".
         grasps: of the objects; none if they were not asked for.
+        poses: the poses.
     """
     return [
         _pose_out(pose, models[pose.class_id], numbers, units, grasps.get(pose.class_id))

@@ -1,6 +1,6 @@
 """Settings of a server from the options of its command, then the environment, then defaults.
 
-The only module of the services that knows an environment variable.
+The only module of the services that reads environment variables.
 """
 
 from __future__ import annotations

@@ -25,19 +25,20 @@ from sam6d_ros.apps.http.routes import (
     streams,
     track,
 )
-from sam6d_ros.apps.http.settings import ISM, LOOPBACK, MODELS, PEM, TITLES, Address, Limits
+from sam6d_ros.apps.http.settings import FLEET, ISM, LOOPBACK, MODELS, PEM, TITLES, Address, Limits
 
 ENGINE_ROUTERS = (health.router, objects.router)
 ROUTERS: dict[str, tuple[APIRouter, ...]] = {
     ISM: (*ENGINE_ROUTERS, ism.router),
     PEM: (*ENGINE_ROUTERS, pem.router, track.router),
+    FLEET: (*ENGINE_ROUTERS, ism.router, pem.router),
     MODELS: (model_health.router, predict.router, models.router, streams.router),
 }
 POSES = """6D poses of objects from an RGB-D frame and CAD models. A pose takes points of the
 CAD model to the camera optical frame (OpenCV: x right, y down, z forward)."""
 DETECTORS = """Many detectors at run time: boxes of named things in images. Boxes are in pixels of
 the image: left, top, right, bottom edge; 0 is the outer edge of the first pixel."""
-DESCRIPTIONS = {ISM: POSES, PEM: POSES, MODELS: DETECTORS}
+DESCRIPTIONS = {ISM: POSES, PEM: POSES, FLEET: POSES, MODELS: DETECTORS}
 
 
 class SharedSettings(Protocol):
@@ -84,7 +85,7 @@ def create_app(services: Shared, service: str) -> FastAPI:
 
     Args:
         services: shared state, of the kind that the routes of the service use.
-        service: "ism", "pem" or "models".
+        service: "ism", "pem", "fleet" or "models".
     """
 
     @asynccontextmanager

@@ -12,17 +12,20 @@ from dataclasses import dataclass
 
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sam6d_ros.apps.http.auth import Gatekeeper
 from sam6d_ros.apps.http.errors import DEFECT_TEXT, error_response
 from sam6d_ros.apps.http.metrics import OTHER, Metrics
+from sam6d_ros.runtime.request_log import working_for
 
 log = logging.getLogger(__name__)
 
 REQUEST_ID = "X-Request-ID"
 BODY_PART_S = 20.0  # longest pause between two parts of a body
 BODIES = 8  # bodies of the largest size that may be in memory at once
+CLIENT_LEFT = 499  # of nginx, for logs and metrics; as in the error table
 CLOSE = {"Connection": "close"}
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 # Without a token: probes, and what a browser needs to ask for it.
@@ -52,13 +55,15 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        with self._metrics.in_progress():
-            await self._serve(scope, receive, send)
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         given = headers.get(REQUEST_ID, "")
         request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
+        with self._metrics.in_progress(), working_for(request_id):
+            await self._serve(scope, receive, send, headers, request_id)
+
+    async def _serve(
+        self, scope: Scope, receive: Receive, send: Send, headers: Headers, request_id: str
+    ) -> None:
         state = {"request_id": request_id, "arrived": time.monotonic()}
         scope.setdefault("state", {}).update(state)
         start, answer = time.perf_counter(), _Answer(send, request_id)
@@ -74,6 +79,8 @@ class Gate:
                 status, text = refusal
                 response = error_response(status, text, request_id, _challenge(status))
                 await response(scope, receive, answer)
+        except ClientDisconnect:  # while it sent its body; no answer can be read any more
+            answer.status = answer.status or CLIENT_LEFT
         except Exception:  # the last resort: what no handler of the routes took
             log.exception("request %s failed", request_id)
             if not answer.status:
@@ -91,7 +98,7 @@ class Gate:
         """Return status and reason if a request is refused by its headers."""
         if reason := self._keeper.refusal(scope["method"], headers):
             return 403, reason
-        if not _is_open(scope, headers) and not self._keeper.knows(headers):
+        if not _is_open(scope, headers) and not self._keeper.admits(headers):
             return 401, "the token is missing or wrong; send Authorization: Bearer TOKEN"
         length = headers.get("content-length", "")
         if length.isdecimal() and int(length) > self._body_bytes:

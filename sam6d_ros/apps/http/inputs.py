@@ -65,6 +65,8 @@ def decode_masks(
     Args:
         shape: (height, width) of the image.
         names: objects of the request, in its order.
+        given: detections of the request.
+        limits: largest number of masks.
 
     Raises:
         InvalidInput: no mask is usable; names the first reason.
@@ -106,6 +108,9 @@ def _name_of(given: DetectionsIn, index: int, names: Sequence[str]) -> str:
 
     ``names`` go before ``object_ids``. With one object in the request neither is needed, and ids
     are not looked at: older clients number the masks there.
+
+    Raises:
+        InvalidInput: the mask names no object of the request.
     """
     if given.names is not None:
         name = given.names[index]

@@ -34,6 +34,10 @@ async def infer(
 
     Args:
         timeout_s: seconds until its answer.
+        url: of the service.
+        token: of the service; "" for none.
+        body: the request.
+        images: files of the frame.
 
     Raises:
         NotReady: it cannot be reached or is not ready.

@@ -17,16 +17,18 @@ import uvicorn
 from fastapi import FastAPI
 
 from sam6d_ros.apps.http.auth import is_loopback
+from sam6d_ros.apps.http.connections import PromptProtocol
 from sam6d_ros.apps.http.factory import create_app
-from sam6d_ros.apps.http.model_services import ModelServices
-from sam6d_ros.apps.http.model_settings import ModelServerSettings
+from sam6d_ros.apps.http.model_server.services import ModelServices
+from sam6d_ros.apps.http.model_server.settings import ModelServerSettings
 from sam6d_ros.apps.http.services import Services
 from sam6d_ros.apps.http.settings import MODELS, SERVICES, USUAL_HOLDERS, Address, ServerSettings
 from sam6d_ros.errors import BackendUnavailable
 from sam6d_ros.runtime.build import build_engine
 from sam6d_ros.runtime.memory import limit_arenas
-from sam6d_ros.runtime.model_host import Opener
-from sam6d_ros.runtime.pose_model import SCHEME, pose_model_opener
+from sam6d_ros.runtime.model_server.host import Opener
+from sam6d_ros.runtime.model_server.pose_model import SCHEME, pose_model_opener
+from sam6d_ros.runtime.request_log import RequestIdFilter
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +39,14 @@ DRAIN_S = 10  # for requests in progress, after a signal to end
 TCP_OPTIONS = {socket.TCP_NOTSENT_LOWAT: 128 * 1024, socket.TCP_USER_TIMEOUT: 30_000}
 ARENAS = 2  # heaps of malloc, see limit_arenas
 LOG_BYTES, LOG_FILES = 10 * 2**20, 5
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s%(request)s: %(message)s"
 
 
 def serve(settings: ServerSettings) -> int:
-    """Serve until a signal; return the exit code.
+    """Serve until a signal.
+
+    Returns:
+        Exit code.
 
     Raises:
         BackendUnavailable: a port is taken, or an address is not of this machine.
@@ -56,7 +61,10 @@ def serve(settings: ServerSettings) -> int:
 
 
 def serve_models(settings: ModelServerSettings) -> int:
-    """Serve models until a signal; return the exit code.
+    """Serve models until a signal.
+
+    Returns:
+        Exit code.
 
     Raises:
         BackendUnavailable: the port is taken, or the address is not of this machine.
@@ -118,7 +126,7 @@ def _announce(name: str, listener: socket.socket, address: Address, token: str) 
     print(f"{name}: http://{host}:{port} (docs: /docs)", flush=True)
     if not token and not is_loopback(address.host):
         log.warning(
-            "%s listens on %s for everybody on the network, without a token; give --token-file",
+            "%s listens on %s, open to the network without a token; give --token-file",
             name,
             address.host,
         )
@@ -138,6 +146,9 @@ async def _run(served: list[tuple[FastAPI, socket.socket]]) -> None:
             uvicorn.Config(
                 app,
                 log_config=None,
+                # Without it the parser depends on what else is installed; Ray brings another one.
+                http=PromptProtocol,
+                ws="none",
                 access_log=False,
                 limit_concurrency=CONNECTIONS,
                 server_header=False,
@@ -174,6 +185,8 @@ def start_log(settings: ServerSettings | ModelServerSettings) -> None:
             handlers.append(_file_handler(settings.log_dir / name))
         except OSError as error:
             problem = f"no log file in {settings.log_dir}: {error.strerror}; set --log-dir"
+    for handler in handlers:
+        handler.addFilter(RequestIdFilter())
     logging.basicConfig(level=settings.log_level, format=LOG_FORMAT, handlers=handlers, force=True)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     if problem:

@@ -7,20 +7,23 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from fastapi import Request as HttpRequest
 
-from sam6d_ros.apps.http.catalogue import Catalogue
-from sam6d_ros.apps.http.grasps import Grasps
 from sam6d_ros.apps.http.limits import Roots
 from sam6d_ros.apps.http.metrics import HostCollector, Metrics
-from sam6d_ros.apps.http.object_store import ObjectStore
+from sam6d_ros.apps.http.objects.catalogue import Catalogue
+from sam6d_ros.apps.http.objects.grasps import Grasps
+from sam6d_ros.apps.http.objects.store import ObjectStore
 from sam6d_ros.apps.http.sample import Sample
-from sam6d_ros.apps.http.sessions import Sessions
 from sam6d_ros.apps.http.settings import ENGINE_ROLES, ServerSettings
+from sam6d_ros.apps.http.tracking.sessions import Sessions
 from sam6d_ros.apps.http.waiting import result_for
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.cad.object_entry import ObjectEntry
 from sam6d_ros.errors import Cancelled, DeadlineExceeded, NotReady
 from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.build import EngineSpec, build_engine
@@ -36,8 +39,18 @@ DRAIN_S = 10.0
 CLOSE_S = 5.0
 
 
+class Sharing(Protocol):
+    """Other replicas of the services, which have the same uploaded objects."""
+
+    async def put(self, model: ObjectModel, entry: ObjectEntry) -> None:
+        """Send them an object; raise ``NotReady`` if that is impossible."""
+
+    async def drop(self, name: str) -> None:
+        """Remove an object from them; raise ``NotReady`` if that is impossible."""
+
+
 class Services:
-    """What the routes of a server share.
+    """State that the routes of a server share.
 
     Args:
         settings: of the server.
@@ -70,6 +83,12 @@ class Services:
         self.changing = asyncio.Lock()  # of the uploaded objects
         self.running: dict[str, Request[Any]] = {}
         self._users = 0
+        self.loading: Future[None] = Future()  # of the engine, once it has begun
+        # on a fleet: a problem that leaves it working, with whom uploads are shared, and the
+        # replicas in each state
+        self.notice = ""
+        self.sharing: Sharing | None = None
+        self.replicas: Callable[[], dict[str, int]] | None = None
 
     # --- life
 
@@ -77,7 +96,8 @@ class Services:
         """Begin to load the engine; a failure leaves the server up, with the reason."""
         self._users += 1
         if self._users == 1:
-            self.host.load().add_done_callback(self._loaded)
+            self.loading = self.host.load()
+            self.loading.add_done_callback(self._loaded)
 
     async def close(self) -> None:
         """Finish what waits, then end the threads, once all services are closed."""
@@ -116,7 +136,24 @@ class Services:
 
     async def convert(self, function: Callable[..., T], *args: Any) -> T:
         """Run a conversion in a thread of its own kind."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+        call = partial(copy_context().run, function, *args)  # keeps the request id of log lines
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    async def prepare(self, function: Callable[..., T], *args: Any) -> T:
+        """Decode the input of a request in a thread, unless the queue has filled meanwhile.
+
+        Returns:
+            Result of the function.
+
+        Raises:
+            NotReady, Overloaded: see ``check_room``.
+        """
+
+        def prepared() -> T:
+            self.check_room()
+            return function(*args)
+
+        return await self.convert(prepared)
 
     async def run(
         self,
@@ -132,9 +169,15 @@ class Services:
             timeout_s: seconds from the arrival of the request to the result, bounded by the
                 settings; what came before counts.
             reason_of: reads from a result why it is empty.
+            work: called with the engine in its compute thread.
+
+        Returns:
+            Result of the work.
 
         Raises:
-            Overloaded, NotReady, DeadlineExceeded, Cancelled: there is no result.
+            Overloaded, NotReady: the request is not admitted.
+            DeadlineExceeded: the result did not come in time.
+            Cancelled: the client left.
         """
         self.check_ready()
         start, waited_s = time.monotonic(), list[float]()
@@ -168,6 +211,7 @@ class Services:
 
         Args:
             wanted_s: what the request states; the settings bound it.
+            http: the request.
 
         Raises:
             DeadlineExceeded: none are left.

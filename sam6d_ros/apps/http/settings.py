@@ -13,10 +13,12 @@ from sam6d_ros.config import PipelineConfig
 from sam6d_ros.errors import InvalidConfig
 
 ISM, PEM, ALL, MODELS = "ism", "pem", "all", "models"
+FLEET = "fleet"  # both on one engine and at one address, on Ray Serve
+FLEET_PORT = 8000  # as of Ray Serve
 ROLES = (ISM, PEM, ALL)  # that have an engine
 SERVICES = {ISM: (ISM,), PEM: (PEM,), ALL: (ISM, PEM), MODELS: (MODELS,)}  # of each role
 ENGINE_ROLES = {ISM: "segmentation", PEM: "service", ALL: "service"}
-TITLES = {ISM: "ISM Server", PEM: "PEM Server", MODELS: "Model Server"}
+TITLES = {ISM: "ISM Server", PEM: "PEM Server", FLEET: "Pose Server", MODELS: "Model Server"}
 DEFAULT_PORTS = {ISM: 8002, PEM: 8003, MODELS: 5000}
 # Services that usually hold these ports, for the message about a port that is taken.
 USUAL_HOLDERS = {

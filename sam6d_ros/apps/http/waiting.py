@@ -24,6 +24,7 @@ async def result_for(http: HttpRequest, future: Future[T], cancel: Callable[[], 
 
     Raises:
         Cancelled: the client left.
+        CancelledError: the server ends.
         Exception: the error of the future.
     """
     result: asyncio.Future[T] = asyncio.wrap_future(future)
@@ -37,7 +38,7 @@ async def result_for(http: HttpRequest, future: Future[T], cancel: Callable[[], 
         await asyncio.wait({result})
         _noted(result)
         raise Cancelled("the client closed the connection")
-    except asyncio.CancelledError:  # the server ends: nobody waits for the result any more
+    except asyncio.CancelledError:  # the server ends: the result is not needed
         if not result.done():
             cancel()
             result.add_done_callback(_noted)
@@ -47,7 +48,7 @@ async def result_for(http: HttpRequest, future: Future[T], cancel: Callable[[], 
 
 
 def _noted(result: asyncio.Future[Any]) -> None:
-    """Take note of an error that nobody gets."""
+    """Retrieve an unused error, which asyncio would log otherwise."""
     if not result.cancelled():
         result.exception()
 

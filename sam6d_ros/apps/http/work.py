@@ -11,7 +11,8 @@ from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.errors import InvalidMesh
 from sam6d_ros.pipeline import Record, RunContext
 from sam6d_ros.runtime.engine import Engine
-from sam6d_ros.runtime.plausibility import size_doubt
+from sam6d_ros.runtime.frame_checks import frame_warnings
+from sam6d_ros.runtime.size_check import size_warning
 from sam6d_ros.stages.accept import Acceptance
 from sam6d_ros.types import Detections, PoseEstimates, Scene
 
@@ -20,7 +21,7 @@ UNREFINED = "not refined: other detections of the object fit far better"
 
 @dataclass(frozen=True)
 class Segmented:
-    """Result of the first half: detections, doubts about the input, seconds, and of each stage."""
+    """Result of the first half: detections, warnings about the input, seconds by stage."""
 
     found: Detections
     notes: tuple[str, ...]
@@ -36,7 +37,7 @@ class Estimated:
         poses: the accepted poses.
         models: the objects at that time, by name.
         failures: reason by instance id, for every detection without a pose.
-        notes: doubts about the input.
+        notes: warnings about the input.
         seconds, timings_s: in all, and of each stage.
     """
 
@@ -52,6 +53,9 @@ def segment(
     engine: Engine, ctx: RunContext, scene: Scene, names: Sequence[str], body: FrameBody
 ) -> Segmented:
     """Find the instances of the objects.
+
+    Returns:
+        Detections with notes and times.
 
     Raises:
         InvalidMesh: no object can be in this scene, by its size.
@@ -73,6 +77,14 @@ def estimate(
 
     Args:
         most: largest number of instances, if the request states none.
+        engine: the engine.
+        ctx: timings and checkpoint.
+        scene: the frame.
+        detections: instances with masks.
+        body: the request.
+
+    Returns:
+        Poses with the reasons of rejected detections.
 
     Raises:
         InvalidMesh: no object can be in this scene, by its size.
@@ -115,16 +127,16 @@ def acceptance(engine: Engine, body: FrameBody, most: int | None = None) -> Acce
 
 
 def check_sizes(engine: Engine, scene: Scene, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the doubts about the sizes of the objects.
+    """Return the warnings about the frame and the sizes of the objects.
 
     Raises:
-        InvalidMesh: the size of every object is doubtful.
+        InvalidMesh: the size of no object fits the scene.
     """
     models = [engine.objects[name] for name in names if name in engine.objects]
-    doubts = tuple(doubt for model in models if (doubt := size_doubt(model, scene)))
-    if doubts and len(doubts) == len(models):
-        raise InvalidMesh(doubts[0])
-    return doubts
+    warnings = tuple(warning for model in models if (warning := size_warning(model, scene)))
+    if warnings and len(warnings) == len(models):
+        raise InvalidMesh(warnings[0])
+    return (*frame_warnings(scene), *warnings)
 
 
 def failures(detections: Detections, poses: PoseEstimates, record: Record) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sam6d_ros.apps.ros.missing_ros import exit_without_ros
+from sam6d_ros.apps.interrupts import end_process
+from sam6d_ros.apps.ros.node.missing_ros import exit_without_ros
 
 if __name__ == "__main__":
     exit_without_ros("detector_node")  # before the imports that need ROS 2
@@ -17,15 +18,19 @@ from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
 
-from sam6d_ros.apps.ros import box_input, camera_topics, conversions, frame_schedule, spin
-from sam6d_ros.apps.ros.box_input import DETECT, open_detector_of
-from sam6d_ros.apps.ros.camera_topics import CameraTopic
-from sam6d_ros.apps.ros.frame_schedule import RateLimit
-from sam6d_ros.apps.ros.managed_node import AUTOSTART, ManagedNode
-from sam6d_ros.apps.ros.node import topics
+from sam6d_ros.apps.ros import conversions
+from sam6d_ros.apps.ros.camera import topics as camera_topics
+from sam6d_ros.apps.ros.camera.topics import CameraTopic
+from sam6d_ros.apps.ros.node import lifecycle, spin, topics
+from sam6d_ros.apps.ros.node.lifecycle import ManagedNode
 from sam6d_ros.apps.ros.node.qos import RESULTS
-from sam6d_ros.apps.ros.status_outputs import StatusOutputs
+from sam6d_ros.apps.ros.node.status_outputs import StatusOutputs
+from sam6d_ros.apps.ros.segmentation import box_input
+from sam6d_ros.apps.ros.segmentation import schedule as frame_schedule
+from sam6d_ros.apps.ros.segmentation.box_input import DETECT, open_detector_of
+from sam6d_ros.apps.ros.segmentation.schedule import RateLimit
 from sam6d_ros.detectors.protocol import Detector
+from sam6d_ros.detectors.table import detect_from
 from sam6d_ros.errors import InvalidConfig
 from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.resource_host import ResourceHost
@@ -34,7 +39,7 @@ INPUT_TIMEOUT_S = 3.0  # without an image until the node warns
 NO_BOX = "the detector reports nothing"
 
 PARAMETERS = (
-    AUTOSTART,
+    *lifecycle.PARAMETERS,
     *box_input.DETECTOR_PARAMETERS,
     *(row for row in camera_topics.PARAMETERS if row.name.startswith("rgb.")),
     *(row for row in frame_schedule.PARAMETERS if row.name == "max_rate_hz"),
@@ -129,7 +134,8 @@ class DetectorNode(ManagedNode):
         """Publish the boxes of one image with its header; return why there is none."""
         image = conversions.rgb_from_message(message)
         with ctx.stage(DETECT):
-            (boxes,) = loaded.detector.detect([image])
+            threshold = self.get_parameter("detector_threshold").value
+            boxes = detect_from(loaded.detector, image, threshold)
         with self.publishing(ctx):
             self._boxes.publish(conversions.detection_2d_array_from_boxes(boxes, message.header))
             self._outputs.published(message.header)
@@ -142,4 +148,4 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    end_process(main())

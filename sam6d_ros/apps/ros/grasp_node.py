@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sam6d_ros.apps.ros.missing_ros import exit_without_ros
+from sam6d_ros.apps.interrupts import end_process
+from sam6d_ros.apps.ros.node.missing_ros import exit_without_ros
 
 if __name__ == "__main__":
     exit_without_ros("grasp_node")  # before the imports that need ROS 2
@@ -16,17 +17,19 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import MarkerArray
 
-from sam6d_ros.apps.ros import detections_node, grasp_planning, spin
 from sam6d_ros.apps.ros.conversions import grasps as grasp_conversions
 from sam6d_ros.apps.ros.conversions.grasps import PlacedGrasp
-from sam6d_ros.apps.ros.detections import known_poses
-from sam6d_ros.apps.ros.detections_node import DetectionsNode
-from sam6d_ros.apps.ros.engines import EngineBuilder
-from sam6d_ros.apps.ros.node import topics
+from sam6d_ros.apps.ros.grasps import node as detections_node
+from sam6d_ros.apps.ros.grasps import planning as grasp_planning
+from sam6d_ros.apps.ros.grasps.node import DetectionsNode
+from sam6d_ros.apps.ros.node import spin, topics
+from sam6d_ros.apps.ros.node.parameters import Parameter
 from sam6d_ros.apps.ros.node.qos import RESULTS
-from sam6d_ros.apps.ros.object_topics import ClassPoses
-from sam6d_ros.apps.ros.parameters import Parameter
+from sam6d_ros.apps.ros.node.spec import EngineBuilder
+from sam6d_ros.apps.ros.objects.known_poses import known_poses
+from sam6d_ros.apps.ros.outputs.classes import ClassPoses
 from sam6d_ros.errors import InvalidConfig
+from sam6d_ros.grasps.approach import ANY_ANGLE, AXES, FROM_ABOVE, approaches_along
 from sam6d_ros.grasps.types import GraspSet
 from sam6d_ros.msg import GraspArray
 from sam6d_ros.pipeline import RunContext
@@ -34,9 +37,6 @@ from sam6d_ros.runtime.build import build_engine
 from sam6d_ros.types import PoseEstimate
 
 Array = NDArray[np.float64]
-
-ANY_ANGLE = 3.1416  # half a turn: every approach is allowed
-DIRECTIONS = {f"{sign}{axis}": index for index, axis in enumerate("xyz") for sign in "+-"}
 
 PARAMETERS = (
     *detections_node.PARAMETERS,
@@ -46,12 +46,13 @@ PARAMETERS = (
         "-z",
         "axis of base_frame along which grippers shall approach",
         read_only=False,
-        choices=tuple(DIRECTIONS),
+        choices=tuple(AXES),
     ),
     Parameter(
         "max_approach_angle",
-        ANY_ANGLE,
-        "largest angle between a grasp's approach and approach_direction, radians",
+        FROM_ABOVE,
+        "largest angle between a grasp's approach and approach_direction, radians; the default "
+        "counts only if base_frame is set",
         read_only=False,
         limits=(0.0, ANY_ANGLE),
     ),
@@ -60,7 +61,7 @@ PARAMETERS = (
 
 
 class GraspNode(DetectionsNode):
-    """Knows the grasps of every object and places them at the detections."""
+    """Node that places the grasps of each object at its detections."""
 
     def __init__(
         self,
@@ -122,7 +123,14 @@ class GraspNode(DetectionsNode):
             self._markers.publish(grasp_conversions.grasp_markers(placed, header))
 
     def _check_filter(self) -> None:
-        if self._filters and not self.get_parameter("base_frame").value:
+        angle = self.get_parameter("max_approach_angle").value
+        if self.get_parameter("base_frame").value or angle >= ANY_ANGLE:
+            return
+        if angle == FROM_ABOVE:
+            self.get_logger().info(
+                "base_frame is not set: grasps from all sides, also from below a table"
+            )
+        else:
             raise InvalidConfig(
                 "parameter max_approach_angle is set, but base_frame is not; name the TF frame in "
                 "which approach_direction is meant"
@@ -130,7 +138,9 @@ class GraspNode(DetectionsNode):
 
     @property
     def _filters(self) -> bool:
-        return bool(self.get_parameter("max_approach_angle").value < ANY_ANGLE)
+        """Whether grasps are judged by their approach."""
+        angle = self.get_parameter("max_approach_angle").value
+        return bool(self._base.name and angle < ANY_ANGLE)
 
     def _filter(self, base_from_cam: Array | None) -> Callable[[Array], bool]:
         """Whether a grasp approaches as it shall; nothing passes when that cannot be known."""
@@ -138,13 +148,12 @@ class GraspNode(DetectionsNode):
             return lambda cam_from_grip: True
         if base_from_cam is None:
             return lambda cam_from_grip: False
-        direction = self.get_parameter("approach_direction").value
-        along = base_from_cam[DIRECTIONS[direction], :3] * (1 if direction[0] == "+" else -1)
-        least = np.cos(self.get_parameter("max_approach_angle").value)
-        return lambda cam_from_grip: bool(along @ cam_from_grip[:3, 2] >= least)
+        axis = self.get_parameter("approach_direction").value
+        max_angle = self.get_parameter("max_approach_angle").value
+        return approaches_along(axis, max_angle, base_from_cam)
 
     def _why_none(self, poses: Sequence[PoseEstimate], base_from_cam: Array | None) -> str:
-        """Why detected objects have no grasp, each once."""
+        """Return the reasons why detected objects have no grasp, each once."""
         reasons = []
         for name in dict.fromkeys(pose.class_id for pose in poses):
             found = self._planned[name]
@@ -163,4 +172,4 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    end_process(main())

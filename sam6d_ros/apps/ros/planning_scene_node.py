@@ -1,11 +1,13 @@
 """``planning_scene_node``: 3D detections → collision objects of MoveIt, with grasps as subframes.
 
-Needs ``moveit_msgs``, which no other part of the package does; ``planning_scene`` has the node.
+Needs ``moveit_msgs``, which no other part of the package does.
+``planning_scene.node`` has the node.
 """
 
 from __future__ import annotations
 
-from sam6d_ros.apps.ros.missing_ros import exit_without_ros
+from sam6d_ros.apps.interrupts import end_process
+from sam6d_ros.apps.ros.node.missing_ros import exit_without_ros
 
 if __name__ == "__main__":
     exit_without_ros("planning_scene_node")  # before the imports that need ROS 2
@@ -14,13 +16,13 @@ import os
 import sys
 from collections.abc import Sequence
 
-from sam6d_ros.apps.ros import spin
+from sam6d_ros.apps.ros.node import spin
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Entry point of the executable; without MoveIt's messages it says how to get them."""
+    """Entry point of the executable; without MoveIt's messages it names their package."""
     try:
-        from sam6d_ros.apps.ros.planning_scene import PlanningSceneNode
+        from sam6d_ros.apps.ros.planning_scene.node import PlanningSceneNode
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "moveit_msgs":
             raise
@@ -35,4 +37,4 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    end_process(main())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sam6d_ros.apps.ros.missing_ros import exit_without_ros
+from sam6d_ros.apps.interrupts import end_process
+from sam6d_ros.apps.ros.node.missing_ros import exit_without_ros
 
 if __name__ == "__main__":
     exit_without_ros("pose_node")  # before the imports that need ROS 2
@@ -14,20 +15,25 @@ from dataclasses import replace
 from std_msgs.msg import Header
 from vision_msgs.msg import Detection3DArray
 
-from sam6d_ros.apps.ros import camera_input, conversions, pose_outputs, spin, vision_node
-from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
-from sam6d_ros.apps.ros.camera_watch import unpublished
-from sam6d_ros.apps.ros.engine_turn import EngineTurn
-from sam6d_ros.apps.ros.engines import EngineBuilder
-from sam6d_ros.apps.ros.node import topics
+from sam6d_ros.apps.ros import conversions, vision
+from sam6d_ros.apps.ros.camera import input as camera_input
+from sam6d_ros.apps.ros.camera.input import CameraInput, CameraMessages
+from sam6d_ros.apps.ros.camera.watch import unpublished
+from sam6d_ros.apps.ros.node import spin, topics
+from sam6d_ros.apps.ros.node.base_frame import Transforms
+from sam6d_ros.apps.ros.node.engine_turn import EngineTurn
+from sam6d_ros.apps.ros.node.parameters import Parameter
 from sam6d_ros.apps.ros.node.qos import RESULTS
-from sam6d_ros.apps.ros.object_topics import DatabaseInfo
-from sam6d_ros.apps.ros.on_demand_action import OnDemandServers
-from sam6d_ros.apps.ros.on_demand_estimate import OnDemandEstimation, PoseSteps
-from sam6d_ros.apps.ros.on_demand_masks import SegmentationClient
-from sam6d_ros.apps.ros.parameters import Parameter
-from sam6d_ros.apps.ros.pose_outputs import PoseOutputs
-from sam6d_ros.apps.ros.vision_node import VisionNode
+from sam6d_ros.apps.ros.node.spec import EngineBuilder
+from sam6d_ros.apps.ros.outputs import poses as pose_outputs
+from sam6d_ros.apps.ros.outputs.classes import DatabaseInfo
+from sam6d_ros.apps.ros.outputs.poses import PoseOutputs
+from sam6d_ros.apps.ros.pose import motion
+from sam6d_ros.apps.ros.pose.action import OnDemandServers
+from sam6d_ros.apps.ros.pose.client import SegmentationClient
+from sam6d_ros.apps.ros.pose.estimation import OnDemandEstimation, PoseSteps
+from sam6d_ros.apps.ros.pose.motion import CameraMotion
+from sam6d_ros.apps.ros.vision import VisionNode
 from sam6d_ros.geometry.units import BYTES_PER_MB
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.pipeline import RunContext
@@ -39,13 +45,17 @@ from sam6d_ros.types import Detections, Frame, PoseEstimates
 
 Match = tuple[CameraMessages, InstanceMaskArray]
 
+MAX_LISTED = 8  # names in one message
+MAX_TOLD = 200  # unknown names that are kept: a peer may send new ones for ever
+
 PARAMETERS = (
-    *vision_node.PARAMETERS,
+    *vision.PARAMETERS,
     *camera_input.PARAMETERS,
     Parameter(
         "min_score",
         -1.0,
         "poses that score lower are rejected; negative: the backend's default",
+        read_only=False,
         limits=(-1.0, 1.0),
     ),
     Parameter(
@@ -54,7 +64,14 @@ PARAMETERS = (
         "memory for frames whose segmentation has not begun, megabytes",
         limits=(8, 65536),
     ),
+    Parameter(
+        "max_masks",
+        100,
+        "most masks of one image whose poses are estimated, best scores first",
+        limits=(1, 10000),
+    ),
     *pose_outputs.PARAMETERS,
+    *motion.PARAMETERS,
 )
 
 
@@ -70,11 +87,18 @@ class PoseNode(VisionNode):
         turn: EngineTurn | None = None,
     ) -> None:
         super().__init__("pose_node", "pose", PARAMETERS, build_engine, cli_args, turn)
-        self._outputs, self._database = PoseOutputs(self), DatabaseInfo(self)
+        transforms = Transforms(self)
+        self._outputs, self._database = PoseOutputs(self, transforms=transforms), DatabaseInfo(self)
+        self._motion = CameraMotion(self, transforms)
         self._forget_frames()
         self._segmentation = SegmentationClient(self, self.service_group, self._on_masks)
         steps = PoseSteps(
-            self._segmentation, self._frame_of, self.estimate, self._acceptance, self.publish
+            self._segmentation,
+            self._frame_of,
+            self.estimate,
+            self._motion,
+            self.acceptance,
+            self.publish,
         )
         self._estimation = OnDemandEstimation(self, steps)
         self._servers = OnDemandServers(self, self.service_group, self.status, self._estimation)
@@ -83,6 +107,10 @@ class PoseNode(VisionNode):
         """Listen to the camera and to the masks."""
         camera = CameraInput(self, self.status, self._on_frame, self._unfed)
         self.inputs.callback(camera.close)
+        self._outputs.open()
+        self.inputs.callback(self._outputs.close)
+        self._motion.open()
+        self.inputs.callback(self._motion.close)
         self.subscribe(InstanceMaskArray, topics.MASKS, self._segmentation.on_masks, RESULTS)
         in_work = topics.in_work(self.resolve_topic_name(topics.MASKS))
         self.subscribe(Header, in_work, self._on_in_work, RESULTS)
@@ -104,7 +132,7 @@ class PoseNode(VisionNode):
 
     def _unfed(self) -> str:
         remedy = "start the segmentation node, or remap ~/masks to its topic of this name"
-        return unpublished(self, "masks", remedy)
+        return unpublished(self, "masks", remedy) or self._outputs.problem
 
     def _forget_frames(self) -> None:
         most_bytes = self.get_parameter("frame_store_mb").value * BYTES_PER_MB
@@ -153,23 +181,33 @@ class PoseNode(VisionNode):
     ) -> tuple[Frame, PoseEstimates]:
         """The frame, and the poses of what the masks show in it."""
         frame = conversions.frame_from_messages(*camera)
-        detections = self._known(engine, conversions.detections_from_masks(masks))
-        return frame, engine.estimate(frame, detections, self._acceptance(engine), ctx)
+        detections = self._known(engine, self._detections(frame, masks))
+        return frame, engine.estimate(frame, detections, self.acceptance(engine), ctx)
 
-    def _acceptance(self, engine: Engine) -> Acceptance:
+    def _detections(self, frame: Frame, masks: InstanceMaskArray) -> Detections:
+        """The masks of a frame, at most ``max_masks``: each costs time."""
+        most, count = self.get_parameter("max_masks").value, len(masks.instances)
+        if count > most:
+            text = f"{count} masks came of one image; the {most} of the best scores are used"
+            self.status.log(logging.WARNING, f"{text} (max_masks)", key="max_masks")
+        return conversions.detections_from_masks(masks, frame.depth.shape, most)
+
+    def acceptance(self, engine: Engine) -> Acceptance:
         """The engine's limits with this node's threshold, if it has one."""
         min_score = self.get_parameter("min_score").value
-        acceptance = engine.acceptance
+        acceptance = super().acceptance(engine)
         return acceptance if min_score < 0 else replace(acceptance, min_score=min_score)
 
     def _known(self, engine: Engine, detections: Detections) -> Detections:
-        """Without those of objects that are not loaded here, of which is told once."""
+        """Return the masks of registered objects; log the others once."""
         loaded = self.objects.keys() & engine.objects.keys()
         unknown = {found.class_id for found in detections.items} - loaded
         if not unknown:
             return detections
-        text = f"masks come of objects that are not loaded here: {', '.join(sorted(unknown))}"
-        if unknown - self._told_unknown:
+        listed = ", ".join(f"{name:.80}" for name in sorted(unknown)[:MAX_LISTED])
+        more = f" and {len(unknown) - MAX_LISTED} more" if len(unknown) > MAX_LISTED else ""
+        text = f"masks come of objects that are not loaded here: {listed}{more}"
+        if unknown - self._told_unknown and len(self._told_unknown) < MAX_TOLD:
             self.get_logger().warning(
                 f"{text}. Remap ~/follow_objects to the segmentation node's ~/objects, or give "
                 "both nodes the same objects_file"
@@ -183,7 +221,7 @@ class PoseNode(VisionNode):
     ) -> Detection3DArray:
         """Publish poses with their colour image's header; return the detections."""
         message = self._outputs.publish(frame, poses, header, complete)
-        self.published(header)
+        self.published(header, poses.scores if complete else None)
         return message
 
     def destroy_node(self) -> None:
@@ -199,4 +237,4 @@ def main(args: Sequence[str] | None = None, build_engine: EngineBuilder = build_
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    end_process(main())

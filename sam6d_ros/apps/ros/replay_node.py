@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sam6d_ros.apps.ros.missing_ros import exit_without_ros
+from sam6d_ros.apps.interrupts import end_process
+from sam6d_ros.apps.ros.node.missing_ros import exit_without_ros
 
 if __name__ == "__main__":
     exit_without_ros("replay_node")  # before the imports that need ROS 2
@@ -18,13 +19,13 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Bool, Header
 
-from sam6d_ros.apps.ros import conversions, spin
-from sam6d_ros.apps.ros.camera_topics import TRANSPORTS
-from sam6d_ros.apps.ros.conversions.compressed import CODECS
-from sam6d_ros.apps.ros.conversions.images import DEPTH_ENCODINGS
-from sam6d_ros.apps.ros.node import topics
+from sam6d_ros.apps.ros import conversions
+from sam6d_ros.apps.ros.camera.topics import TRANSPORTS
+from sam6d_ros.apps.ros.node import spin, topics
+from sam6d_ros.apps.ros.node.parameters import Parameter, declare
 from sam6d_ros.apps.ros.node.qos import LATCHED, RELIABILITY
-from sam6d_ros.apps.ros.parameters import Parameter, declare
+from sam6d_ros.frames.messages.compressed import CODECS
+from sam6d_ros.frames.messages.images import DEPTH_ENCODINGS
 from sam6d_ros.frames.recordings import Recording
 from sam6d_ros.types import Frame
 
@@ -119,7 +120,7 @@ class ReplayNode(Node):
                 self.get_logger().info("all frames are sent")
 
     def _missing(self, readers: int) -> str:
-        """What must be there before the next frame, and is not."""
+        """Describe the condition of the next frame that does not hold; empty if all hold."""
         if self.get_clock().now().nanoseconds == 0:  # a simulation's may not run yet
             return "/clock, which use_sim_time asks for"
         if self._waiting_for:
@@ -155,4 +156,4 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    end_process(main())

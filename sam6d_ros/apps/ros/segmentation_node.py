@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sam6d_ros.apps.ros.missing_ros import exit_without_ros
+from sam6d_ros.apps.interrupts import end_process
+from sam6d_ros.apps.ros.node.missing_ros import exit_without_ros
 
 if __name__ == "__main__":
     exit_without_ros("segmentation_node")  # before the imports that need ROS 2
@@ -17,36 +18,42 @@ from std_msgs.msg import Header
 from vision_msgs.msg import Detection2DArray
 
 from sam6d_ros.apps.ros import (
-    box_input,
-    camera_input,
     conversions,
-    frame_schedule,
-    on_demand_segment,
-    spin,
-    vision_node,
+    vision,
 )
-from sam6d_ros.apps.ros.box_input import BoxInput
-from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
-from sam6d_ros.apps.ros.engine_turn import EngineTurn
-from sam6d_ros.apps.ros.engines import EngineBuilder
-from sam6d_ros.apps.ros.frame_schedule import FrameSchedule
-from sam6d_ros.apps.ros.node import topics
+from sam6d_ros.apps.ros.camera import input as camera_input
+from sam6d_ros.apps.ros.camera.input import CameraInput, CameraMessages
+from sam6d_ros.apps.ros.node import spin, topics
+from sam6d_ros.apps.ros.node.engine_turn import EngineTurn
 from sam6d_ros.apps.ros.node.qos import RESULTS
-from sam6d_ros.apps.ros.object_topics import ClassIds
-from sam6d_ros.apps.ros.on_demand_segment import OnDemandSegmentation
-from sam6d_ros.apps.ros.vision_node import VisionNode
+from sam6d_ros.apps.ros.node.spec import EngineBuilder
+from sam6d_ros.apps.ros.outputs.classes import ClassIds
+from sam6d_ros.apps.ros.segmentation import (
+    box_input,
+)
+from sam6d_ros.apps.ros.segmentation import (
+    schedule as frame_schedule,
+)
+from sam6d_ros.apps.ros.segmentation import (
+    service as on_demand_segment,
+)
+from sam6d_ros.apps.ros.segmentation.box_input import BoxInput
+from sam6d_ros.apps.ros.segmentation.schedule import FrameSchedule
+from sam6d_ros.apps.ros.segmentation.service import OnDemandSegmentation
+from sam6d_ros.apps.ros.vision import VisionNode
 from sam6d_ros.geometry.region import Region
 from sam6d_ros.msg import InstanceMaskArray
 from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.build import build_engine
 from sam6d_ros.runtime.engine import Engine
-from sam6d_ros.runtime.plausibility import size_doubt
+from sam6d_ros.runtime.size_check import size_warning
 from sam6d_ros.types import Detections, Scene
 
-SIZE_DOUBT_EVERY_S = 60.0
+SIZE_WARNING_EVERY_S = 60.0
+MORE_TIME = "raise the limit, register fewer objects, or search in the boxes of a detector"
 
 PARAMETERS = (
-    *vision_node.PARAMETERS,
+    *vision.PARAMETERS,
     *camera_input.PARAMETERS,
     *box_input.PARAMETERS,
     *frame_schedule.PARAMETERS,
@@ -98,7 +105,7 @@ class SegmentationNode(VisionNode):
         self._on_demand.forget()
 
     def _on_frame(self, camera: CameraMessages) -> None:
-        """Remember the frame for requests; segment it if the schedule takes it."""
+        """Store the frame for requests; segment it if the schedule takes it."""
         self._on_demand.add_frame(camera)
         if self._schedule.takes():
             everything = partial(self.segment, camera, None, None)
@@ -116,6 +123,9 @@ class SegmentationNode(VisionNode):
 
         Only a result for all objects, everywhere (None), goes to the topics: their readers take
         what is missing there for gone.
+
+        Returns:
+            The published masks.
         """
         ctx = replace(ctx, on_warning=self._box_input.warn)
         scene = Scene(conversions.frame_from_messages(*camera))
@@ -123,8 +133,12 @@ class SegmentationNode(VisionNode):
         with self.publishing(ctx):
             self._in_work.publish(header)
         boxes = self._box_input.boxes_of(scene.frame, ctx)
-        detections = engine.segment(scene, names, region, ctx=ctx, boxes=boxes)
+        limits = self.acceptance(engine)
+        detections = engine.segment(scene, names, region, limits, ctx, boxes)
         self._warn_of_sizes(engine, scene)
+        if detections.unsearched:
+            text = conversions.unsearched_text(detections)
+            self.status.log(logging.WARNING, f"{text}; {MORE_TIME}", "budget")
         masks = conversions.masks_from_detections(detections, header, shape)
         with self.publishing(ctx):
             if names is None and region is None:
@@ -141,7 +155,7 @@ class SegmentationNode(VisionNode):
     def _publish_views(
         self, detections: Detections, header: Header, shape: tuple[int, int]
     ) -> None:
-        """What is only made when somebody looks."""
+        """Publish label images if they have subscribers."""
         if self._labels.get_subscription_count():
             ids = self._class_ids.include(found.class_id for found in detections.items)
             self._labels.publish(conversions.label_image(detections, header, shape, ids))
@@ -151,8 +165,8 @@ class SegmentationNode(VisionNode):
     def _warn_of_sizes(self, engine: Engine, scene: Scene) -> None:
         """Warn about objects whose size cannot belong to this scene: mostly a wrong unit."""
         for name, model in engine.objects.items():
-            if doubt := size_doubt(model, scene):
-                self.status.log(logging.WARNING, doubt, f"size of {name}", SIZE_DOUBT_EVERY_S)
+            if warning := size_warning(model, scene):
+                self.status.log(logging.WARNING, warning, f"size of {name}", SIZE_WARNING_EVERY_S)
 
 
 def main(args: Sequence[str] | None = None, build_engine: EngineBuilder = build_engine) -> int:
@@ -161,4 +175,4 @@ def main(args: Sequence[str] | None = None, build_engine: EngineBuilder = build_
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    end_process(main())

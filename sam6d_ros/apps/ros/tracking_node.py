@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sam6d_ros.apps.ros.missing_ros import exit_without_ros
+from sam6d_ros.apps.interrupts import end_process
+from sam6d_ros.apps.ros.node.missing_ros import exit_without_ros
 
 if __name__ == "__main__":
     exit_without_ros("tracking_node")  # before the imports that need ROS 2
@@ -11,26 +12,33 @@ import logging
 from collections.abc import Sequence
 from concurrent.futures import Future
 
+from rclpy.parameter import Parameter as RosParameter
 from vision_msgs.msg import Detection3DArray
 
-from sam6d_ros.apps.ros import camera_input, conversions, pose_outputs, spin, vision_node
-from sam6d_ros.apps.ros.camera_input import CameraInput, CameraMessages
-from sam6d_ros.apps.ros.camera_watch import unpublished
-from sam6d_ros.apps.ros.detections import known_poses
-from sam6d_ros.apps.ros.engines import EngineBuilder
-from sam6d_ros.apps.ros.node import topics
+from sam6d_ros.apps.ros import conversions, vision
+from sam6d_ros.apps.ros.camera import input as camera_input
+from sam6d_ros.apps.ros.camera.input import CameraInput, CameraMessages
+from sam6d_ros.apps.ros.camera.watch import unpublished
+from sam6d_ros.apps.ros.node import spin, topics
+from sam6d_ros.apps.ros.node.base_frame import Transforms
+from sam6d_ros.apps.ros.node.parameters import Parameter, group, values_of
 from sam6d_ros.apps.ros.node.qos import RESULTS
-from sam6d_ros.apps.ros.object_topics import DatabaseInfo
-from sam6d_ros.apps.ros.parameters import Parameter, group, values_of
-from sam6d_ros.apps.ros.pose_outputs import PoseOutputs
-from sam6d_ros.apps.ros.vision_node import VisionNode
+from sam6d_ros.apps.ros.node.spec import EngineBuilder
+from sam6d_ros.apps.ros.objects.known_poses import known_poses
+from sam6d_ros.apps.ros.outputs import buffer as buffer_outputs
+from sam6d_ros.apps.ros.outputs import poses as pose_outputs
+from sam6d_ros.apps.ros.outputs.buffer import BufferOutputs
+from sam6d_ros.apps.ros.outputs.classes import DatabaseInfo
+from sam6d_ros.apps.ros.outputs.poses import PoseOutputs
+from sam6d_ros.apps.ros.vision import VisionNode
 from sam6d_ros.config import PipelineConfig, TrackingConfig
 from sam6d_ros.errors import InvalidInput, InvariantError, Overloaded
 from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.build import build_engine
 from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.request import Request
-from sam6d_ros.runtime.tracking import TrackedObjects, TrackFunction
+from sam6d_ros.runtime.results import Wording
+from sam6d_ros.runtime.tracking.tracks import TrackedObjects, TrackFunction
 from sam6d_ros.types import PoseEstimates
 
 TRACKING = {
@@ -51,14 +59,21 @@ TRACKING = {
     "buffer_s": ("how old an estimate may be to be followed to the newest frame, seconds", (0, 60)),
     "buffer_hz": ("frames per second that are kept for that", (0.1, 60)),
 }
-TRACKING_PARAMETERS = group("tracking", TrackingConfig, TRACKING)
+# Memory is planned with these.
+AT_START = ("buffer_s", "buffer_hz")
+TRACKING_PARAMETERS = group("tracking", TrackingConfig, TRACKING, AT_START)
 PARAMETERS = (
-    *vision_node.WITHOUT_STAGES,
+    *vision.WITHOUT_STAGES,
     *camera_input.PARAMETERS,
     *pose_outputs.PARAMETERS,
     *TRACKING_PARAMETERS,
+    *buffer_outputs.PARAMETERS,
     Parameter(
-        "view_rate_hz", 5.0, "most markers and overlays per second, for viewers", limits=(0.1, 1000)
+        "view_rate_hz",
+        5.0,
+        "most markers and overlays per second, for viewers",
+        read_only=False,
+        limits=(0.1, 1000),
     ),
 )
 
@@ -74,7 +89,12 @@ class TrackingNode(VisionNode):
         cli_args: Sequence[str] | None = None,
     ) -> None:
         super().__init__("tracking_node", "tracking", PARAMETERS, build_engine, cli_args)
-        self._outputs = PoseOutputs(self, self.get_parameter("view_rate_hz").value)
+        self.status.results.wording = Wording("followed", "lost")
+        transforms = Transforms(self)
+        self._outputs = PoseOutputs(
+            self, lambda: self.get_parameter("view_rate_hz").value, transforms
+        )
+        self._buffer = BufferOutputs(self, transforms)
         self._database = DatabaseInfo(self)
         self._tracked: TrackedObjects | None = None
         self._follow: TrackFunction = _no_engine
@@ -84,10 +104,20 @@ class TrackingNode(VisionNode):
         """Tracking is the same with every backend."""
         return PipelineConfig(backend="geometric")
 
+    def follow_changes(self, changes: Sequence[RosParameter]) -> None:
+        """Put other thresholds in force too."""
+        super().follow_changes(changes)
+        if self._tracked is not None:
+            self._tracked.configure(TrackingConfig(**values_of(self, "tracking")))
+
     def open_inputs(self) -> None:
         """Listen to the camera and to the estimates."""
         camera = CameraInput(self, self.status, self._on_frame, self._unfed)
         self.inputs.callback(camera.close)
+        self._outputs.open()
+        self.inputs.callback(self._outputs.close)
+        self._buffer.open()
+        self.inputs.callback(self._buffer.close)
         self.subscribe(Detection3DArray, topics.ESTIMATES, self._on_estimates, RESULTS)
 
     def inputs_closed(self) -> None:
@@ -98,7 +128,7 @@ class TrackingNode(VisionNode):
 
     def _unfed(self) -> str:
         remedy = "start a pose node, or remap ~/estimates to its detections"
-        return unpublished(self, "estimates", remedy)
+        return unpublished(self, "estimates", remedy) or self._outputs.problem
 
     def objects_changed(self) -> None:
         """Follow instances of the new set of objects; those of unchanged ones go on."""
@@ -130,7 +160,8 @@ class TrackingNode(VisionNode):
                     poses = tracked.step(frame)
                 with ctx.timings.measure("publish"):
                     self._outputs.publish(frame, poses, camera.rgb.header)
-                self.published(camera.rgb.header)
+                    self._buffer.publish(frame, poses, camera.rgb.header, self.objects)
+                self.published(camera.rgb.header, poses.scores)
                 self._frame_id = frame.frame_id
                 self.status.tracking(tracked.counts.tracked)
             return poses.reason
@@ -158,7 +189,7 @@ class TrackingNode(VisionNode):
         return self._tracked
 
     def _poses_of(self, message: Detection3DArray) -> PoseEstimates:
-        """The estimates of known objects.
+        """Return the estimates of registered objects.
 
         Raises:
             InvalidInput: they are in the frame of another camera, or are no poses.
@@ -184,4 +215,4 @@ def main(args: Sequence[str] | None = None, build_engine: EngineBuilder = build_
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    end_process(main())

@@ -1,4 +1,4 @@
-"""Made-up scenes with known poses: to try everything without a camera or a data set."""
+"""Synthetic scenes with known poses: to try everything without a camera or a data set."""
 
 from sam6d_ros.evaluation.synthetic.bop_writer import write_bop
 from sam6d_ros.evaluation.synthetic.noise import Sensor

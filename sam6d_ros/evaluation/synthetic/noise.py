@@ -1,4 +1,4 @@
-"""What a structured-light camera makes of an ideal view."""
+"""Noise of a structured-light camera, applied to an ideal view."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _quantize(depth: Array, camera: CameraIntrinsics, sensor: Sensor) -> Array:
 
 @dataclass(frozen=True)
 class Tint:
-    """What one camera does to all its colour images.
+    """Colour errors of one camera, the same in all its images.
 
     Attributes:
         shift_px: (2,) by which colour is shifted against depth.

@@ -1,4 +1,4 @@
-"""The made-up objects: what is looked for, and the clutter that is not. Metres, z up."""
+"""The synthetic objects: what is looked for, and the clutter that is not. Metres, z up."""
 
 from __future__ import annotations
 

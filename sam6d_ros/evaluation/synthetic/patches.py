@@ -1,4 +1,4 @@
-"""Coloured surfaces from which the made-up objects are put together. Metres, z up."""
+"""Coloured surfaces from which the synthetic objects are put together. Metres, z up."""
 
 from __future__ import annotations
 
@@ -45,12 +45,15 @@ def join(*solids: Solid) -> Solid:
 def patch(
     surface: Callable[[Array, Array], Array], size: tuple[float, float], paint: Paint
 ) -> Solid:
-    """A grid over a surface.
+    """Build a grid over a surface.
 
     Args:
         surface: maps u, v in [0, 1] (any shape) to points (…, 3).
         size: its extent along u and v in metres, for the density of the grid.
         paint: an image with u to the right and v down, or one colour.
+
+    Returns:
+        The surface.
     """
     count = [max(2, int(np.ceil(extent / SPACING_M)) + 1) for extent in size]
     v, u = np.meshgrid(np.linspace(0, 1, count[1]), np.linspace(0, 1, count[0]), indexing="ij")
@@ -91,11 +94,15 @@ def box(size: tuple[float, float, float], paints: Sequence[Paint]) -> Solid:
 
 
 def lathe(profile: Sequence[tuple[float, float]], paint: Paint, squash: float = 1.0) -> Solid:
-    """A profile of (radius, z), from top to bottom, turned about z.
+    """Build a surface of revolution: a profile, from top to bottom, turned about z.
 
     Args:
+        profile: radius and z of each point, metres.
         paint: the image wraps around once; its left edge looks towards -y.
         squash: scale of y, for bottles with an oval section.
+
+    Returns:
+        The surface.
     """
     points = np.asarray(profile, np.float64)
     lengths = np.linalg.norm(np.diff(points, axis=0), axis=1)

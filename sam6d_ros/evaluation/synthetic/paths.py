@@ -1,4 +1,4 @@
-"""How the camera, and things before it, move. World: z up, the table top at z = 0; metres."""
+"""Motions of the camera and of the objects. World: z up, the table top at z = 0; metres."""
 
 from __future__ import annotations
 
@@ -28,16 +28,19 @@ LIFT_M, LIFT_TURN = 0.07, np.deg2rad(70)
 
 
 def camera_path(kind: str, frames: int, rng: np.random.Generator) -> list[Array]:
-    """Poses (4, 4) world_from_cam: an arc around the table by equal steps, or as held by hand.
+    """Build the path of a camera: an arc around the table by equal steps, or as held by hand.
 
     Both look at the middle of the table and start at the same pose for the same generator.
+
+    Returns:
+        (4, 4) world_from_cam of each frame.
     """
     azimuth, elevation = rng.uniform(-0.35, 0.35), rng.uniform(0.6, 0.85)
     distance, roll = rng.uniform(0.72, 0.84), rng.uniform(-0.05, 0.05)
     target = np.array([*rng.uniform(-0.02, 0.02, 2), 0.04])
     if kind == "arc":
         turns = azimuth + ARC_STEP * np.arange(frames)
-        return [_look_at(target, turn, elevation, distance, roll) for turn in turns]
+        return [look_at(target, turn, elevation, distance, roll) for turn in turns]
     return _hand_held(target, np.array([azimuth, elevation, roll]), distance, frames)
 
 
@@ -48,7 +51,7 @@ def _hand_held(target: Array, angles: Array, distance: float, frames: int) -> li
         turn = angles + SWING_RAD * np.sin(2 * np.pi * np.array(SWING_HZ) * path)
         away = distance + DISTANCE_M * np.sin(2 * np.pi * DISTANCE_HZ * path)
         wander = WANDER_M * np.sin(2 * np.pi * WANDER_HZ * path * np.array([1, 0.7, 0]))
-        pose = _look_at(target + wander, turn[0], turn[1], away, turn[2])
+        pose = look_at(target + wander, turn[0], turn[1], away, turn[2])
         phase = 2 * np.pi * TREMOR_HZ * time * np.array([1, 1.31, 0.83])
         shake = se3.exp([*(TREMOR_M * np.sin(phase)), *(TREMOR_RAD * np.sin(phase + 1))])
         poses.append(pose @ shake)
@@ -61,9 +64,8 @@ def _with_stops(time: float) -> float:
     return float(time - np.sin(rate * time) / rate)
 
 
-def _look_at(
-    target: Array, azimuth: float, elevation: float, distance: float, roll: float
-) -> Array:
+def look_at(target: Array, azimuth: float, elevation: float, distance: float, roll: float) -> Array:
+    """Return the (4, 4) pose of a camera that looks at a point; azimuth 0 looks along +y."""
     away = np.array(
         [
             np.sin(azimuth) * np.cos(elevation),

@@ -36,7 +36,7 @@ def place(
     area: Area,
     rng: np.random.Generator,
 ) -> list[Array | None]:
-    """World poses (4, 4) of things on the table z = 0, None for those that found no room.
+    """Place things on the table z = 0; None for those that found no room.
 
     The footprints (convex hulls seen from above) of any two things stay ``GAP_M`` apart, so
     nothing interpenetrates.
@@ -46,6 +46,9 @@ def place(
         ups: for each thing, the directions of it that may point upwards.
         area: where they may stand.
         rng: decides everything.
+
+    Returns:
+        (4, 4) world_from_obj of each thing, or None.
     """
     taken: list[Array] = []
     poses: list[Array | None] = []
@@ -82,7 +85,7 @@ def footprint(points: Array) -> Array:
 
 
 def outline_gap(a: Array, b: Array) -> float:
-    """How far two convex outlines are apart along the best separating edge; negative: overlap.
+    """Return the gap of two convex outlines along the best separating edge; negative: overlap.
 
     A lower bound of their distance (separating axis theorem).
     """

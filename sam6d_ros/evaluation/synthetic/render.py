@@ -79,7 +79,7 @@ class Board:
 
 @dataclass(frozen=True)
 class View:
-    """What an ideal camera sees.
+    """Images of an ideal camera.
 
     Attributes:
         rgb: (H, W, 3) float32, 0-255, lit.
@@ -161,9 +161,12 @@ class World:
     def visibility(
         self, index: int, view: View, camera: CameraIntrinsics, world_from_cam: Array
     ) -> tuple[float, NDArray[np.bool_]]:
-        """Share of a body's picture that is seen, and its (H, W) mask.
+        """Compute the visible share of a body's picture, and its (H, W) mask.
 
         What lies outside the image is not seen.
+
+        Returns:
+            Share in [0, 1], and mask.
         """
         body, mask = self.bodies[index], view.owner == index
         cam_from_obj = se3.inverse(world_from_cam) @ body.world_from_obj

@@ -1,4 +1,4 @@
-"""A made-up table-top scene with known poses, as one frame or as a camera path."""
+"""A synthetic table-top scene with known poses, as one frame or as a camera path."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from sam6d_ros.cad.mesh import Mesh
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.onboard import onboard_mesh
 from sam6d_ros.errors import InvalidInput
-from sam6d_ros.evaluation.synthetic import noise, paths, prints
+from sam6d_ros.evaluation.synthetic import noise, paths
 from sam6d_ros.evaluation.synthetic.objects import CLUTTER, TARGETS, Item
 from sam6d_ros.evaluation.synthetic.patches import Solid
 from sam6d_ros.evaluation.synthetic.placement import Area, place
-from sam6d_ros.evaluation.synthetic.render import Board, Body, World
+from sam6d_ros.evaluation.synthetic.render import Body, World
+from sam6d_ros.evaluation.synthetic.room import room
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import CameraIntrinsics
 from sam6d_ros.geometry.raycast import RayScene
@@ -93,7 +94,7 @@ class SyntheticScene:
         return self.views[0].ground_truth
 
 
-def make_scene(
+def make_scene(  # noqa: PLR0913  (keywords with defaults)
     seed: int,
     *,
     camera: CameraIntrinsics = CAMERA,
@@ -123,6 +124,9 @@ def make_scene(
         sensor: blemishes of the camera; Kinect-like by default.
         cache_dir: folder of the cache for the onboarded objects, or None.
 
+    Returns:
+        The scene: frames, models and true poses.
+
     Raises:
         InvalidInput: a name is unknown, or ``frames`` is not positive.
     """
@@ -145,8 +149,8 @@ def make_scene(
     for index, world_from_cam in enumerate(poses):
         share = index / max(1, frames - 1)
         now = _changed(world, share, world_from_cam if occluded else None, lifted_index)
-        views.append(_photograph(now, items, camera, world_from_cam, sensor, tint, index, rng))
-    solids = [_made(item) for item in items]
+        views.append(photographed(now, items, camera, world_from_cam, sensor, tint, index, rng))
+    solids = [solid_of(item) for item in items]
     models = [
         onboard_mesh(
             Mesh(solid.vertices, solid.faces, solid.colors), item.name, cache_dir=cache_dir
@@ -165,13 +169,29 @@ def _chosen(names: Sequence[str] | None) -> list[Item]:
 
 
 @lru_cache(maxsize=32)
-def _made(item: Item) -> Solid:
+def solid_of(item: Item) -> Solid:
+    """Build a thing, once.
+
+    Args:
+        item: the thing.
+
+    Returns:
+        Its surface.
+    """
     return item.make()
 
 
 @lru_cache(maxsize=32)
-def _ray_scene(item: Item) -> RayScene:
-    solid = _made(item)
+def ray_scene_of(item: Item) -> RayScene:
+    """Prepare a thing for rays, once.
+
+    Args:
+        item: the thing.
+
+    Returns:
+        Its ray scene.
+    """
+    solid = solid_of(item)
     return RayScene(solid.vertices, solid.faces, solid.colors)
 
 
@@ -187,15 +207,15 @@ def _arrange(
     best: tuple[float, World, list[Array]] | None = None
     for _ in range(_ARRANGEMENTS):
         poses = place(
-            [_made(item).vertices for item in things], [item.ups for item in things], Area(), rng
+            [solid_of(item).vertices for item in things], [item.ups for item in things], Area(), rng
         )
         bodies = [
-            Body(_ray_scene(item), pose)
+            Body(ray_scene_of(item), pose)
             for item, pose in zip(things, poses, strict=True)
             if pose is not None
         ]
         light = np.array([rng.uniform(-0.9, 0.2), rng.uniform(-0.9, -0.1), rng.uniform(1.2, 1.7)])
-        world, path = World(bodies, _room(rng), light), draft_path(rng)
+        world, path = World(bodies, room(rng), light), draft_path(rng)
         if any(pose is None for pose in poses[:targets]):
             continue
         ideal = world.view(small, path[0], lit=False)
@@ -209,36 +229,19 @@ def _arrange(
     return best[1], best[2]
 
 
-def _room(rng: np.random.Generator) -> list[Board]:
-    """A table top, a floor and a wall behind."""
-    table = prints.wood((900, 1300), int(rng.integers(1000)), _tone(rng))
-    floor = prints.blank(0.2, 0.2, (112, 108, 104))
-    wall = np.linspace(206, 182, 200)[:, None, None] + np.zeros((200, 200, 3)) - (0, 4, 12)
-    return [
-        Board(np.array([-0.6, 0.42, 0]), np.array([1.2, 0, 0]), np.array([0, -0.84, 0]), table),
-        Board(np.array([-3, 2.2, -0.75]), np.array([6.0, 0, 0]), np.array([0, -5.0, 0]), floor),
-        Board(
-            np.array([-3, 2.2, 2]),
-            np.array([6.0, 0, 0]),
-            np.array([0, 0, -2.75]),
-            wall.astype(np.uint8),
-        ),
-    ]
-
-
-def _tone(rng: np.random.Generator) -> tuple[int, int, int]:
-    tones = ((176, 134, 92), (146, 104, 70), (198, 170, 132))
-    return tones[rng.integers(len(tones))]
-
-
 def _changed(
     world: World, share: float, occluder_before: Array | None, lifted: int | None
 ) -> World:
-    """The world at ``share`` [0, 1] of the sequence: the same unless something moves in it.
+    """Move what moves, at ``share`` [0, 1] of the sequence.
 
     Args:
+        world: the world at the start.
+        share: of the sequence.
         occluder_before: (4, 4) pose of the camera before which the board passes.
         lifted: index of the body that is lifted.
+
+    Returns:
+        The world.
     """
     if occluder_before is None and lifted is None:
         return world
@@ -253,7 +256,7 @@ def _changed(
     return World(bodies, world.boards, world.light)
 
 
-def _photograph(
+def photographed(
     world: World,
     items: Sequence[Item],
     camera: CameraIntrinsics,
@@ -263,6 +266,21 @@ def _photograph(
     index: int,
     rng: np.random.Generator,
 ) -> SyntheticView:
+    """Photograph a world.
+
+    Args:
+        world: its first bodies are the targets.
+        items: the targets.
+        camera: intrinsics of the images.
+        world_from_cam: (4, 4) pose of the camera.
+        sensor: blemishes of the camera.
+        tint: cast of the colours.
+        index: of the frame, for its stamp.
+        rng: decides the noise.
+
+    Returns:
+        The frame and its truth.
+    """
     ideal = world.view(camera, world_from_cam, lit=False)
     fine = world.view(camera.scaled(_SUPERSAMPLING), world_from_cam)
     size = (camera.width, camera.height)

@@ -12,7 +12,7 @@ from sam6d_ros.errors import InvalidInput
 DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
 EXPECTED = (
     "expected rtsp://, rtsps://, http:// or https:// with a host, an absolute path of a video "
-    "file, /dev/videoN, or frames:FOLDER"
+    "file, /dev/videoN, frames:FOLDER, or bag:PATH"
 )
 MAX_CHARACTERS = 2048
 HIDDEN = "***"
@@ -38,6 +38,10 @@ class Kind(Enum):
     FILE = "file"
     DEVICE = "device"
     FRAMES = "frames"
+    BAG = "bag"
+
+
+WITH_DEPTH = (Kind.FRAMES, Kind.BAG)  # named by their kind and a path
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,7 +70,7 @@ class Address:
         if self.kind is Kind.NETWORK:
             return redacted(self.url(self.host))
         path = _PATH_CREDENTIALS.sub(f"{HIDDEN}@", self.path)  # a URL without its scheme
-        return f"frames:{path}" if self.kind is Kind.FRAMES else path
+        return f"{self.kind.value}:{path}" if self.kind in WITH_DEPTH else path
 
     @property
     def place(self) -> str:
@@ -74,7 +78,11 @@ class Address:
         return f"{_bracketed(self.host)}:{self.port}"
 
     def url(self, host: str) -> str:
-        """Return the URL with another host, credentials included; never log or show it."""
+        """Return the URL with another host, credentials included; never log or show it.
+
+        Args:
+            host: name or IP address.
+        """
         userinfo = f"{self.credentials}@" if self.credentials else ""
         return f"{self.scheme}://{userinfo}{_bracketed(host)}:{self.port}{self.path}"
 
@@ -84,6 +92,9 @@ def redacted(url: str) -> str:
 
     Everything between ``//`` and the last ``@`` is hidden, because unencoded passwords may hold
     any character. Values of a query are hidden but for a few plain ones such as ``channel``.
+
+    Args:
+        url: the address.
     """
     text = "".join(c if c.isprintable() else "?" for c in url)
     head, mark, rest = text.rpartition("@")
@@ -98,6 +109,12 @@ def redacted(url: str) -> str:
 def parse_address(text: str) -> Address:
     """Parse an address; nothing is looked up.
 
+    Args:
+        text: the address.
+
+    Returns:
+        The address.
+
     Raises:
         InvalidInput: it has no known form. The message shows no credentials.
     """
@@ -106,8 +123,9 @@ def parse_address(text: str) -> Address:
             f"the address has {len(text)} characters or unprintable ones; expected 1 to "
             f"{MAX_CHARACTERS} printable characters without spaces around them"
         )
-    if text.startswith("frames:"):
-        return Address(Kind.FRAMES, _absolute(text.removeprefix("frames:"), text))
+    for kind in WITH_DEPTH:
+        if text.startswith(f"{kind.value}:"):
+            return Address(kind, _absolute(text.removeprefix(f"{kind.value}:"), text))
     scheme = _SCHEME.match(text)
     if scheme is None:
         path = _absolute(text, text)

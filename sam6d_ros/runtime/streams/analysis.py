@@ -8,7 +8,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 
 from sam6d_ros.detectors.draw import draw_boxes
 from sam6d_ros.errors import DeadlineExceeded
-from sam6d_ros.runtime.frame_model import FrameAnswer, FrameInput
+from sam6d_ros.runtime.model_server.frame_model import FrameAnswer, FrameInput
 from sam6d_ros.runtime.streams.picture import Image, Picture
 from sam6d_ros.types import Boxes
 

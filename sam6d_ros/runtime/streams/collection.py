@@ -47,7 +47,14 @@ class Entry:
     live: Live
 
     def close(self, timeout_s: float) -> bool:
-        """End the threads; return whether they ended in time."""
+        """End the threads.
+
+        Args:
+            timeout_s: longest wait, seconds.
+
+        Returns:
+            Whether they ended in time.
+        """
         ended = self.live.close(timeout_s)
         return self.stream.close(timeout_s) and ended
 
@@ -100,6 +107,9 @@ class StreamSet:
     def get(self, key: str) -> Entry:
         """Return one stream.
 
+        Args:
+            key: id of the stream.
+
         Raises:
             UnknownName: there is none of this id.
         """
@@ -124,6 +134,12 @@ class StreamSet:
     def add(self, spec: StreamSpec) -> Entry:
         """Add a stream and store it; its source may be absent at the moment.
 
+        Args:
+            spec: name, address and settings.
+
+        Returns:
+            The stored stream.
+
         Raises:
             NotAllowed, InvalidInput: the rules forbid the source.
             TooLarge: there are too many streams.
@@ -141,6 +157,13 @@ class StreamSet:
     def edit(self, key: str, spec: StreamSpec) -> Entry:
         """Replace a stream; its viewers end.
 
+        Args:
+            key: id of the stream.
+            spec: name, address and settings.
+
+        Returns:
+            The stored stream.
+
         Raises:
             UnknownName: there is none of this id.
             NotAllowed, InvalidInput: the rules forbid the source.
@@ -155,24 +178,34 @@ class StreamSet:
             return self._entries[key]
 
     def remove(self, key: str) -> Entry:
-        """Remove a stream; return what it was.
+        """Remove a stream.
+
+        Args:
+            key: id of the stream.
+
+        Returns:
+            The removed stream.
 
         Raises:
             UnknownName: there is none of this id.
         """
-        old = self.get(key)
         with self._lock:
+            if key not in self._entries:  # also when the server ends: the file keeps its streams
+                raise self._unknown(key)
             self._store({k: e.spec for k, e in self._entries.items() if k != key})
-            self._entries.pop(key, None)
+            old = self._entries.pop(key)
         old.close(0.0)
         return old
 
     def test(self, spec: StreamSpec, timeout_s: float = TEST_S) -> Trial:
-        """Open a source and wait for a picture, or the reason why there is none.
+        """Open a source and wait for a picture.
 
         Args:
             spec: that is tested and not added.
             timeout_s: most seconds.
+
+        Returns:
+            A picture, or the reason why there is none.
 
         Raises:
             NotAllowed, InvalidInput: the rules forbid the source (a host name is looked up
@@ -195,8 +228,12 @@ class StreamSet:
     def check(self, spec: StreamSpec) -> None:
         """Apply the rules to a source; a host whose name is unknown now is taken.
 
+        Args:
+            spec: name, address and settings.
+
         Raises:
-            NotAllowed, InvalidInput: the rules forbid it.
+            NotAllowed: the rules forbid it.
+            InvalidInput: likewise.
         """
         address = spec.address
         self._policy.check(address)
@@ -209,7 +246,11 @@ class StreamSet:
                 log.info("stream %s: %s", spec.name, error)
 
     def close(self, timeout_s: float = CLOSE_S) -> None:
-        """End all streams; they stay in the file. A second call waits for the first one's."""
+        """End all streams; they stay in the file. A second call waits for the first one's.
+
+        Args:
+            timeout_s: longest wait, seconds.
+        """
         with self._lock:
             self._closed = True
             self._ending += self._entries.values()

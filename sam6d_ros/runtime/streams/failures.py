@@ -65,6 +65,7 @@ def explain(
 
     Args:
         error: as raised; its text may hold credentials and is not used unless it is ours.
+        address: of the source.
         opened: whether the source had been opened.
         waited_s: seconds since the last sign of life.
         open_s: time limit of opening. FFmpeg may raise the error of invalid data after it.
@@ -87,7 +88,11 @@ def explain(
 
 
 def ended(address: Address) -> Failure:
-    """Return the reason when a live source just stops sending."""
+    """Return the reason when a live source just stops sending.
+
+    Args:
+        address: of the source.
+    """
     return Failure(
         f"{address} closed the connection; it may have restarted, or allow fewer viewers at once"
     )

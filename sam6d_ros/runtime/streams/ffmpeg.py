@@ -31,6 +31,9 @@ def open_container(
         options: of FFmpeg.
         container_format: name of the format; None to detect it.
 
+    Returns:
+        The container of PyAV.
+
     Raises:
         BackendUnavailable: PyAV is missing.
         Exception: of FFmpeg.

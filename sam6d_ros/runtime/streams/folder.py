@@ -33,9 +33,16 @@ class FolderSource:
     def pictures(self, stop: threading.Event) -> Generator[Picture, None, None]:
         """Yield the frames by scene and number, at the rate, until the end or ``stop``.
 
+        Args:
+            stop: set to end.
+
+        Yields:
+            Pictures with depth.
+
         Raises:
             NotAllowed: the folder is outside the roots.
             InvalidInput: the folder or a frame is unusable.
+            InvalidDataset: the folder has no frame.
         """
         dataset = BopDataset(self._policy.local_path(self._address))
         images = dataset.images()
@@ -54,7 +61,13 @@ class FolderSource:
             again = self._settings.loop
 
     def explain(self, error: BaseException | None, pictures: int, waited_s: float) -> Failure:
-        """Return why the frames ended."""
+        """Return the reason why the frames ended.
+
+        Args:
+            error: raised by ``pictures``, or None.
+            pictures: number of frames before.
+            waited_s: seconds since the last one.
+        """
         if error is None:
             return Failure(f"{self._address} has ended; set loop to play it again")
         return explain(error, self._address, pictures > 0, waited_s)

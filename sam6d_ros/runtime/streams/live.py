@@ -13,7 +13,7 @@ import cv2
 
 from sam6d_ros.errors import InvariantError, Overloaded
 from sam6d_ros.runtime.error_table import Kind, handling_of, message_of
-from sam6d_ros.runtime.frame_model import FrameAnswer
+from sam6d_ros.runtime.model_server.frame_model import FrameAnswer
 from sam6d_ros.runtime.stats import SHORTEST_SPAN_S, WINDOW_S, Spread, Window
 from sam6d_ros.runtime.streams.analysis import Analysis
 from sam6d_ros.runtime.streams.newest import Newest, Viewer
@@ -69,7 +69,7 @@ class LiveStatus:
 
 
 class Live:
-    """Thread that analyses and encodes the newest picture of a stream while somebody watches.
+    """Thread that analyses and encodes the newest picture of a stream while there are viewers.
 
     Args:
         stream: that is watched.
@@ -93,6 +93,9 @@ class Live:
     def subscribe(self, notify: Callable[[], object] | None = None) -> Viewer[LivePicture]:
         """Return a viewer; see ``Newest.subscribe``.
 
+        Args:
+            notify: called for each new picture, in the thread of the stream.
+
         Raises:
             Overloaded: there are too many viewers.
         """
@@ -111,7 +114,14 @@ class Live:
         return LiveStatus(rate_hz, self._ages.spread(), self._newest.viewers, self._error)
 
     def close(self, timeout_s: float = 5.0) -> bool:
-        """End the thread and the waits of all viewers; return whether the thread ended in time."""
+        """End the thread and the waits of all viewers.
+
+        Args:
+            timeout_s: longest wait, seconds.
+
+        Returns:
+            Whether the thread ended in time.
+        """
         self._stop.set()
         self._newest.close()
         self._thread.join(timeout_s)
@@ -148,7 +158,7 @@ class Live:
             self._number, jpeg, picture.stamp_ns, picture.age_s, picture.size, answer, error
         )
         self._ages.add(shown.age_s)
-        self._newest.publish(shown)
+        self._newest.put(shown)
 
     def _answer(self, picture: Picture) -> tuple[FrameAnswer | None, str]:
         """Return the answer of the analysis, or why there is none."""
@@ -176,6 +186,10 @@ class Live:
 
 def encode_jpeg(image_rgb: Image, quality: int = JPEG_QUALITY) -> bytes:
     """Return an image (H, W, 3) uint8 RGB as JPEG.
+
+    Args:
+        image_rgb: the image.
+        quality: of JPEG, 1 to 100.
 
     Raises:
         InvariantError: it cannot be encoded.

@@ -29,8 +29,12 @@ class Newest(Generic[T]):
         """Whether no value comes any more."""
         return self._closed
 
-    def publish(self, value: T) -> None:
-        """Put a value in place of the last one and notify the viewers."""
+    def put(self, value: T) -> None:
+        """Put a value in place of the last one and notify the viewers.
+
+        Args:
+            value: the newest value.
+        """
         with self._changed:
             self._value = value
             self._number += 1
@@ -67,20 +71,39 @@ class Newest(Generic[T]):
         return viewer
 
     def wait_for_viewer(self, timeout_s: float) -> bool:
-        """Wait until there is a viewer; return whether there is one."""
+        """Wait until there is a viewer.
+
+        Args:
+            timeout_s: longest wait, seconds.
+
+        Returns:
+            Whether there is one.
+        """
         with self._changed:
             return self._changed.wait_for(lambda: self._viewers or self._closed, timeout_s) and (
                 bool(self._viewers)
             )
 
     def take(self, seen: int, timeout_s: float) -> tuple[int, T | None]:
-        """Wait for a value whose number is above ``seen``; return its number and the value."""
+        """Wait for a value whose number is above ``seen``.
+
+        Args:
+            seen: number of the last value.
+            timeout_s: longest wait, seconds.
+
+        Returns:
+            Number and value; ``seen`` and None if there is no newer one.
+        """
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._is_new(seen), timeout_s)
             return (self._number, self._value) if self._is_new(seen) else (seen, None)
 
     def remove(self, viewer: Viewer[T]) -> None:
-        """Forget a viewer."""
+        """Remove a viewer.
+
+        Args:
+            viewer: of ``subscribe``.
+        """
         with self._changed:
             self._viewers = tuple(other for other in self._viewers if other is not viewer)
 
@@ -111,7 +134,12 @@ class Viewer(Generic[T]):
         return self._slot.closed
 
     def next(self, timeout_s: float) -> T | None:
-        """Return the newest value not seen before; wait for it. None after the time, or the end."""
+        """Return the newest value not taken before, waiting for it; None after the timeout or the
+        end.
+
+        Args:
+            timeout_s: longest wait, seconds.
+        """
         number, value = self._slot.take(self._seen, timeout_s)
         if value is not None:
             self.missed += number - self._seen - 1 if self._seen else 0

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sam6d_ros.runtime.streams.address import Address, Kind
+from sam6d_ros.runtime.streams.bag import BagSource
 from sam6d_ros.runtime.streams.folder import FolderSource
 from sam6d_ros.runtime.streams.policy import SourcePolicy
 from sam6d_ros.runtime.streams.source import ReadSettings, Source
 from sam6d_ros.runtime.streams.video import VideoSource
+
+SOURCES: dict[Kind, Callable[[Address, SourcePolicy, ReadSettings], Source]] = {
+    Kind.FRAMES: FolderSource,
+    Kind.BAG: BagSource,
+}
 
 
 def open_source(
@@ -19,5 +27,5 @@ def open_source(
         policy: rules, applied at each attempt to open the source.
         settings: of reading.
     """
-    kind = FolderSource if address.kind is Kind.FRAMES else VideoSource
+    kind = SOURCES.get(address.kind, VideoSource)
     return kind(address, policy, settings or ReadSettings())

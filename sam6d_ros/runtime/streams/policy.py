@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sam6d_ros.errors import InvalidConfig, InvalidInput, NotAllowed
-from sam6d_ros.runtime.streams.address import Address, Kind
+from sam6d_ros.runtime.streams.address import WITH_DEPTH, Address, Kind
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -22,6 +22,9 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are 
 
 def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
     """Return networks of texts: ``192.168.1.0/24``, one address, or ``private``.
+
+    Args:
+        texts: networks as options give them.
 
     Raises:
         InvalidConfig: a text is none of these.
@@ -61,6 +64,9 @@ class SourcePolicy:
     def check(self, address: Address) -> None:
         """Check what can be checked without the network.
 
+        Args:
+            address: of the source.
+
         Raises:
             NotAllowed: the source may not be opened.
             InvalidInput: the file or folder does not exist.
@@ -69,7 +75,7 @@ class SourcePolicy:
             raise NotAllowed(
                 f"{address} is a camera of the server; start it with --allow-devices to open it"
             )
-        if address.kind in (Kind.FILE, Kind.FRAMES):
+        if address.kind in (Kind.FILE, *WITH_DEPTH):
             self.local_path(address)
         elif address.kind is Kind.NETWORK:
             try:
@@ -80,6 +86,9 @@ class SourcePolicy:
 
     def local_path(self, address: Address) -> Path:
         """Return the resolved path of a file or folder below a root.
+
+        Args:
+            address: of the source.
 
         Raises:
             NotAllowed: it lies outside; whether it exists is not revealed.
@@ -94,19 +103,24 @@ class SourcePolicy:
                 f"{str(address)!r} is outside the folders that this server opens to clients; start "
                 "it with --allow-root FOLDER"
             )
-        fits, expected = (
-            (path.is_file(), "a video file")
-            if address.kind is Kind.FILE
-            else (path.is_dir(), "a folder in BOP format")
-        )
+        fits, expected = {
+            Kind.FRAMES: (path.is_dir(), "a folder in BOP format"),
+            Kind.BAG: (path.exists(), "a ROS 2 bag"),
+        }.get(address.kind, (path.is_file(), "a video file"))
         if not fits:
             raise InvalidInput(f"{str(address)!r} does not exist or is not {expected}")
         return path
 
     def resolve(self, address: Address) -> tuple[str, ...]:
-        """Look a host up and return its IP addresses, in the order to try them.
+        """Look up the IP addresses of a host, in the order to try them.
 
         Connect to these and not to the name: a second look-up may give another address.
+
+        Args:
+            address: of the source.
+
+        Returns:
+            The addresses.
 
         Raises:
             NotAllowed: the host has an address that may not be opened.

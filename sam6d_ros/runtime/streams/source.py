@@ -1,4 +1,4 @@
-"""What a stream reads from: the protocol of sources, and their settings."""
+"""Protocol and settings of the sources of streams."""
 
 from __future__ import annotations
 
@@ -57,6 +57,12 @@ class Source(Protocol):
 
     def pictures(self, stop: threading.Event) -> Generator[Picture, None, None]:
         """Open the source and yield pictures until it ends or ``stop`` is set.
+
+        Args:
+            stop: set to end.
+
+        Yields:
+            Pictures.
 
         Raises:
             Exception: of any kind; ``explain`` gives the reason.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from sam6d_ros.errors import InvalidInput, ResourceExhausted
+from sam6d_ros.runtime.damaged import put_aside
 from sam6d_ros.runtime.streams.spec import StreamSpec
 
 log = logging.getLogger(__name__)
@@ -32,20 +32,20 @@ class StreamFile:
     def read(self) -> dict[str, StreamSpec]:
         """Return the stored streams.
 
-        Entries that cannot be used are logged and left out; the file is copied to
-        ``NAME.damaged`` first, so that they are not lost by the next write.
+        Entries that cannot be used are logged and left out; the whole file is kept as
+        ``NAME.damaged-N``.
         """
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
             return {}
         except (OSError, UnicodeDecodeError) as error:
-            self._set_aside(f"cannot be read: {type(error).__name__}")
+            put_aside(self.path, type(error).__name__)
             return {}
         try:
             entries = dict(json.loads(text)["streams"])
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            self._set_aside(f"is no list of streams: {type(error).__name__}")
+            put_aside(self.path, f"no list of streams: {type(error).__name__}")
             return {}
         found: dict[str, StreamSpec] = {}
         problems = []
@@ -55,11 +55,22 @@ class StreamFile:
             except (InvalidInput, TypeError, ValueError) as error:
                 problems.append(f"stream {key}: {error}")
         if problems:
-            self._set_aside("; ".join(problems))
+            put_aside(self.path, "; ".join(problems))
+            self._keep(found)
         return found
+
+    def _keep(self, specs: Mapping[str, StreamSpec]) -> None:
+        """Store the usable entries of a damaged file."""
+        try:
+            self.write(specs)
+        except ResourceExhausted as error:
+            log.warning("%s", error)
 
     def write(self, specs: Mapping[str, StreamSpec]) -> None:
         """Replace the file.
+
+        Args:
+            specs: streams by id.
 
         Raises:
             ResourceExhausted: it cannot be written; the old file stays.
@@ -83,12 +94,3 @@ class StreamFile:
             file.flush()
             os.fsync(file.fileno())
         new.replace(self.path)
-
-    def _set_aside(self, problem: str) -> None:
-        copy = self.path.with_name(f"{self.path.name}.damaged")
-        try:
-            shutil.copyfile(self.path, copy)
-            copy.chmod(MODE)
-        except OSError as error:
-            log.warning("the stream file %s cannot be copied: %s", self.path, error.strerror)
-        log.warning("the stream file %s %s; copied to %s", self.path, problem, copy.name)

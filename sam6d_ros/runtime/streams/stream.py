@@ -133,9 +133,15 @@ class Stream:
             )
 
     def close(self, timeout_s: float = 5.0) -> bool:
-        """End the thread and the waits of all viewers; return whether the thread ended in time.
+        """End the thread and the waits of all viewers.
 
         FFmpeg returns from a silent source after twice its read timeout at the latest.
+
+        Args:
+            timeout_s: longest wait, seconds.
+
+        Returns:
+            Whether the thread ended in time.
         """
         self._stop.set()
         self._newest.close()
@@ -175,8 +181,9 @@ class Stream:
                     self._take(picture)
         except Exception as caught:  # of FFmpeg or our own checks: becomes the reason
             error = caught
-            if not isinstance(caught, (Sam6dError, OSError, ValueError)):
-                log.debug("stream %s: %s", self.name, type(caught).__name__)
+        # outside of the handler: a log that fails prints the error in hand, with its address
+        if error is not None and not isinstance(error, (Sam6dError, OSError, ValueError)):
+            log.debug("stream %s: %s", self.name, type(error).__name__)
         if error is None and not self._source.is_live:
             return None, count
         return self._source.explain(error, count, time.monotonic() - last), count
@@ -191,10 +198,10 @@ class Stream:
         if self._state is not StreamState.LIVE:
             self._enter(StreamState.LIVE, "")
         if self._is_due(now):
-            self._newest.publish(picture)
+            self._newest.put(picture)
 
     def _is_due(self, now: float) -> bool:
-        """Whether the limit of the rate lets a picture pass; the mean rate keeps to it."""
+        """Return whether the limit of the mean rate admits a picture."""
         if self._settings.max_rate_hz is None:
             return True
         if now < self._due:

@@ -57,11 +57,18 @@ class VideoSource:
         return self._address.kind is not Kind.FILE
 
     def pictures(self, stop: threading.Event) -> Generator[Picture, None, None]:
-        """Open the source and yield pictures until it ends or ``stop`` is set.
+        """Open the source and read pictures until it ends or ``stop`` is set.
+
+        Args:
+            stop: set to end.
+
+        Yields:
+            Pictures.
 
         Raises:
             BackendUnavailable: PyAV is missing.
-            NotAllowed, InvalidInput: the rules forbid the source, or its host is unknown.
+            NotAllowed: the rules forbid the source.
+            InvalidInput: its host is unknown.
             Exception: of FFmpeg.
         """
         again = True
@@ -76,7 +83,13 @@ class VideoSource:
             again = not self.is_live and self._settings.loop
 
     def explain(self, error: BaseException | None, pictures: int, waited_s: float) -> Failure:
-        """Return why the pictures ended."""
+        """Return the reason why the pictures ended.
+
+        Args:
+            error: raised by ``pictures``, or None.
+            pictures: number of pictures before.
+            waited_s: seconds since the last one.
+        """
         if error is None:
             return ended(self._address)
         return explain(error, self._address, pictures > 0, waited_s, self._settings.open_s)

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.geometry.depth_noise import COMPARISON
-from sam6d_ros.stages.geometric.compare_kernel import (
+from sam6d_ros.stages.geometric.hypotheses import Hypotheses
+from sam6d_ros.stages.geometric.scene import SceneMaps, surface_of
+from sam6d_ros.stages.kernels.agreement import (
     CELLS,
     COLOR,
     COLUMNS,
@@ -21,11 +23,10 @@ from sam6d_ros.stages.geometric.compare_kernel import (
     OUTSIDE,
     TEX,
     TEX_N,
-    fill_rays,
     gather,
 )
-from sam6d_ros.stages.geometric.hypotheses import Hypotheses
-from sam6d_ros.stages.geometric.scene import SceneMaps, lightness_only
+from sam6d_ros.stages.kernels.cells import fill_rays
+from sam6d_ros.stages.kernels.inputs import Rays
 
 MARGIN_CELLS = 2
 MAX_RAYS = 1_500_000  # per call of the ray caster: bounds the memory
@@ -56,8 +57,8 @@ class Agreement:
     @property
     def score(self) -> NDArray[np.float64]:
         """One number in [0, 1]: every part must agree, none alone is enough."""
-        looks = _part(self.contour) * _part(self.color) * _part(self.texture)
-        return np.sqrt(self.fit * np.sqrt(self.visible) * looks)
+        appearance = _part(self.contour) * _part(self.color) * _part(self.texture)
+        return np.sqrt(self.fit * np.sqrt(self.visible) * appearance)
 
 
 def _part(value: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -65,7 +66,12 @@ def _part(value: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def depth_tolerance(diameter: float, z: float) -> float:
-    """Metres by which a surface at range z may be off and still agree."""
+    """Return the largest deviation of a surface at range z that still agrees, metres.
+
+    Args:
+        diameter: of the object, metres.
+        z: range, metres.
+    """
     return max(TOLERANCE_DIAMETERS * diameter, COMPARISON.at(z))
 
 
@@ -81,6 +87,13 @@ def compare(
     Args:
         labels: (H, W) region numbers. What hides a pose is an occluder, unless it belongs to the
             pose's own region: an object does not hide itself, so that contradicts the pose.
+        scene: maps of the frame.
+        model: the object.
+        poses: N hypotheses.
+        rays: number of rays per pose.
+
+    Returns:
+        The evidence of each pose.
     """
     chunk = max(1, MAX_RAYS // rays)
     parts = [
@@ -94,22 +107,16 @@ def _compare_chunk(scene, model, labels, poses, rays):  # type: ignore[no-untype
     rotation, translation = poses.rotation, poses.translation
     grids = _grids(scene, model, rotation, translation, rays)
     offsets = np.concatenate([[0], np.cumsum(grids[:, 3] * grids[:, 4])]).astype(np.int64)
-    camera = scene.camera
-    origins = np.empty((offsets[-1], 3), np.float32)
-    directions = np.empty((offsets[-1], 3), np.float32)
-    fill_rays(
-        origins, directions, offsets, grids, rotation, translation,
-        camera.fx, camera.fy, camera.cx, camera.cy,
-    )  # fmt: skip
+    cells = int(offsets[-1])
+    origins, directions = np.empty((cells, 3), np.float32), np.empty((cells, 3), np.float32)
+    nothing = np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros((0, 2), np.float32)
+    cast = Rays(grids, offsets, directions, *nothing)
+    fill_rays(cast, origins, rotation, translation, scene.pinhole)
     hits = model.scene.cast(origins, directions)
-    lab = lightness_only(model.scene_lab) if scene.is_grey else model.scene_lab
+    cast = cast._replace(face=hits.face, distance=hits.distance, bary=hits.bary)
     tolerance = np.array([depth_tolerance(model.diameter, z) for z in translation[:, 2]])
-    return gather(
-        scene.depth, scene.normals, scene.lab, labels, poses.region, offsets, grids, hits.face,
-        hits.distance, hits.bary, model.scene.faces, lab,
-        model.scene.face_normals.astype(np.float32), rotation, directions, tolerance,
-        model.colors is not None,
-    )  # fmt: skip
+    surface = surface_of(model, scene)
+    return gather(scene.rgbd(labels), cast, surface, rotation, tolerance, poses.region)
 
 
 def _grids(scene, model, rotation, translation, rays):  # type: ignore[no-untyped-def]
@@ -131,7 +138,11 @@ def _grids(scene, model, rotation, translation, rays):  # type: ignore[no-untype
 
 
 def agreement_of(sums: NDArray[np.float64]) -> Agreement:
-    """Turn gathered sums (N, COLUMNS) into shares."""
+    """Return the shares of gathered sums.
+
+    Args:
+        sums: (N, COLUMNS) of ``kernels.agreement``.
+    """
     cells = np.maximum(sums[:, CELLS], 1)
     colored = np.maximum(sums[:, TEX_N], 1)
     return Agreement(
@@ -160,7 +171,16 @@ def _texture(sums: NDArray[np.float64], count: NDArray[np.float64]) -> NDArray[n
 def explained_mask(
     scene: SceneMaps, model: ObjectModel, cam_from_obj: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """(H, W) bool: pixels of the scene whose depth the object at this pose explains."""
+    """Return the pixels of the scene whose depth the object at this pose explains.
+
+    Args:
+        scene: maps of the frame.
+        model: the object.
+        cam_from_obj: (4, 4) pose.
+
+    Returns:
+        (H, W) bool, at the working resolution.
+    """
     rotation, translation = cam_from_obj[None, :3, :3], cam_from_obj[None, :3, 3]
     x0, y0, _, columns, rows = _grids(scene, model, rotation, translation, 10**9)[0]
     left, top = max(0, int(x0)), max(0, int(y0))

@@ -9,9 +9,9 @@ from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import project
 from sam6d_ros.geometry.depth_noise import SENSOR
 from sam6d_ros.stages.geometric.compare import depth_tolerance
-from sam6d_ros.stages.geometric.kernels import pixels
 from sam6d_ros.stages.geometric.kit import ObjectKit
 from sam6d_ros.stages.geometric.scene import SceneMaps
+from sam6d_ros.stages.kernels.common import pixels
 
 # What the local search leaves open where the depth binds nothing (sliding along a plane, turning
 # about the axis of a can); texture and contour bind such motions, but not measurably so.
@@ -23,11 +23,19 @@ POINTS_PER_SAMPLE = 4.0  # neighbouring depth errors are alike: so many points c
 def pose_covariance(
     scene: SceneMaps, kit: ObjectKit, cam_from_obj: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(6, 6) covariance of (x, y, z, rotation about x, y, z), camera axes, m² and rad².
+    """Return the covariance of a fitted pose.
 
     The rotation is about the object's origin, as in geometry_msgs/PoseWithCovariance. The fit's
     information matrix JᵀJ/σ² (σ from the residuals, at least the sensor's) is joined with a prior
     of the width that the local search spans.
+
+    Args:
+        scene: maps of the frame.
+        kit: views of the object.
+        cam_from_obj: (4, 4) pose.
+
+    Returns:
+        (6, 6) of (x, y, z, rotation about x, y, z), camera axes, m² and rad².
     """
     jacobian, residual = _linearized(scene, kit, cam_from_obj)
     z = float(cam_from_obj[2, 3])

@@ -1,37 +1,40 @@
-"""Guesses of one object's pose, and where they grow from."""
+"""Hypotheses of one object's pose: a struct of arrays that the stages of the search hand on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from sam6d_ros.geometry import se3
+from sam6d_ros.stages.kernels.sampling import choose_diverse
 
 SAME_SHIFT = 0.06  # in diameters
 SAME_ANGLE = np.radians(12)
+PLACE = 0.35  # side of a place in diameters: thin parts in a bin lie this near to each other
 
 
 @dataclass(frozen=True)
 class Hypotheses:
-    """N guesses of one object's pose.
+    """N hypotheses of one object's pose.
 
     Attributes:
         rotation: (N, 3, 3) float64, cam_from_obj.
         translation: (N, 3) float64 metres.
-        score: (N,) float32, comparable within one object only.
+        score: (N,) float32, comparable within one object and one stage only.
         region: (N,) int64, the region whose seed it grew from.
-        group: (N,) int64, the part of that region, as large as a few objects, where the seed lies:
-            every group has its quota.
+        place: (N,) int64 number of the cube in which the object's centre lies: every place has its
+            quota. A number has no meaning beyond one stage.
+        parent: (N,) int64 index into the table of the stage before.
     """
 
     rotation: NDArray[np.float64]
     translation: NDArray[np.float64]
     score: NDArray[np.float32]
     region: NDArray[np.int64]
-    group: NDArray[np.int64]
+    place: NDArray[np.int64]
+    parent: NDArray[np.int64]
 
     @property
     def poses(self) -> NDArray[np.float64]:
@@ -42,29 +45,76 @@ class Hypotheses:
     def from_poses(
         cls, poses: NDArray[np.float64], score: NDArray, region: NDArray[np.int64]
     ) -> Hypotheses:
-        """From (N, 4, 4) cam_from_obj; every region is a group of its own."""
+        """Return hypotheses of poses; each is a place of its own.
+
+        Args:
+            poses: (N, 4, 4) cam_from_obj.
+            score: (N,).
+            region: (N,) number of the region of each.
+        """
         rotation = np.ascontiguousarray(poses[:, :3, :3])
         translation = np.ascontiguousarray(poses[:, :3, 3])
-        return cls(rotation, translation, np.asarray(score, np.float32), region, region)
+        number = np.arange(len(poses))
+        return cls(rotation, translation, np.asarray(score, np.float32), region, number, number)
 
     @classmethod
     def joined(cls, *parts: Hypotheses) -> Hypotheses:
-        """All of several sets, in order."""
+        """Return all of several sets, in order."""
         arrays = [[getattr(part, f.name) for part in parts] for f in fields(cls)]
         return cls(*(np.concatenate(values) for values in arrays))
 
     def take(self, index: NDArray) -> Hypotheses:
-        """The chosen ones."""
+        """Return the chosen hypotheses.
+
+        Args:
+            index: (K,) numbers.
+        """
         return Hypotheses(*(getattr(self, f.name)[index] for f in fields(self)))
 
-    def with_score_unsorted(self, score: NDArray) -> Hypotheses:
-        """The same poses, in the same order, with other scores."""
-        return replace(self, score=np.asarray(score, np.float32))
+    def numbered(self) -> Hypotheses:
+        """Return the same as the start of a stage: each is its own parent."""
+        return replace(self, parent=np.arange(len(self)))
 
     def with_score(self, score: NDArray) -> Hypotheses:
-        """The same poses with other scores, best first."""
-        scored = self.with_score_unsorted(score)
-        return scored.take(np.argsort(-scored.score, kind="stable"))
+        """Return the same poses, in the same order, with other scores.
+
+        Args:
+            score: (N,).
+        """
+        return replace(self, score=np.asarray(score, np.float32))
+
+    def moved(self, rotation: NDArray, translation: NDArray) -> Hypotheses:
+        """Return the same hypotheses at other poses.
+
+        Args:
+            rotation: (N, 3, 3) of cam_from_obj.
+            translation: (N, 3) metres.
+        """
+        return replace(self, rotation=rotation, translation=translation)
+
+    def centres(self, centre_obj: NDArray) -> NDArray[np.float64]:
+        """Return the centres of the object in the camera frame.
+
+        Args:
+            centre_obj: (3,) metres, object frame.
+
+        Returns:
+            (N, 3) metres.
+        """
+        return self.rotation @ centre_obj + self.translation
+
+    def placed(self, centre_obj: NDArray, diameter: float) -> Hypotheses:
+        """Return the same hypotheses with the numbers of their present places.
+
+        Args:
+            centre_obj: (3,) metres, object frame.
+            diameter: of the object, metres.
+        """
+        cube = np.floor(self.centres(centre_obj) / (PLACE * diameter)).astype(np.int64)
+        cube -= cube.min(0, initial=0)
+        size = cube.max(0, initial=0) + 1
+        key = (cube[:, 0] * size[1] + cube[:, 1]) * size[2] + cube[:, 2]
+        return replace(self, place=np.unique(key, return_inverse=True)[1].ravel())
 
     def __len__(self) -> int:
         return len(self.score)
@@ -77,55 +127,32 @@ class Seeds:
     Attributes:
         pixels_rc: (S, 2) int64 pixels as (row, column) at the working size.
         region: (S,) int64 index of the region each lies in.
-        group: (S,) int64 index of the part of the region each lies in, see Hypotheses.
     """
 
     pixels_rc: NDArray[np.int64]
     region: NDArray[np.int64]
-    group: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.region)
 
 
 def diverse(
-    hypotheses: Hypotheses, centre_obj: NDArray, diameter: float, per_group: int
+    hypotheses: Hypotheses, centre_obj: NDArray, diameter: float, per_place: int
 ) -> Hypotheses:
-    """The best of every group that differ by SAME_SHIFT or SAME_ANGLE from better ones there.
+    """Return the best of each place, by falling score, no two of a place alike.
 
-    A quota for each group keeps a partly hidden object in the race against a large clean surface
-    that happens to resemble it.
+    Two are alike within SAME_SHIFT and SAME_ANGLE. A quota for each place keeps a partly hidden
+    object among the hypotheses when a large clean surface resembles it.
+
+    Args:
+        hypotheses: N poses.
+        centre_obj: (3,) centre of the object, metres, object frame.
+        diameter: of the object, metres.
+        per_place: largest number of each place.
     """
-    ranked = hypotheses.with_score(hypotheses.score)
-    centres = ranked.rotation @ centre_obj + ranked.translation
-    n_group = int(ranked.group.max(initial=-1)) + 1
-    kept = _diverse(
-        ranked.rotation, centres, ranked.group, SAME_SHIFT * diameter, np.cos(SAME_ANGLE),
-        per_group, n_group,
+    ranked = hypotheses.take(np.argsort(-hypotheses.score, kind="stable"))
+    kept = choose_diverse(
+        ranked.rotation, ranked.centres(centre_obj), ranked.place, SAME_SHIFT * diameter,
+        np.cos(SAME_ANGLE), per_place, int(ranked.place.max(initial=-1)) + 1,
     )  # fmt: skip
     return ranked.take(kept)
-
-
-@njit(cache=True)
-def _diverse(rotation, centres, group, shift, cos_angle, quota, n_group):  # type: ignore[no-untyped-def]
-    kept = np.empty((n_group, quota), np.int64)
-    count = np.zeros(n_group, np.int64)
-    chosen = np.zeros(len(centres), np.bool_)
-    for i in range(len(centres)):
-        g = group[i]
-        if count[g] == quota:
-            continue
-        fresh = True
-        for j in range(count[g]):
-            k = kept[g, j]
-            d2 = 0.0
-            trace = 0.0
-            for a in range(3):
-                d2 += (centres[i, a] - centres[k, a]) ** 2
-                for b in range(3):
-                    trace += rotation[i, a, b] * rotation[k, a, b]
-            if d2 < shift * shift and (trace - 1) / 2 > cos_angle:
-                fresh = False
-                break
-        if fresh:
-            kept[g, count[g]] = i
-            count[g] += 1
-            chosen[i] = True
-    return np.flatnonzero(chosen)

@@ -39,7 +39,11 @@ class ObjectKit:
         return self.model.colors is not None
 
     def seen_in(self, scene: SceneMaps) -> ObjectKit:
-        """Return the kit with the colours that the scene can show: in a grey one, lightness."""
+        """Return the kit with the colours that the scene can show: in a grey one, lightness.
+
+        Args:
+            scene: maps of the frame.
+        """
         if not (scene.is_grey and self.use_color):
             return self
         views, turned = self.views, self.turned
@@ -68,5 +72,10 @@ class _Views:
 
 
 def kit_of(model: ObjectModel, context: BuildContext) -> ObjectKit:
-    """Return the kit of one object; its views are made on first use in the engine."""
+    """Return the kit of one object; its views are made on first use in the engine.
+
+    Args:
+        model: the object.
+        context: cache folder and library of the engine.
+    """
     return ObjectKit(model, *context.library.derived(model, _Views(context.cache_dir)))

@@ -1,4 +1,4 @@
-"""What the geometric stages look up in a frame: depth, normals and colour at a working size."""
+"""Depth, normal and L*a*b* maps of a frame at the working resolution."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numba import njit, prange
 from numpy.typing import NDArray
 
+from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.geometry.camera import CameraIntrinsics
+from sam6d_ros.stages.kernels.inputs import Pinhole, RgbdMaps, Surface
+from sam6d_ros.stages.kernels.normals import plane_normals
 from sam6d_ros.types import Frame
 
 WORKING_WIDTH = 640  # pixels; larger images are reduced: finer detail than this decides nothing
@@ -17,7 +19,6 @@ COLOR_BLUR_PX = 1.5  # evens out sensor noise and a few pixels of colour-depth m
 GREY_STEP_PX, GREY_SPREAD, GREY_SHARE = 4, 3, 0.001  # sampling, levels, pixels beyond them
 NORMAL_RADIUS_PX = 5
 NORMAL_STEP_PX = 2
-NORMAL_JUMP = 0.02  # a neighbour farther than this share of the depth is another surface
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,29 @@ class SceneMaps:
     scale: float
     is_grey: bool = False
 
+    @property
+    def pinhole(self) -> Pinhole:
+        """Intrinsics for the compiled loops."""
+        return pinhole_of(self.camera)
+
+    def rgbd(self, labels: NDArray[np.int32]) -> RgbdMaps:
+        """Return the maps for the compiled loops that need no edges.
+
+        Args:
+            labels: (H, W) int32, number of the region, 0 = none.
+        """
+        return RgbdMaps(self.depth, self.normals, self.lab, labels)
+
 
 def scene_maps(frame: Frame) -> SceneMaps:
-    """Compute the maps of a frame; stages share them by ``Scene.derived(scene_maps)``."""
+    """Compute the maps of a frame; stages share them by ``Scene.derived(scene_maps)``.
+
+    Args:
+        frame: the image.
+
+    Returns:
+        The maps at the working resolution.
+    """
     scale = min(1.0, WORKING_WIDTH / frame.camera.width)
     camera = frame.camera if scale == 1 else frame.camera.scaled(scale)
     size = (camera.width, camera.height)
@@ -53,27 +74,54 @@ def scene_maps(frame: Frame) -> SceneMaps:
     return SceneMaps(camera, depth, normal_map(depth, camera), lab, scale, is_grey(rgb))
 
 
+def pinhole_of(camera: CameraIntrinsics) -> Pinhole:
+    """Return the intrinsics of a camera for the compiled loops.
+
+    Args:
+        camera: of an image.
+    """
+    return Pinhole(float(camera.fx), float(camera.fy), float(camera.cx), float(camera.cy))
+
+
 def at_working_size(mask: NDArray[np.bool_], scene: SceneMaps) -> NDArray[np.bool_]:
-    """A mask of the frame at the scene's size."""
+    """Return a mask of the frame at the working resolution.
+
+    Args:
+        mask: (H, W) bool.
+        scene: maps of the frame.
+    """
     return resized(mask, (scene.camera.width, scene.camera.height))
 
 
 def resized(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """A mask at another (width, height)."""
+    """Return a mask at another size.
+
+    Args:
+        mask: (H, W) bool.
+        size: width and height, pixels.
+    """
     return cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
 
 
 def lab_of(rgb: NDArray[np.uint8], blur_px: float) -> NDArray[np.float32]:
-    """CIE L*a*b* (H, W, 3) float32 of a blurred (H, W, 3) uint8 RGB image."""
+    """Return the L*a*b* colours of a blurred image, (H, W, 3) float32.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        blur_px: standard deviation of the blur, pixels.
+    """
     smooth = cv2.GaussianBlur(rgb, (0, 0), blur_px) if blur_px > 0 else rgb
     return cv2.cvtColor(smooth.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
 
 
 def is_grey(rgb: NDArray[np.uint8]) -> bool:
-    """Whether the channels of an (H, W, 3) image are equal nearly everywhere.
+    """Return whether the channels of an image are equal nearly everywhere.
 
     Chroma of a grey image that was saved as a colour JPEG is off by a level or two; the noise of a
     colour camera is larger.
+
+    Args:
+        rgb: (H, W, 3) uint8.
     """
     sample = rgb[::GREY_STEP_PX, ::GREY_STEP_PX].astype(np.int16)
     spread = sample.max(axis=2) - sample.min(axis=2)
@@ -81,76 +129,50 @@ def is_grey(rgb: NDArray[np.uint8]) -> bool:
 
 
 def lightness_only(lab: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return (..., 3) L*a*b* colours without chroma, to be compared with a grey image."""
+    """Return (..., 3) L*a*b* colours without chroma, to be compared with a grey image.
+
+    Args:
+        lab: (..., 3) L*a*b*.
+    """
     out = np.zeros_like(lab)
     out[..., 0] = lab[..., 0]
     return out
 
 
+def surface_of(model: ObjectModel, scene: SceneMaps) -> Surface:
+    """Return a mesh with the colours that a scene can show: in a grey one, lightness.
+
+    Args:
+        model: the object.
+        scene: maps of the frame.
+    """
+    lab = lightness_only(model.scene_lab) if scene.is_grey else model.scene_lab
+    normals = model.scene.face_normals.astype(np.float32)
+    return Surface(model.scene.faces, normals, lab, model.colors is not None)
+
+
 def normal_map(
-    depth: NDArray[np.float32], camera: CameraIntrinsics, corner_xy: tuple[int, int] = (0, 0)
+    depth: NDArray[np.float32],
+    camera: CameraIntrinsics,
+    corner_xy: tuple[int, int] = (0, 0),
+    radius_px: int = NORMAL_RADIUS_PX,
+    step_px: int = NORMAL_STEP_PX,
 ) -> NDArray[np.float32]:
-    """Unit normals (H, W, 3) towards the camera of a depth image in metres; 0 where unknown.
+    """Return the unit normals (H, W, 3) towards the camera of a depth image; 0 where unknown.
 
     ``corner_xy`` is the pixel of the camera's image where a part of it begins.
 
     Inverse depth is linear in the pixel coordinates of a plane, so a linear fit of 1/z over the
     neighbours on the same surface gives the plane without a bias from perspective.
+
+    Args:
+        depth: (H, W) metres, 0 = no measurement.
+        camera: intrinsics of the whole image.
+        corner_xy: pixel of the image at which the depth begins.
+        radius_px: half the size of the neighbourhood, pixels.
+        step_px: distance of its samples, pixels.
     """
     x, y = corner_xy
-    return _normals(depth, camera.fx, camera.fy, camera.cx - x, camera.cy - y)
-
-
-@njit(parallel=True, cache=True, fastmath=True)
-def _normals(depth, fx, fy, cx, cy):  # type: ignore[no-untyped-def]  # noqa: PLR0915
-    height, width = depth.shape
-    out = np.zeros((height, width, 3), np.float32)
-    radius, step = NORMAL_RADIUS_PX, NORMAL_STEP_PX
-    for y in prange(height):
-        for x in range(width):
-            z = depth[y, x]
-            if z <= 0:
-                continue
-            n = 0
-            su = sv = suu = suv = svv = sw = suw = svw = 0.0
-            for dy in range(-radius, radius + 1, step):
-                yy = y + dy
-                if yy < 0 or yy >= height:
-                    continue
-                for dx in range(-radius, radius + 1, step):
-                    xx = x + dx
-                    if xx < 0 or xx >= width:
-                        continue
-                    zz = depth[yy, xx]
-                    if zz <= 0 or abs(zz - z) > NORMAL_JUMP * z:
-                        continue
-                    w = z / zz
-                    n += 1
-                    su += dx
-                    sv += dy
-                    suu += dx * dx
-                    suv += dx * dy
-                    svv += dy * dy
-                    sw += w
-                    suw += dx * w
-                    svw += dy * w
-            if n < 8:
-                continue
-            auu, auv, avv = suu - su * su / n, suv - su * sv / n, svv - sv * sv / n
-            bu, bv = suw - su * sw / n, svw - sv * sw / n
-            det = auu * avv - auv * auv
-            if det < 1e-3 * n:
-                continue
-            gu = (avv * bu - auv * bv) / det
-            gv = (auu * bv - auv * bu) / det
-            base = (sw - gu * su - gv * sv) / n
-            # 1/z = A·(x/z) + B·(y/z) + C has normal ∝ (A, B, C)
-            nx, ny = gu * fx, gv * fy
-            nz = base - gu * (x - cx) - gv * (y - cy)
-            norm = np.sqrt(nx * nx + ny * ny + nz * nz)
-            if norm < 1e-9:
-                continue
-            out[y, x, 0] = -nx / norm
-            out[y, x, 1] = -ny / norm
-            out[y, x, 2] = -nz / norm
-    return out
+    return plane_normals(
+        depth, camera.fx, camera.fy, camera.cx - x, camera.cy - y, radius_px, step_px
+    )

@@ -1,41 +1,63 @@
-"""Which region shows which object: a coarse search of every object over all regions."""
+"""Scorer of the geometric backend: the whole search, object by object in threads."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.stages.geometric.candidates import SearchEffort, find_candidates
 from sam6d_ros.stages.geometric.compare import explained_mask
-from sam6d_ros.stages.geometric.hypotheses import Hypotheses
-from sam6d_ros.stages.geometric.kit import kit_of
-from sam6d_ros.stages.geometric.scene import SceneMaps, at_working_size, resized, scene_maps
+from sam6d_ros.stages.geometric.evidence import Evidence, evidence
+from sam6d_ros.stages.geometric.faces import has_large_face, with_faces
+from sam6d_ros.stages.geometric.flow import Checkpoint, Search
+from sam6d_ros.stages.geometric.instances import Instance, instances_of
+from sam6d_ros.stages.geometric.judge import shipped_judge
+from sam6d_ros.stages.geometric.kit import ObjectKit, kit_of
+from sam6d_ros.stages.geometric.likely import likely_first
+from sam6d_ros.stages.geometric.scene import SceneMaps, at_working_size, resized
+from sam6d_ros.stages.geometric.seeds import seeds_in
+from sam6d_ros.stages.kernels.threads import in_threads
 from sam6d_ros.stages.library import BuildContext
 from sam6d_ros.types import Detection, Detections, Proposals, Scene
 
-EFFORT = SearchEffort(fitted=300, compared=20)
-MIN_DETECTION_SCORE = 0.25  # the pose stage decides; this only bounds its work
-MIN_OF_BEST = 0.7  # likewise, relative to the best detection of the same object
-SAME_INSTANCE_IOU = 0.4
-SPARE_DETECTIONS = 2  # beyond max_instances: the first choice may turn out wrong
-MIN_MASK_PX = 50
-OWN_REGION_SHARE = 0.6
-HINTS_PER_DETECTION = 4
+MIN_PROBABILITY = 0.02  # of a detection: the threshold decides, this bounds the work before it
+SPARE_DETECTIONS = 2  # beyond max_instances: better poses of other objects may own the pixels
+OWN_REGION_SHARE = 0.6  # of a region that is explained: the rest of it is the object's as well
 
-_Claim = tuple[float, NDArray[np.bool_], list[NDArray[np.float64]]]
+
+@dataclass(frozen=True)
+class _Task:
+    """Search for one object.
+
+    Attributes:
+        kit: the object.
+        labels: (H, W) number of the region at each pixel, 0 = none.
+        window: (H, W) bool pixels where the search begins, None for everywhere.
+        limit: largest number of instances.
+    """
+
+    kit: ObjectKit
+    labels: NDArray[np.int32]
+    window: NDArray[np.bool_] | None
+    limit: int
 
 
 class TemplateScorer:
     """Finds instances by placing rendered views on the regions; masks show what they explain."""
 
-    def __init__(self, context: BuildContext) -> None:
-        self._context = context
+    def __init__(self, context: BuildContext, clock: Callable[[], float] = time.monotonic) -> None:
+        self._context, self._clock = context, clock
 
     def prepare(self, model: ObjectModel) -> None:
-        """Render the object's views, or take them from the cache."""
+        """Render the views of the object, or load them from the cache.
+
+        Args:
+            model: the object.
+        """
         kit_of(model, self._context)
 
     def score(
@@ -45,54 +67,107 @@ class TemplateScorer:
         objects: Sequence[ObjectModel],
         limits: Mapping[str, int],
     ) -> Detections:
-        """Detections of all objects, best first; several may claim the same pixels."""
-        maps = scene.derived(scene_maps)
+        """Return detections of all objects, best first; several may claim the same pixels.
+
+        Args:
+            scene: the frame.
+            proposals: regions of the frame.
+            objects: objects to find.
+            limits: largest number of instances, by object.
+        """
+        view = scene.derived(evidence)
+        tasks = self._tasks(view.scene, proposals, objects, limits)
+        found, unsearched = self._searched(view, tasks, scene.checkpoint)
         size = (scene.frame.camera.width, scene.frame.camera.height)
+        items = [
+            Detection(
+                task.kit.model.name,
+                instance.any_right,
+                resized(_mask(view.scene, task, instance), size),
+                f"{task.kit.model.name}_{index}",
+                instance.poses,
+            )
+            for task, instances in found
+            for index, instance in enumerate(instances)
+        ]
+        reason = "" if items else "no region resembles any of the objects"
+        return Detections(tuple(sorted(items, key=lambda item: -item.score)), reason, unsearched)
+
+    def _searched(
+        self, view: Evidence, tasks: Sequence[_Task], checkpoint: Checkpoint
+    ) -> tuple[list[tuple[_Task, list[Instance]]], tuple[str, ...]]:
+        """Return the instances of each object, and the objects for which there was no time."""
+        budget_s = self._context.config.budget_s
+        if budget_s is None or not tasks:
+            every = in_threads(lambda task: _detect(view, task, checkpoint), tasks)
+            return list(zip(tasks, every, strict=True)), ()
+        end = self._clock() + budget_s
+        labels = np.max([task.labels for task in tasks], axis=0)
+        order = likely_first(view.scene, labels, [task.kit for task in tasks])
+        ranked = [tasks[i] for i in order]
+
+        def within_budget(task: _Task) -> list[Instance] | None:
+            in_time = task is ranked[0] or self._clock() < end
+            return _detect(view, task, checkpoint) if in_time else None
+
+        results = list(zip(ranked, in_threads(within_budget, ranked), strict=True))
+        found = [(task, instances) for task, instances in results if instances is not None]
+        return found, tuple(task.kit.model.name for task, rest in results if rest is None)
+
+    def _tasks(
+        self,
+        scene: SceneMaps,
+        proposals: Proposals,
+        objects: Sequence[ObjectModel],
+        limits: Mapping[str, int],
+    ) -> list[_Task]:
+        """Return one search for each object that a region may show."""
         images: dict[tuple[int, ...], NDArray[np.int32]] = {}
-        found: list[Detection] = []
+        tasks = []
         for model in objects:
             allowed = tuple(i for i in range(len(proposals)) if proposals.allows(i, model.name))
             if not allowed:
                 continue
             if allowed not in images:
-                images[allowed] = _label_image(proposals, allowed, maps)
+                images[allowed] = label_image(proposals, allowed, scene)
+            labels = images[allowed]
             window = proposals.windows.get(model.name)
-            found += self._detect(maps, images[allowed], model, size, limits[model.name], window)
-        if not found:
-            return Detections.empty("no region resembles any of the objects")
-        return Detections(tuple(sorted(found, key=lambda d: -d.score)))
-
-    def _detect(
-        self,
-        scene: SceneMaps,
-        labels: NDArray[np.int32],
-        model: ObjectModel,
-        size: tuple[int, int],
-        limit: int,
-        window: NDArray[np.bool_] | None,
-    ) -> list[Detection]:
-        kit = kit_of(model, self._context).seen_in(scene)
-        inside = None if window is None else at_working_size(window, scene)
-        candidates = find_candidates(scene, labels, kit, EFFORT, window=inside)
-        kept = _distinct(scene, labels, model, candidates, limit + SPARE_DETECTIONS)
-        return [
-            Detection(
-                model.name,
-                score,
-                resized(mask, size),
-                f"{model.name}_{index}",
-                np.stack(poses[:HINTS_PER_DETECTION]),
-            )
-            for index, (score, mask, poses) in enumerate(kept)
-        ]
+            anywhere = window is not None or set(proposals.class_ids) == {None}
+            if anywhere and has_large_face(model):
+                labels = with_faces(labels, scene, model)
+            inside = None if window is None else at_working_size(window, scene)
+            kit = kit_of(model, self._context).seen_in(scene)
+            limit = limits[model.name] + SPARE_DETECTIONS
+            tasks.append(_Task(kit, labels, inside, limit))
+        return tasks
 
 
-def _label_image(
-    proposals: Proposals, chosen: Sequence[int], scene: SceneMaps
-) -> NDArray[np.int32]:
+def _detect(view: Evidence, task: _Task, checkpoint: Checkpoint) -> list[Instance]:
+    """Return the instances of one object that are not hopeless."""
+    checkpoint()
+    seeds = seeds_in(view.scene, task.labels, task.kit, task.window)
+    search = Search(view, view.maps(task.labels), task.kit, checkpoint=checkpoint)
+    found, features = search.run(seeds)
+    probability = shipped_judge().probability(features.values)
+    instances = instances_of(view, task.kit, found, probability, task.limit)
+    return [item for item in instances if item.any_right >= MIN_PROBABILITY]
+
+
+def _mask(scene: SceneMaps, task: _Task, instance: Instance) -> NDArray[np.bool_]:
+    """Return the pixels (H, W) of an instance at the working size."""
+    explained = explained_mask(scene, task.kit.model, instance.poses[0])
+    return _with_own_regions(explained, task.labels)
+
+
+def label_image(proposals: Proposals, chosen: Sequence[int], scene: SceneMaps) -> NDArray[np.int32]:
     """Return the number of the chosen region at each pixel of the working size, 0 = none.
 
     Smaller regions lie on top.
+
+    Args:
+        proposals: regions of the frame.
+        chosen: numbers of the regions.
+        scene: maps of the frame.
     """
     size = (scene.camera.width, scene.camera.height)
     labels = np.zeros(size[::-1], np.int32)
@@ -101,32 +176,8 @@ def _label_image(
     return labels
 
 
-def _distinct(
-    scene: SceneMaps,
-    labels: NDArray[np.int32],
-    model: ObjectModel,
-    candidates: Hypotheses,
-    limit: int,
-) -> list[_Claim]:
-    """Candidates grouped by the pixels they explain: score, mask and poses of the best groups."""
-    claims: list[_Claim] = []
-    best = candidates.score.max(initial=0.0)
-    for pose, score in zip(candidates.poses, candidates.score, strict=True):
-        if score < max(MIN_DETECTION_SCORE, MIN_OF_BEST * best):
-            break
-        mask = _with_own_regions(explained_mask(scene, model, pose), labels)
-        if mask.sum() < MIN_MASK_PX:
-            continue
-        same = [claim for claim in claims if _iou(mask, claim[1]) >= SAME_INSTANCE_IOU]
-        if same:
-            same[0][2].append(pose)
-        elif len(claims) < limit:
-            claims.append((float(score), mask, [pose]))
-    return claims
-
-
 def _with_own_regions(explained: NDArray[np.bool_], labels: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """The explained pixels and every region that is explained for the most part.
+    """Return the explained pixels and every region that is explained for the most part.
 
     The rest of such a region (a handle, say) is the object's as well, though this pose misses it.
     """
@@ -135,8 +186,3 @@ def _with_own_regions(explained: NDArray[np.bool_], labels: NDArray[np.int32]) -
     own = share >= OWN_REGION_SHARE
     own[0] = False
     return explained | own[labels]
-
-
-def _iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    union = (a | b).sum()
-    return float((a & b).sum() / union) if union else 0.0

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from sam6d_ros.cad.model import ObjectModel
@@ -14,6 +13,7 @@ from sam6d_ros.errors import InvalidMesh
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import CameraIntrinsics
 from sam6d_ros.stages.geometric.scene import lab_of
+from sam6d_ros.stages.kernels.sampling import spread
 
 VIEWS = 162  # about 16° apart
 VIEW_PX = 96
@@ -56,9 +56,15 @@ class ViewTemplates:
 
 
 def view_rotations(count: int) -> NDArray[np.float64]:
-    """Rotations (count, 3, 3) view_from_obj whose viewing directions cover the sphere evenly.
+    """Return rotations view_from_obj whose viewing directions cover the sphere evenly.
 
     Directions lie on a Fibonacci lattice (Gonzalez 2010, doi:10.1007/s11004-009-9257-x).
+
+    Args:
+        count: number of views.
+
+    Returns:
+        (count, 3, 3).
     """
     index = np.arange(count) + 0.5
     z = 1 - 2 * index / count
@@ -76,6 +82,12 @@ def build_templates(model: ObjectModel) -> dict[str, NDArray]:
 
     A thin sheet seen from its edge shows next to nothing: the nearest view that shows something
     stands in for such a view.
+
+    Args:
+        model: the object.
+
+    Returns:
+        Fields of ``ViewTemplates`` by name.
 
     Raises:
         InvalidMesh: the object shows nothing from any side.
@@ -140,7 +152,7 @@ def _interior(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _spread_pixels(pixels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    return pixels[_spread(pixels[:, ::-1].astype(np.float32), count)]
+    return pixels[spread(pixels[:, ::-1].astype(np.float32), count)]
 
 
 def _anchor_pixels(pixels: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -154,7 +166,12 @@ def _anchor_pixels(pixels: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def masked_lab(rgb: NDArray[np.uint8], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Colours smoothed inside the mask only: the background must not bleed in."""
+    """Return L*a*b* colours smoothed inside the mask only, without the background.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        mask: (H, W) bool.
+    """
     weight = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 1.0)[..., None]
     smooth = cv2.GaussianBlur((rgb * mask[..., None]).astype(np.float32), (0, 0), 1.0)
     return lab_of(np.clip(smooth / np.maximum(weight, 1e-3), 0, 255).astype(np.uint8), 0)
@@ -183,33 +200,3 @@ def _ring(
         [(cols - camera.cx) / camera.fx * z, (rows - camera.cy) / camera.fy * z, z], axis=1
     )
     return se3.transform(se3.inverse(cam_from_obj), points).astype(np.float32)
-
-
-@njit(cache=True)
-def _spread(points, count):  # type: ignore[no-untyped-def]
-    """Indices (count,) by farthest-point sampling; repeats cyclically when there are too few."""
-    n = len(points)
-    out = np.zeros(count, np.int64)
-    best = np.full(n, np.inf, np.float32)
-    current = 0
-    mean_x, mean_y = points[:, 0].mean(), points[:, 1].mean()
-    nearest = np.inf
-    for i in range(n):
-        d = (points[i, 0] - mean_x) ** 2 + (points[i, 1] - mean_y) ** 2
-        if d < nearest:
-            nearest, current = d, i
-    for k in range(count):
-        if k >= n:
-            out[k] = out[k - n]
-            continue
-        out[k] = current
-        far = -1.0
-        nxt = 0
-        for i in range(n):
-            d = (points[i, 0] - points[current, 0]) ** 2 + (points[i, 1] - points[current, 1]) ** 2
-            if d < best[i]:
-                best[i] = d
-            if best[i] > far:
-                far, nxt = best[i], i
-        current = nxt
-    return out

@@ -1,4 +1,4 @@
-"""What tracking looks at: the part of a frame around an object, and the object as it appears."""
+"""Window of a frame around a track, and the rendered surface of its object."""
 
 from __future__ import annotations
 
@@ -11,42 +11,48 @@ from numpy.typing import NDArray
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import CameraIntrinsics, project
-from sam6d_ros.stages.geometric.scene import SceneMaps, lab_of, normal_map
+from sam6d_ros.stages.geometric.scene import SceneMaps, lab_of, normal_map, pinhole_of
+from sam6d_ros.stages.kernels.inputs import TrackMaps, VisibleSurface
 from sam6d_ros.types import Frame
 
 MARGIN = 0.2  # of the object's size in the image, on each side
 MARGIN_PX = 10
 MAX_PIXELS = 7000  # of a window: a larger part of the image is reduced by a whole factor
 MIN_SIDE_PX = 4
-MAX_POINTS, MAX_RIM = 1500, 150  # of the surface and of its border
+MAX_POINTS, MAX_BOUNDARY = 1500, 150  # of the surface and of its silhouette boundary
 AROUND_PX = 2  # of the frame: blur and misregistration of the colours
 FAR_M = np.float32(1e3)
-RIM_BLUR_PX = 1.5
+BOUNDARY_BLUR_PX = 1.5
 BLUR_PX = 1.0  # at the window's size
 
 
 @dataclass(frozen=True)
 class Window:
-    """The part of a frame where an object is looked for.
+    """The part of a frame in which a track is expected.
 
     Attributes:
         scene: the frame, reduced by a whole factor, with depth, normals and colour in the window
             only: to prepare whole images would take longer than all the rest.
-        nearest, farthest: (H, W) float32 metres, the range of the depth around each pixel; 0 where
-            there is none.
+        maps: the same for the compiled loops, with the depth of the whole frame at full size and
+            the range of the depth around each pixel.
         roi_xywh: the window in it, pixels.
     """
 
     scene: SceneMaps
-    nearest: NDArray[np.float32]
-    farthest: NDArray[np.float32]
+    maps: TrackMaps
     roi_xywh: tuple[int, int, int, int]
 
 
 def window_around(
     frame: Frame, model: ObjectModel, cam_from_obj: NDArray[np.float64]
 ) -> Window | None:
-    """The part of the frame where the object is expected; None when it is out of the image."""
+    """Return the part of the frame in which the object is expected; None outside the image.
+
+    Args:
+        frame: the image.
+        model: the object.
+        cam_from_obj: (4, 4) predicted pose.
+    """
     pixels = project(frame.camera, se3.transform(cam_from_obj, model.box_corners))
     if np.isnan(pixels).any():
         return None
@@ -58,10 +64,10 @@ def window_around(
     (x0, y0), (x1, y1) = (low // factor).astype(int), (high // factor).astype(int)
     if min(x1 - x0, y1 - y0) < MIN_SIDE_PX:
         return None
-    return _looked_into(frame, (int(x0), int(y0), int(x1 - x0), int(y1 - y0)), factor)
+    return _window_of(frame, (int(x0), int(y0), int(x1 - x0), int(y1 - y0)), factor)
 
 
-def _looked_into(frame: Frame, roi_xywh: tuple[int, int, int, int], factor: int) -> Window:
+def _window_of(frame: Frame, roi_xywh: tuple[int, int, int, int], factor: int) -> Window:
     x0, y0, columns, rows = roi_xywh
     whole, half = frame.camera, (factor - 1) / 2
     camera = CameraIntrinsics(
@@ -88,37 +94,33 @@ def _looked_into(frame: Frame, roi_xywh: tuple[int, int, int, int], factor: int)
     farthest[part] = cv2.dilate(depth, around)
     lowest = cv2.erode(np.where(depth > 0, depth, FAR_M), around)
     nearest[part] = np.where(lowest < FAR_M, lowest, 0)
-    return Window(scene, nearest, farthest, roi_xywh)
+    maps = TrackMaps(
+        frame.depth, pinhole_of(whole), scene.normals, scene.lab, nearest, farthest,
+        scene.pinhole,
+    )  # fmt: skip
+    return Window(scene, maps, roi_xywh)
 
 
-@dataclass(frozen=True)
-class Surface:
-    """What of the object a camera sees.
+def surface_seen(
+    model: ObjectModel, window: Window, cam_from_obj: NDArray[np.float64]
+) -> VisibleSurface:
+    """Return a sample of the surface that the window's camera sees at a pose.
 
-    Attributes:
-        points, normals: (N, 3) float32, object frame, metres, without the rim: its depth is ragged.
-        rim, outward: (M, 3) float32 points on the last pixels of the silhouette, object frame, and
-            (M, 2) unit normals out of it, in the image.
+    Args:
+        model: the object.
+        window: part of the frame.
+        cam_from_obj: (4, 4) pose.
     """
-
-    points: NDArray[np.float32]
-    normals: NDArray[np.float32]
-    rim: NDArray[np.float32]
-    outward: NDArray[np.float32]
-
-
-def surface_seen(model: ObjectModel, window: Window, cam_from_obj: NDArray[np.float64]) -> Surface:
-    """The surface that the window's camera sees at this pose, thinned out evenly."""
     view = model.scene.render(window.scene.camera, cam_from_obj, window.roi_xywh, colored=False)
     inner = cv2.erode(view.mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     at = _every(np.argwhere(inner), MAX_POINTS)
-    rim = _every(_border(view.mask & ~inner), MAX_RIM)
-    soft = cv2.GaussianBlur(view.mask.astype(np.float32), (0, 0), RIM_BLUR_PX)
-    slope = np.stack([cv2.Sobel(soft, -1, 1, 0)[rim], cv2.Sobel(soft, -1, 0, 1)[rim]], -1)
+    boundary = _every(_boundary(view.mask & ~inner), MAX_BOUNDARY)
+    soft = cv2.GaussianBlur(view.mask.astype(np.float32), (0, 0), BOUNDARY_BLUR_PX)
+    slope = np.stack([cv2.Sobel(soft, -1, 1, 0)[boundary], cv2.Sobel(soft, -1, 0, 1)[boundary]], -1)
     outward = -slope / np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 1e-6)
     normals = view.normals_cam[at] @ cam_from_obj[:3, :3].astype(np.float32)
     points = view.points_obj
-    return Surface(points[at], np.ascontiguousarray(normals), points[rim], outward)
+    return VisibleSurface(points[at], np.ascontiguousarray(normals), points[boundary], outward)
 
 
 def _every(pixels_rc: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -128,7 +130,7 @@ def _every(pixels_rc: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], 
     return rows, columns
 
 
-def _border(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _boundary(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Pixels (N, 2) of the mask off the edge of the window: where that cuts, nothing ends."""
     inside = mask.copy()
     inside[[0, -1]] = inside[:, [0, -1]] = False

@@ -37,7 +37,14 @@ class TurnedViews:
 
 
 def turn_views(templates: ViewTemplates) -> TurnedViews:
-    """Turn every view by TURNS in-plane angles; (V·TURNS, …) arrays in view coordinates."""
+    """Return every view rotated in the image plane by TURNS angles.
+
+    Args:
+        templates: V views.
+
+    Returns:
+        (V·TURNS, …) arrays, view coordinates.
+    """
     angles = 2 * np.pi * np.arange(TURNS) / TURNS
     turn = np.zeros((TURNS, 3, 3))
     turn[:, 0, 0] = turn[:, 1, 1] = np.cos(angles)

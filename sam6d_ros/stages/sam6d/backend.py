@@ -31,7 +31,11 @@ class Sam6dBackend(Backend):
     reads_templates = True
 
     def obstacle(self, config: PipelineConfig) -> str:
-        """Return which library or file is missing, with the remedy."""
+        """Return the library or file that is missing, with the remedy; "" if the backend can run.
+
+        Args:
+            config: settings of the pipeline.
+        """
         lacking = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
         if lacking:
             words = " and ".join(lacking)
@@ -44,21 +48,45 @@ class Sam6dBackend(Backend):
         return ""
 
     def parse_options(self, text: str) -> Sam6dConfig:
-        """Parse ``name=value`` words; raises InvalidConfig."""
+        """Parse ``name=value`` words.
+
+        Args:
+            text: value of the setting.
+
+        Returns:
+            The settings.
+
+        Raises:
+            InvalidConfig: a name or value is wrong.
+        """
         return Sam6dConfig.parse(text)
 
     def device(self, config: PipelineConfig) -> str:
-        """Return the device of the networks, as torch names it."""
+        """Return the device of the networks, as torch names it.
+
+        Args:
+            config: settings of the pipeline.
+        """
         from sam6d_ros.models.device import resolve_device
 
         return str(resolve_device(config.device))
 
     def views(self, config: PipelineConfig) -> int:
-        """Return the number of rendered views of each object."""
+        """Return the number of rendered views of each object.
+
+        Args:
+            config: settings of the pipeline.
+        """
         return self.parse_options(config.backend_options).views
 
     def segmentation(self, context: BuildContext) -> tuple[Proposer, Scorer]:
         """Load SAM and DINOv2.
+
+        Args:
+            context: settings and shared resources.
+
+        Returns:
+            Proposer and scorer.
 
         Raises:
             BackendUnavailable: torch, the device or the weights are not here.
@@ -72,7 +100,14 @@ class Sam6dBackend(Backend):
         return SamProposer(networks), DescriptorScorer(networks, context)
 
     def pose(self, context: BuildContext) -> PoseStages:
-        """Load the pose network; raises as ``segmentation``."""
+        """Load the pose network; raise as ``segmentation``.
+
+        Args:
+            context: settings and shared resources.
+
+        Returns:
+            Estimator and refiner; there is no tracker.
+        """
         networks = self._networks(context.config)
         from sam6d_ros.stages.keep_poses import KeepPoses
         from sam6d_ros.stages.sam6d.estimate import PemEstimator

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -13,9 +14,12 @@ from torch import Tensor
 from sam6d_ros.cad.cache import load_or_build
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.geometry import se3
-from sam6d_ros.geometry.camera import back_project
-from sam6d_ros.models.device import batch_size, encoding, in_chunks
-from sam6d_ros.models.pem import ObjectCode, PosePrediction
+from sam6d_ros.models.device import batch_size, batch_sizes, encoding, in_chunks, padded
+from sam6d_ros.models.exact import inference
+from sam6d_ros.models.graphs import Graphs
+from sam6d_ros.models.pem import ObjectCode
+from sam6d_ros.models.steps import Steps
+from sam6d_ros.models.transfer import to_device, to_host
 from sam6d_ros.stages.library import BuildContext
 from sam6d_ros.stages.sam6d import pem_inputs
 from sam6d_ros.stages.sam6d.networks import Networks
@@ -24,7 +28,10 @@ from sam6d_ros.types import Candidates, Detection, Detections, Frame, InstanceCa
 
 CACHE_VERSION = 1
 VIEW_MB = 60.0  # activations of one template view in the image encoder; a bound
+CODE_MB = 45.0  # of an object, copied for each detection when objects are mixed
 DETECTION_MB = 200.0  # of one detection at the peak, in the geometric embedding; measured
+DETECTIONS_AT_ONCE = 16  # on a GPU
+CROP_ARRAYS = ("bgr", "flat_index", "points")
 _LOG = logging.getLogger(__name__)
 
 
@@ -34,6 +41,16 @@ class _Prepared:
 
     code: ObjectCode
     radius: float
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One detection with its network input, the code of its object and its number there."""
+
+    detection: Detection
+    crop: pem_inputs.CropInput
+    code: ObjectCode
+    number: int
 
 
 class PemEstimator:
@@ -46,9 +63,18 @@ class PemEstimator:
 
     def __init__(self, networks: Networks, context: BuildContext) -> None:
         self.networks, self.config, self._context = networks, networks.config, context
+        self._fitting: dict[str, int] = {}
+        self._graphs = Graphs(self._steps)
+        # One run of the network costs a GPU about 1200 launches, whatever the number of detections;
+        # on the CPU the copies of the codes cost more than is gained.
+        self.mix_objects = networks.device.type != "cpu"
 
     def prepare(self, model: ObjectModel) -> None:
-        """Compute the template features of the object, or load them from the cache."""
+        """Compute the template features of the object, or load them from the cache.
+
+        Args:
+            model: the object.
+        """
         self._prepared(model)
 
     def _prepared(self, model: ObjectModel) -> _Prepared:
@@ -65,7 +91,7 @@ class PemEstimator:
         device = self.networks.device
         points, features = (torch.from_numpy(arrays[k]).to(device) for k in ("points", "features"))
         surface = surface_points(model, POSE_POINTS, config.seed)
-        with torch.inference_mode():
+        with inference():
             code = self.networks.pem.encode_object(
                 points, features, torch.from_numpy(surface).to(device)[None]
             )
@@ -88,20 +114,27 @@ class PemEstimator:
         chunk = batch_size(0, self.config.memory_budget_mb, VIEW_MB, device)
         found = torch.cat(in_chunks(features, len(inputs), chunk, "template views"))
         points = torch.from_numpy(np.concatenate([i.points for i in inputs])).to(device)
-        with torch.inference_mode():
+        with inference():
             cloud = pem.template_cloud(points, found)
         return {"points": cloud[0].cpu().numpy(), "features": cloud[1].cpu().numpy()}
 
     def estimate(
         self, scene: Scene, detections: Detections, objects: Sequence[ObjectModel]
     ) -> Candidates:
-        """One pose of each detection with enough depth, best first.
+        """Estimate one pose of each detection with enough depth.
 
         A pose's score is the network's pose score times the detection's score.
+
+        Args:
+            scene: the frame.
+            detections: instances with masks.
+            objects: models of the detected classes.
+
+        Returns:
+            Poses, best first; empty with the reason.
         """
         frame = scene.frame
-        points = back_project(frame.camera, frame.depth)
-        found: list[InstanceCandidates] = []
+        work: list[_Work] = []
         reasons: list[str] = []
         for model in objects:
             mine = [d for d in detections.items if d.class_id == model.name]
@@ -112,63 +145,118 @@ class PemEstimator:
                     f"{low} of {len(mine)} detections of {model.name!r} score {limit:.2f} "
                     "(min_detection_score) or lower"
                 )
-            found += self._estimate_object(frame, points, sure, self._prepared(model))
+            work += self._work(frame, sure, self._prepared(model))
+        found = self._estimate(work, scene.checkpoint)
         found.sort(key=lambda item: -item.score[0])
         if not found:
             reason = "; ".join(reasons) or "no detection has enough depth pixels near its centre"
             return Candidates.empty(reason)
         return Candidates(tuple(found))
 
-    def _estimate_object(
+    def _work(
         self,
         frame: Frame,
-        points: np.ndarray,
         detections: Sequence[Detection],
         known: _Prepared,
-    ) -> list[InstanceCandidates]:
+    ) -> list[_Work]:
+        """Return the network inputs of one object's detections that have enough depth."""
         random = np.random.default_rng(self.config.seed)
-        usable, inputs = [], []
+        found: list[_Work] = []
         for detection in detections:
-            cloud = pem_inputs.masked_cloud(points, detection.mask, known.radius)
+            cloud = pem_inputs.masked_cloud(frame.depth, frame.camera, detection.mask, known.radius)
             if cloud is None:
                 _LOG.debug("a detection of %s has too little depth", detection.class_id)
                 continue
             drawn = pem_inputs.draw(len(cloud.points), pem_inputs.OBSERVED_POINTS, random)
             visible = detection.mask & (frame.depth > 0)
-            inputs.append(pem_inputs.observation_input(frame.rgb, visible, cloud, drawn))
-            usable.append(detection)
-        poses = self._run(inputs, known.code) if inputs else []
-        pairs = zip(usable, poses, strict=True)
-        return [pose for d, p in pairs if (pose := _as_candidates(d, *p)) is not None]
+            crop = pem_inputs.observation_input(frame.rgb, visible, cloud, drawn)
+            found.append(_Work(detection, crop, known.code, len(found)))
+        return found
 
+    def _estimate(
+        self, work: Sequence[_Work], checkpoint: Callable[[], None]
+    ) -> list[InstanceCandidates]:
+        """Return the finite poses; several objects go through the network together on a GPU."""
+        groups = [list(work)] if self.mix_objects else _by_object(work)
+        out = []
+        for group in groups:
+            poses = zip(group, self._run(group, checkpoint), strict=True) if group else ()
+            out += [pose for w, p in poses if (pose := _as_candidates(w.detection, *p)) is not None]
+        return out
+
+    def _steps(
+        self, bgr: Tensor, flat: Tensor, cloud: Tensor, uniforms: Tensor, *code: Tensor
+    ) -> Steps[tuple[Tensor, ...]]:
+        """Return rotation, translation and pose score of B crops, as a computation."""
+        pem = self.networks.pem
+        with encoding(self.networks.dtype, bgr.device):
+            features = pem.feature_extraction(bgr, flat).float()
+        found = yield from pem.predict_steps(features, cloud, ObjectCode(*code), uniforms)
+        return found.rotation, found.translation, found.score
+
+    @property
+    def chunk(self) -> int:
+        """Number of detections that go through the network together."""
+        config, device = self.config, self.networks.device
+        item_mb = DETECTION_MB + (CODE_MB if self.mix_objects else 0.0)
+        wanted, budget_mb = config.detections_per_batch, config.memory_budget_mb
+        chunk = batch_size(wanted, budget_mb, item_mb, device, DETECTIONS_AT_ONCE)
+        return chunk if wanted or device.type == "cpu" else 1 << (chunk.bit_length() - 1)
+
+    @property
+    def warm_up_sizes(self) -> list[int]:
+        """Numbers of detections for which a GPU records graphs, the largest first."""
+        return batch_sizes(self.chunk, self.networks.device)
+
+    @inference()
     def _run(
-        self, inputs: Sequence[pem_inputs.CropInput], code: ObjectCode
+        self, work: Sequence[_Work], checkpoint: Callable[[], None]
     ) -> list[tuple[np.ndarray, np.ndarray, float]]:
         """Rotation, translation and pose score of each input."""
-        device, pem, config = self.networks.device, self.networks.pem, self.networks.config
-        draws = 3 * pem.config.hypotheses
+        device, config, chunk = self.networks.device, self.config, self.chunk
+        draws, rows = 3 * self.networks.pem.config.hypotheses, [w.number for w in work]
         # on the CPU, so that every device draws the same
         uniforms = torch.rand(
-            len(inputs), draws, generator=torch.Generator().manual_seed(config.seed)
-        )
+            max(rows) + 1, draws, generator=torch.Generator().manual_seed(config.seed)
+        )[rows]
 
-        def run(part: slice) -> PosePrediction:
-            bgr, flat, cloud = (
-                torch.from_numpy(np.stack([getattr(i, name) for i in inputs[part]])).to(device)
-                for name in ("bgr", "flat_index", "points")
-            )
-            with encoding(self.networks.dtype, device):
-                features = pem.feature_extraction(bgr, flat).float()
-            with torch.inference_mode():
-                return pem.predict(features, cloud, code, uniforms[part].to(device))
+        def run(part: slice) -> tuple[Tensor, ...]:
+            count = part.stop - part.start
+            missing = padded(count, max(chunk, count), device) - count
+            items = [*work[part], *[work[part.start]] * missing]
+            given = [np.stack([getattr(w.crop, name) for w in items]) for name in CROP_ARRAYS]
+            drawn = uniforms[part][[*range(count), *[0] * missing]]
+            inputs = (to_device(value, device) for value in (*given, drawn))
+            found = self._graphs(*inputs, *_joined([w.code for w in items]).tensors)
+            return tuple(tensor[:count] for tensor in to_host(*found))
 
-        wanted, budget_mb = config.detections_per_batch, config.memory_budget_mb
-        chunk = batch_size(wanted, budget_mb, DETECTION_MB, device)
         out = []
-        for part in in_chunks(run, len(inputs), chunk, "detections"):
-            arrays = (t.double().cpu().numpy() for t in (part.rotation, part.translation))
-            out += list(zip(*arrays, part.score.tolist(), strict=True))
+        for rotation, translation, score in in_chunks(
+            run, len(work), chunk, "detections", self._fitting, checkpoint
+        ):
+            arrays = (t.double().numpy() for t in (rotation, translation))
+            out += list(zip(*arrays, score.tolist(), strict=True))
         return out
+
+
+def _joined(codes: Sequence[ObjectCode]) -> ObjectCode:
+    """Return one code of batch B for B observations.
+
+    If all are the same object's, it is of batch 1 on the CPU, where that saves time; on a GPU it is
+    a view of batch B, so that the shapes are the same for one object and for many.
+    """
+    if all(code is codes[0] for code in codes):
+        if codes[0].points.device.type == "cpu":
+            return codes[0]
+        return ObjectCode(*(t.expand(len(codes), *t.shape[1:]) for t in codes[0].tensors))
+    return ObjectCode(
+        *(torch.cat(parts) for parts in zip(*(c.tensors for c in codes), strict=True))
+    )
+
+
+def _by_object(work: Sequence[_Work]) -> list[list[_Work]]:
+    """Return the work of each object, in order."""
+    return [list(group) for _, group in groupby(work, key=lambda w: id(w.code))]
 
 
 def _view_input(view: TemplateView, random: np.random.Generator) -> pem_inputs.CropInput:

@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,6 +17,7 @@ from sam6d_ros.models.checkpoints import load_checkpoint
 from sam6d_ros.models.device import encoder_dtype, resolve_device
 from sam6d_ros.models.dinov2 import DinoV2
 from sam6d_ros.models.pem import PoseEstimationModel
+from sam6d_ros.models.reduced import compile_blocks, hold_weights
 from sam6d_ros.models.sam import SHAPES, SamSegmenter, build_sam
 from sam6d_ros.stages.sam6d.settings import Sam6dConfig
 
@@ -39,7 +41,7 @@ class Networks:
 
     @cached_property
     def device(self) -> torch.device:
-        """Where the networks run."""
+        """Device on which the networks run."""
         return resolve_device(self.device_name)
 
     @cached_property
@@ -50,9 +52,8 @@ class Networks:
     @cached_property
     def sam(self) -> SamSegmenter:
         """Proposals."""
-        sam = self._load(build_sam(SHAPES[self.config.sam_variant]), "sam")
-        if self.config.compile:
-            sam.image_encoder = torch.compile(sam.image_encoder)
+        sam: Any = self._load(build_sam(SHAPES[self.config.sam_variant]), "sam")
+        self._make_ready(sam.image_encoder, sam.image_encoder.blocks)
         return SamSegmenter(sam, self.config, self.dtype)
 
     @cached_property
@@ -60,20 +61,30 @@ class Networks:
         """Descriptors."""
         network = DinoV2()
         self._load(network.vit, "dinov2")
-        return self._compiled(network)
+        self._make_ready(network.vit, network.vit.blocks)
+        return network.eval()
 
     @cached_property
     def pem(self) -> PoseEstimationModel:
         """Poses."""
         network = PoseEstimationModel()
         self._load(network, "pem")
-        if self.config.compile:
-            encoder = network.feature_extraction
-            encoder.rgb_net = torch.compile(encoder.rgb_net)
+        encoder = network.feature_extraction.rgb_net
+        self._make_ready(encoder, encoder.vit.blocks)
         return network
 
     def fingerprint(self, role: str) -> str:
-        """Short name of a weights file's content, for cache keys."""
+        """Return a short hash of a weights file, for cache keys.
+
+        Args:
+            role: of the network, such as "pem".
+
+        Returns:
+            16 hexadecimal digits, of size, beginning and middle of the file.
+
+        Raises:
+            CheckpointError: the file is missing.
+        """
         path = weights.locate(self.folder, self._file(role))
         if not path.is_file():
             raise CheckpointError(f"{path} does not exist; run `sam6d weights fetch`")
@@ -93,8 +104,7 @@ class Networks:
         _LOG.info("loading %s on %s", path, self.device)
         return load_checkpoint(network, path, self.device)
 
-    def _compiled(self, network: DinoV2) -> DinoV2:
-        network.eval().requires_grad_(False)
+    def _make_ready(self, encoder: Any, blocks: Any) -> None:
+        hold_weights(encoder, self.dtype)
         if self.config.compile:
-            network.vit = torch.compile(network.vit)
-        return network
+            compile_blocks(blocks)

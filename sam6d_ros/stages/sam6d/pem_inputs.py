@@ -8,6 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sam6d_ros.geometry.camera import CameraIntrinsics, back_project_pixels
+from sam6d_ros.types import mask_box
+
 INPUT_SIZE = 224
 OBSERVED_POINTS = 2048
 TEMPLATE_POINTS = 5000  # per view
@@ -20,7 +23,7 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class CropInput:
-    """What the pose network takes of one view.
+    """Input of the pose network for one view.
 
     Attributes:
         bgr: (224, 224, 3) uint8, black outside the mask.
@@ -55,14 +58,24 @@ class MaskedCloud:
 
 
 def square_box(mask: NDArray[np.bool_]) -> Box:
-    """Square (row0, row1, column0, column1) around a mask, shifted to lie inside the image.
+    """Return the square around a mask, shifted to lie inside the image.
 
     The side is twice the half side, so an odd side loses one row and column and mask pixels can
     be cut off: the weights were trained on such crops.
+
+    Args:
+        mask: (H, W) bool, not empty.
+
+    Returns:
+        Row0, row1, column0, column1; the ends are exclusive.
     """
-    height, width = mask.shape
     rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    row0, row1, col0, col1 = rows[0], rows[-1] + 1, cols[0], cols[-1] + 1
+    return _square((rows[0], rows[-1] + 1, cols[0], cols[-1] + 1), mask.shape)
+
+
+def _square(box: Box, image_hw: tuple[int, ...]) -> Box:
+    height, width = image_hw
+    row0, row1, col0, col1 = box
     half = min(max(row1 - row0, col1 - col0), min(height, width)) // 2
     top, bottom = _interval((row0 + row1) // 2, half, height)
     left, right = _interval((col0 + col1) // 2, half, width)
@@ -79,10 +92,17 @@ def _interval(centre: int, half: int, size: int) -> tuple[int, int]:
 
 
 def crop_to_input(flat: NDArray[np.int64], crop_hw: tuple[int, int]) -> NDArray[np.int64]:
-    """Flat pixels of the crop as flat pixels of the 224×224 input.
+    """Convert flat pixels of the crop to flat pixels of the 224×224 input.
 
     The product with 224/size is rounded down in float64; integer division would differ for 58
     crop sizes.
+
+    Args:
+        flat: (N,) pixels, row · width + column, of the crop.
+        crop_hw: height and width of the crop, pixels.
+
+    Returns:
+        (N,) pixels of the input.
     """
     row, col = flat // crop_hw[1], flat % crop_hw[1]
     row_in = np.floor(row * (INPUT_SIZE / crop_hw[0]))
@@ -91,7 +111,16 @@ def crop_to_input(flat: NDArray[np.int64], crop_hw: tuple[int, int]) -> NDArray[
 
 
 def crop_image(rgb: NDArray[np.uint8], mask: NDArray[np.bool_], box: Box) -> NDArray[np.uint8]:
-    """(224, 224, 3) uint8 BGR crop, black outside the mask, bilinearly resized."""
+    """Return the crop of the network: black outside the mask, bilinearly resized.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        mask: (H, W) bool.
+        box: of :func:`square_box`.
+
+    Returns:
+        (224, 224, 3) uint8, BGR.
+    """
     part = (slice(box[0], box[1]), slice(box[2], box[3]))
     bgr = rgb[part][..., ::-1] * mask[part][..., None]
     size = (INPUT_SIZE, INPUT_SIZE)
@@ -100,23 +129,35 @@ def crop_image(rgb: NDArray[np.uint8], mask: NDArray[np.bool_], box: Box) -> NDA
 
 
 def masked_cloud(
-    points: NDArray[np.float32], mask: NDArray[np.bool_], radius: float
+    depth: NDArray[np.float32], camera: CameraIntrinsics, mask: NDArray[np.bool_], radius: float
 ) -> MaskedCloud | None:
-    """The points of a mask near their mean; None when there are too few.
+    """Select the points of a mask near their mean.
+
+    Reads the image in the mask's box alone.
 
     Args:
-        points: (H, W, 3) float32 metres, camera frame; z = 0 where there is no depth.
+        depth: (H, W) float32 metres, 0 = no measurement.
+        camera: of the depth.
         mask: (H, W) bool.
         radius: largest distance of a model point from the object's origin, metres.
+
+    Returns:
+        The points with their pixels; None if there are too few.
     """
-    mask = mask & (points[..., 2] > 0)
-    count = int(mask.sum())
+    x0, y0, width, height = mask_box(mask)
+    tight = (slice(y0, y0 + height), slice(x0, x0 + width))
+    inside = mask[tight] & (depth[tight] > 0)
+    count = int(np.count_nonzero(inside))
     if count <= MIN_MASK_PIXELS:
         return None
-    box = square_box(mask)
+    rows, cols = np.flatnonzero(inside.any(1)) + y0, np.flatnonzero(inside.any(0)) + x0
+    box = _square((rows[0], rows[-1] + 1, cols[0], cols[-1] + 1), mask.shape)
     part = (slice(box[0], box[1]), slice(box[2], box[3]))
-    flat = np.flatnonzero(mask[part])
-    cloud = points[part].reshape(-1, 3)[flat]
+    z = np.asarray(depth[part], np.float32)
+    flat = np.flatnonzero(mask[part] & (z > 0))
+    v, u = np.divmod(flat, z.shape[1])
+    v, u = ((a + first).astype(np.float32) for a, first in ((v, box[0]), (u, box[2])))
+    cloud = back_project_pixels(camera, u, v, z.ravel()[flat])
     centre = cloud.mean(axis=0)
     near = np.linalg.norm(cloud - centre, axis=1) < radius * RADIUS_FACTOR
     if near.sum() < MIN_CLOUD_POINTS:
@@ -125,7 +166,16 @@ def masked_cloud(
 
 
 def draw(available: int, count: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """``count`` positions among ``available``: without repetition when there are more of them."""
+    """Draw positions, without repetition if there are more than needed.
+
+    Args:
+        available: number of positions.
+        count: number of draws.
+        random: generator.
+
+    Returns:
+        (count,) positions from 0 to ``available`` - 1.
+    """
     return random.choice(available, count, replace=available <= count)
 
 
@@ -135,13 +185,16 @@ def observation_input(
     cloud: MaskedCloud,
     drawn: NDArray[np.integer],
 ) -> CropInput:
-    """Network input of one detection.
+    """Return the network input of one detection.
 
     Args:
         rgb: (H, W, 3) uint8.
         mask: (H, W) bool, pixels of the detection with a depth (not filtered by radius).
         cloud: of :func:`masked_cloud`.
         drawn: (2048,) positions in ``cloud.points``.
+
+    Returns:
+        Image crop, points and their pixels.
     """
     box = cloud.box
     flat = crop_to_input(cloud.kept[drawn], (box[1] - box[0], box[3] - box[2]))
@@ -154,13 +207,16 @@ def template_input(
     points_obj: NDArray[np.float32],
     drawn: NDArray[np.integer],
 ) -> CropInput:
-    """Network input of one template view.
+    """Return the network input of one template view.
 
     Args:
         rgb: (H, W, 3) uint8.
         mask: (H, W) bool.
         points_obj: (H, W, 3) float32 metres, object frame.
         drawn: (5000,) positions in the list of mask pixels inside the crop.
+
+    Returns:
+        Image crop, points and their pixels.
     """
     box = square_box(mask)
     part = (slice(box[0], box[1]), slice(box[2], box[3]))

@@ -11,14 +11,21 @@ SAM_VARIANTS = ("vit_h", "vit_l", "vit_b")
 COMPAT_MODES = ("fixed", "legacy")
 PRECISIONS = ("auto", "float32", "bf16", "fp16")
 MAX_VIEWS = 42
+PRESETS: dict[str, dict[str, Any]] = {  # FLOPs of proposals counted; their accuracy is not measured
+    "quality": {"sam_variant": "vit_h", "points_per_side": 32},
+    "balanced": {"sam_variant": "vit_l", "points_per_side": 32},
+    "fast": {"sam_variant": "vit_b", "points_per_side": 16},
+}
 _SHARES = ("min_predicted_iou", "min_stability", "box_nms_iou", "min_detection_score")
 
 
 @dataclass(frozen=True)
 class Sam6dConfig:
-    """How the networks are run.
+    """Settings of the networks.
 
     Attributes:
+        preset: cost of SAM: "quality", "balanced" or "fast". :meth:`parse` takes ``sam_variant``
+            and ``points_per_side`` from it where they are not given themselves.
         sam_variant: size of the segmentation network.
         compat: "legacy" repeats the original's script for own data (templates not normalised, no
             suppression of duplicates, one missed overlap zeroes every geometric score);
@@ -43,6 +50,7 @@ class Sam6dConfig:
         seed: of the random draws.
     """
 
+    preset: str = "quality"
     sam_variant: str = "vit_h"
     compat: str = "fixed"
     precision: str = "auto"
@@ -61,6 +69,7 @@ class Sam6dConfig:
     seed: int = 1
 
     def __post_init__(self) -> None:
+        _check_choice("preset", self.preset, tuple(PRESETS))
         _check_choice("sam_variant", self.sam_variant, SAM_VARIANTS)
         _check_choice("compat", self.compat, COMPAT_MODES)
         _check_choice("precision", self.precision, PRECISIONS)
@@ -75,20 +84,26 @@ class Sam6dConfig:
 
     @classmethod
     def parse(cls, text: str) -> Sam6dConfig:
-        """Settings from ``name=value`` words, such as ``"compat=legacy views=21"``.
+        """Parse settings from ``name=value`` words, such as ``"compat=legacy views=21"``.
+
+        Args:
+            text: the words.
+
+        Returns:
+            The settings.
 
         Raises:
             InvalidConfig: an unknown name, or a value of another type or out of its range.
         """
         defaults = {field.name: field.default for field in fields(cls)}
-        values = {}
+        values: dict[str, Any] = {}
         for word in text.split():
             name, equals, value = word.partition("=")
             if not equals or name not in defaults:
                 known = ", ".join(defaults)
                 raise InvalidConfig(f"{word!r} is no sam6d option; expected name=value of {known}")
             values[name] = _typed(name, value, type(defaults[name]))
-        return cls(**values)
+        return cls(**PRESETS.get(values.get("preset", ""), {}) | values)
 
     @property
     def legacy(self) -> bool:

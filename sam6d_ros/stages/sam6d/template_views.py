@@ -56,21 +56,38 @@ ALL_VIEWS = len(VIEW_ANGLES_DEG)
 
 
 def view_numbers(count: int) -> NDArray[np.int64]:
-    """Which of the 42 views are used when only ``count`` are."""
+    """Choose ``count`` of the 42 views, evenly.
+
+    Args:
+        count: number of views, 1 to 42.
+
+    Returns:
+        (count,) numbers from 0 to 41.
+    """
     return np.floor(ALL_VIEWS / count * np.arange(count)).astype(np.int64)
 
 
 def directions() -> NDArray[np.float64]:
-    """(42, 3) unit vectors from the object's origin to the camera, object frame."""
+    """Return the unit vectors from the origin of the object to the cameras.
+
+    Returns:
+        (42, 3), object frame.
+    """
     elevation, azimuth = np.radians(np.array(VIEW_ANGLES_DEG)).T
     flat = np.cos(elevation)
     return np.stack([flat * np.sin(azimuth), flat * np.cos(azimuth), np.sin(elevation)], axis=1)
 
 
 def camera_poses(distance: float) -> NDArray[np.float64]:
-    """(42, 4, 4) ``cam_from_obj`` of cameras that look at the origin from ``distance``.
+    """Return the poses of cameras that look at the origin of the object.
 
     OpenCV axes. The camera's x axis is up × z with up = (0, 0, −1), at the poles (0, −1, 0).
+
+    Args:
+        distance: of the cameras, metres.
+
+    Returns:
+        (42, 4, 4) cam_from_obj.
     """
     poses = np.tile(np.eye(4), (ALL_VIEWS, 1, 1))
     for pose, towards in zip(poses, directions(), strict=True):

@@ -42,25 +42,47 @@ class TemplateView:
 
 
 def surface_points(model: ObjectModel, count: int, seed: int) -> NDArray[np.float32]:
-    """(count, 3) points in metres spread over the surface."""
+    """Sample points of the surface.
+
+    Args:
+        model: the object.
+        count: number of points.
+        seed: of the random generator.
+
+    Returns:
+        (count, 3) float32, metres, object frame.
+    """
     random = np.random.default_rng(seed)
     return sample_surface(model.vertices, model.faces, count, random)[0].astype(np.float32)
 
 
 def template_camera() -> CameraIntrinsics:
-    """The camera of the template views."""
+    """Return the camera of the template views."""
     focal = IMAGE_SIZE / 2 / math.tan(FIELD_OF_VIEW_RAD / 2)
     centre = (IMAGE_SIZE - 1) / 2
     return CameraIntrinsics(focal, focal, centre, centre, IMAGE_SIZE, IMAGE_SIZE)
 
 
 def reach(points: NDArray[np.floating]) -> float:
-    """Distance of the farther of the two extreme box corners from the origin, metres."""
+    """Return the distance of the farther of the two extreme box corners from the origin, metres.
+
+    Args:
+        points: (N, 3) metres, object frame.
+    """
     return float(max(np.linalg.norm(points.min(0)), np.linalg.norm(points.max(0))))
 
 
 def render_views(model: ObjectModel, count: int, seed: int) -> list[TemplateView]:
-    """Render ``count`` of the 42 views; views in which the object is invisible are left out."""
+    """Render ``count`` of the 42 views.
+
+    Args:
+        model: the object.
+        count: number of views, 1 to 42.
+        seed: of the points that set the distance of the camera.
+
+    Returns:
+        The views in which the object is visible.
+    """
     camera = template_camera()
     poses = camera_poses(_distance(model, seed))[view_numbers(count)]
     views = []
@@ -74,6 +96,11 @@ def render_views(model: ObjectModel, count: int, seed: int) -> list[TemplateView
 
 def template_views(model: ObjectModel, count: int, seed: int) -> list[TemplateView]:
     """Return ``count`` of the 42 views: from the object's template files, else rendered.
+
+    Args:
+        model: the object.
+        count: number of views, 1 to 42.
+        seed: of the points that set the distance of the camera.
 
     Raises:
         InvalidObjects: a template file changed since the object was prepared, and is unusable.
@@ -95,7 +122,15 @@ def _distance(model: ObjectModel, seed: int) -> float:
 
 
 def shade(rendering: Rendering, camera: CameraIntrinsics) -> NDArray[np.uint8]:
-    """Colours under a lamp beside the camera, as the original's renderer lights the object."""
+    """Return the colours under a lamp beside the camera, as the renderer of the original.
+
+    Args:
+        rendering: of the object.
+        camera: of the rendering.
+
+    Returns:
+        (H, W, 3) uint8 RGB, black outside the object.
+    """
     v, u = np.mgrid[: camera.height, : camera.width]
     ray = np.stack([(u - camera.cx) / camera.fx, (v - camera.cy) / camera.fy, np.ones(u.shape)], -1)
     ray /= np.linalg.norm(ray, axis=-1, keepdims=True)
@@ -105,5 +140,12 @@ def shade(rendering: Rendering, camera: CameraIntrinsics) -> NDArray[np.uint8]:
 
 
 def half_precision(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Points rounded like the original's template files: half-precision millimetres."""
+    """Round points as the template files of the original: to half-precision millimetres.
+
+    Args:
+        points: (..., 3) float32, metres.
+
+    Returns:
+        (..., 3) float32, metres.
+    """
     return (points * MM_PER_M).astype(np.float16).astype(np.float32) / np.float32(MM_PER_M)

@@ -21,9 +21,12 @@ FULL_RANGE = {(8, 16): 65535.0 / 255.0, (16, 8): 255.0 / 65535.0}
 
 
 def convert(image: np.ndarray, source: Encoding, target: Encoding) -> np.ndarray:
-    """Copy of `image` ((H, W) or (H, W, C), in `source`) in the encoding `target`.
+    """Return a copy of an image in another encoding.
 
-    Raises ValueError where the two do not convert into each other.
+    Images are (H, W) or (H, W, C), in `source` and in `target`.
+
+    Raises:
+        ValueError: the two encodings do not convert into each other.
     """
     if source.color is None or target.color is None:
         _require_same_shape(source, target)

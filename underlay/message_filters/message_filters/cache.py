@@ -1,4 +1,4 @@
-"""A filter that remembers its last messages."""
+"""Filter that keeps its last messages."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class TransformListener:
         self.unregister()
 
     def unregister(self) -> None:
-        """Hear no more transforms."""
+        """End the subscriptions."""
         self.node.destroy_subscription(self.tf_sub)
         self.node.destroy_subscription(self.tf_static_sub)
 

@@ -18,7 +18,7 @@ export const usesSample = () => document.querySelector("[name=source]:checked").
 
 /**
  * Return the frame of the form: {rgb, depth (Blobs with names), cam_params, body of the sample}.
- * Throws Error that says what is missing.
+ * Throws an Error that names the missing part.
  */
 export async function chosenFrame() {
   if (usesSample()) {

@@ -9,7 +9,7 @@ export async function showHealth() {
   const health = await (await fetch("health", { cache: "no-store" })).json();
   const line = byId("server");
   line.className = `server ${health.status === "healthy" ? "good" : "bad"}`;
-  line.textContent = health.message;
+  line.textContent = line.title = health.message;
   return health;
 }
 

@@ -18,8 +18,9 @@ async function load() {
       source: byId("source").value.trim(),
       threshold: numberIn("threshold") ?? 0.5,
       device: byId("device").value.trim(),
-      max_batch: numberIn("max-batch") ?? 8,
+      max_batch: numberIn("max-batch") ?? null,
       warm_up_runs: numberIn("warm-up") ?? 1,
+      isolated: byId("isolated").checked,
       replace: byId("replace").checked,
     });
     byId("stage").textContent = `${model.name} is loaded.`;
@@ -103,6 +104,7 @@ class Card {
   }
 }
 
+const TICKS_S = [1, 5, 10, 30, 60, 120, 300, 600]; // whole seconds: labels that differ
 const ago = (time) => `−${Math.round(Date.now() / 1000 - time)} s`;
 
 /** Small plot of the last values over time. */
@@ -118,7 +120,7 @@ class Plot {
     this.options = {
       width: 260, height: 130, cursor: { show: false }, legend: { show: names.length > 1, live: false },
       scales: { y: { range: (_, low, high) => [0, Math.max(high, 1e-3) * 1.1] } },
-      axes: [{ ...axis, space: 60, values: (_, times) => times.map(ago) }, { ...axis, size: 50 }],
+      axes: [{ ...axis, space: 60, incrs: TICKS_S, values: (_, times) => times.map(ago) }, { ...axis, size: 50 }],
       series: [{}, ...names.map((label, index) => ({ label, stroke: strokes[index], width: 2, points: { show: false } }))],
     };
     this.observer = new ResizeObserver(() => this.resize());

@@ -6,7 +6,7 @@ import { usesSample } from "./frame.js";
 
 const kind = () => document.querySelector("[name=object]:checked").value;
 
-/** Return the fields of a request that name its objects. Throws Error that says what is missing. */
+/** Return the fields of a request that name its objects. Throws an Error that names the missing part. */
 export function chosenObjects(frame) {
   if (kind() === "sample") {
     if (!frame.sample) throw new Error("Choose a registered object, a CAD file, or upload a mesh.");

@@ -31,7 +31,7 @@ _TEXTS = {
     429: "the queue is full; try again after Retry-After seconds",
     499: "the client closed the connection",
     500: "a defect of the server; the log has the request id",
-    503: "loading, draining or not able to work; the text says why",
+    503: "loading, draining or not able to work; the text has the reason",
     504: "no result within the time",
 }
 FAILURES: dict[int | str, dict[str, Any]] = {

@@ -25,15 +25,17 @@ router = APIRouter(tags=["server"])
 async def health(http: HttpRequest) -> Response:
     """Report whether requests are served: 200, or 503 with the reason."""
     services = services_of(http)
-    obstacle = services.obstacle()
-    if obstacle and not http.app.state.keeper.knows(http.headers):
-        obstacle = services.state  # without a token: no text that names paths
+    obstacle, notice = services.obstacle(), services.notice
+    if not http.app.state.keeper.admits(http.headers):  # no text that names paths
+        obstacle, notice = obstacle and services.state, ""
     answer = Health(
         status="unavailable" if obstacle else "healthy",
-        message=obstacle or "Server is running",
+        message=obstacle or notice or "Server is running",
         timestamp=time.time(),
+        replicas=None if services.replicas is None else await services.convert(services.replicas),
     )
-    return JSONResponse(answer.model_dump(), 503 if obstacle else 200)
+    values = answer.model_dump(exclude={"replicas"} if services.replicas is None else None)
+    return JSONResponse(values, 503 if obstacle else 200)
 
 
 @router.get("/api/v1/status", responses={401: FAILURES[401]})

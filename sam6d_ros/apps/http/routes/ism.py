@@ -10,9 +10,9 @@ from fastapi import Request as HttpRequest
 from fastapi.responses import Response
 
 from sam6d_ros.apps.http import results
-from sam6d_ros.apps.http.catalogue import Chosen
 from sam6d_ros.apps.http.encode import detections_out, detections_picture
 from sam6d_ros.apps.http.inputs import Images, decode_frame, output_folder
+from sam6d_ros.apps.http.objects.catalogue import Chosen
 from sam6d_ros.apps.http.routes.common import FAILURES, Uploaded, parsed, png_or_json, png_text
 from sam6d_ros.apps.http.schemas.common import FrameBody
 from sam6d_ros.apps.http.schemas.ism import InferenceAnswer, InferenceRequest
@@ -48,7 +48,7 @@ async def _infer(
     services = services_of(http)
     services.check_room()
     output_dir = output_folder(body, services.roots)
-    frame = await services.convert(decode_frame, body, images, services.settings.limits)
+    frame = await services.prepare(decode_frame, body, images, services.settings.limits)
     async with services.catalogue.chosen(body) as chosen:
         result = await services.run(
             http,

@@ -9,7 +9,7 @@ from fastapi import Request as HttpRequest
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from sam6d_ros.apps.http.model_services import models_of
+from sam6d_ros.apps.http.model_server.services import models_of
 from sam6d_ros.apps.http.routes.common import FAILURES
 from sam6d_ros.apps.http.schemas.models import ModelHealth
 

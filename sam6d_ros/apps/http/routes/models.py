@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi import Request as HttpRequest
 
-from sam6d_ros.apps.http.model_services import ModelServices, models_of
+from sam6d_ros.apps.http.model_server.services import ModelServices, models_of
 from sam6d_ros.apps.http.routes.common import FAILURES
 from sam6d_ros.apps.http.schemas.models import (
     ModelAnswer,
@@ -21,9 +21,9 @@ from sam6d_ros.apps.http.schemas.models import (
     WarmupAnswer,
 )
 from sam6d_ros.apps.http.waiting import result_for
-from sam6d_ros.runtime.model_host import ModelReport
-from sam6d_ros.runtime.model_spec import LIMITS, ModelSpec
-from sam6d_ros.runtime.model_stats import Distribution
+from sam6d_ros.runtime.model_server.host import ModelReport
+from sam6d_ros.runtime.model_server.spec import LIMITS, ModelSpec
+from sam6d_ros.runtime.model_server.stats import Distribution
 
 router = APIRouter(prefix="/models", tags=["models"])
 _MOST_RUNS = int(LIMITS["warm_up_runs"][1])
@@ -131,6 +131,7 @@ def model_out(report: ModelReport) -> ModelOut:
         max_delay_ms=spec.max_delay_ms,
         capacity=spec.capacity,
         metrics=spec.metrics,
+        isolated=spec.isolated,
         memory_bytes=report.memory_bytes,
         waiting=report.waiting,
         rejected=report.rejected,

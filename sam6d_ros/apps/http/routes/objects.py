@@ -13,13 +13,13 @@ from fastapi import Request as HttpRequest
 from fastapi.responses import Response
 
 from sam6d_ros.apps.http.limits import check_count
-from sam6d_ros.apps.http.object_store import check_name, load_confined
+from sam6d_ros.apps.http.objects.store import check_name, load_confined
 from sam6d_ros.apps.http.routes.common import FAILURES
 from sam6d_ros.apps.http.schemas.objects import ObjectAnswer, ObjectOut, ObjectsAnswer
 from sam6d_ros.apps.http.services import Services, services_of
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.object_entry import ObjectEntry, read_entry
-from sam6d_ros.errors import InvalidObjects, NotAllowed, UnknownName
+from sam6d_ros.errors import InvalidObjects, NotAllowed, NotReady, UnknownName
 from sam6d_ros.runtime.objects import ObjectChange
 
 router = APIRouter(prefix="/api/v1/objects", tags=["objects"])
@@ -76,7 +76,18 @@ async def _register(
         services.store.discard(path)
         raise
     await services.convert(services.store.keep, entry)
+    if services.sharing is not None:
+        try:
+            await services.sharing.put(model, entry)
+        except NotReady:  # all replicas have it, or none
+            await _remove(services, name)
+            raise
     return model
+
+
+async def _remove(services: Services, name: str) -> None:
+    await asyncio.wrap_future(services.host.change(ObjectChange.drop(name)))
+    await services.convert(services.store.drop, name)
 
 
 def _with_allowed_templates(services: Services, entry: ObjectEntry) -> ObjectEntry:
@@ -124,8 +135,9 @@ async def delete(name: str, http: HttpRequest) -> ObjectAnswer:
         if name not in services.store.entries:
             raise NotAllowed(f"the object {name!r} was not uploaded; it cannot be deleted")
         out = _out(services, model)
-        await asyncio.wrap_future(services.host.change(ObjectChange.drop(name)))
-        await services.convert(services.store.drop, name)
+        await _remove(services, name)
+    if services.sharing is not None:
+        await services.sharing.drop(name)
     return ObjectAnswer(request_id=http.state.request_id, object=out)
 
 

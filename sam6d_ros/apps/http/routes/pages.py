@@ -22,7 +22,7 @@ from sam6d_ros.apps.http.auth import COOKIE
 from sam6d_ros.apps.http.errors import error_response
 from sam6d_ros.apps.http.gate import wants_page
 from sam6d_ros.apps.http.routes.common import FAILURES
-from sam6d_ros.apps.http.settings import ISM, MODELS, PEM
+from sam6d_ros.apps.http.settings import FLEET, ISM, MODELS, PEM
 
 PAGES = Path(__file__).parents[1] / "pages"
 POSES = {"/": "index.html"}
@@ -30,6 +30,7 @@ POSES = {"/": "index.html"}
 FILES = {
     ISM: POSES,
     PEM: POSES,
+    FLEET: POSES,
     MODELS: {
         "/": "predict.html",
         "/models": "models.html",
@@ -86,13 +87,13 @@ async def root(http: HttpRequest) -> Response:
 
 
 async def login(http: HttpRequest, token: Annotated[str, Form(max_length=1024)]) -> Response:
-    """Take the token of a browser into a cookie that scripts cannot read."""
+    """Exchange the token for a cookie that scripts cannot read and that is not the token."""
     keeper = http.app.state.keeper
     if keeper.needs_token and not keeper.is_token(token):
         return error_response(401, "the token is wrong", http.state.request_id)
     response = JSONResponse({"success": True})
     if keeper.needs_token:
-        response.set_cookie(COOKIE, token, httponly=True, samesite="strict")
+        response.set_cookie(COOKIE, keeper.new_pass(), httponly=True, samesite="strict")
     return response
 
 

@@ -12,9 +12,9 @@ from fastapi import Request as HttpRequest
 from fastapi.responses import Response
 
 from sam6d_ros.apps.http import ism_client, results
-from sam6d_ros.apps.http.catalogue import Chosen
 from sam6d_ros.apps.http.encode import cloud_out, poses_out, poses_picture
 from sam6d_ros.apps.http.inputs import Images, Masks, decode_frame, decode_masks, output_folder
+from sam6d_ros.apps.http.objects.catalogue import Chosen
 from sam6d_ros.apps.http.routes import ism
 from sam6d_ros.apps.http.routes.common import FAILURES, Uploaded, parsed, png_or_json, png_text
 from sam6d_ros.apps.http.schemas.ism import InferenceAnswer
@@ -78,7 +78,7 @@ async def _poses(http: HttpRequest, body: PoseRequest, images: Images, visualize
     services.check_room()
     output_dir = output_folder(body, services.roots)
     limits = services.settings.limits
-    frame = await services.convert(decode_frame, body, images, limits)
+    frame = await services.prepare(decode_frame, body, images, limits)
     async with services.catalogue.chosen(body) as chosen:
         masks = await services.convert(
             decode_masks, body.detections, frame.depth.shape, chosen.names, limits
@@ -110,7 +110,7 @@ async def _pipeline(
     services = services_of(http)
     services.check_room()
     output_dir = output_folder(body, services.roots)
-    frame = await services.convert(decode_frame, body, images, services.settings.limits)
+    frame = await services.prepare(decode_frame, body, images, services.settings.limits)
     async with services.catalogue.chosen(body) as chosen:
         if services.settings.ism_url:
             answer, png = await _through_ism(
@@ -165,7 +165,7 @@ async def _through_ism(
     output_dir: Path | None,
     visualize: bool,
 ) -> tuple[PipelineAnswer, bytes | None]:
-    """Have the ISM service do the first half."""
+    """Request the first half from the ISM service."""
     settings = services.settings
     left_s = services.left_of(http, body.timeout_s)
     first = await ism_client.infer(settings.ism_url, settings.token, body, images, left_s)
@@ -190,7 +190,7 @@ def _joined(http: HttpRequest, first: InferenceAnswer, second: PoseAnswer) -> Pi
     )
 
 
-def answer_of(
+def answer_of(  # noqa: PLR0913  (the parts of one answer)
     services: Services,
     http: HttpRequest,
     body: PoseOptions,

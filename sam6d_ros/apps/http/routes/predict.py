@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from concurrent.futures import Future
 from typing import Annotated
 
 import numpy as np
@@ -16,7 +17,7 @@ from sam6d_ros.apps.http import results
 from sam6d_ros.apps.http.decode import decode_rgb
 from sam6d_ros.apps.http.errors import DEFECT_TEXT
 from sam6d_ros.apps.http.limits import check_count
-from sam6d_ros.apps.http.model_services import ModelServices, models_of
+from sam6d_ros.apps.http.model_server.services import ModelServices, models_of
 from sam6d_ros.apps.http.routes.common import FAILURES, png_or_json, png_text
 from sam6d_ros.apps.http.schemas.common import Share
 from sam6d_ros.apps.http.schemas.predict import (
@@ -32,7 +33,7 @@ from sam6d_ros.apps.http.schemas.predict import (
 from sam6d_ros.apps.http.uploads import batch_images, body_schema, single_image
 from sam6d_ros.apps.http.waiting import result_for
 from sam6d_ros.errors import Sam6dError
-from sam6d_ros.runtime.frame_model import FrameAnswer, FrameInput
+from sam6d_ros.runtime.model_server.frame_model import FrameAnswer, FrameInput
 from sam6d_ros.types import PoseEstimate
 
 _LOG = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ async def predict(
     """Find the things in one image; with `Accept: image/png` the answer is the picture alone."""
     services = models_of(http)
     name = services.model_named(model)
+    services.registry.check_room(name)  # before the body is read
     data = await single_image(http)
     result, png = await _result(services, http, name, data, threshold, visualize)
     answer = PredictAnswer(request_id=http.state.request_id, model=name, result=result)
@@ -109,11 +111,25 @@ async def _result(
     visualize: bool,
 ) -> tuple[Prediction, bytes | None]:
     """Return the result of one image, and its picture if it is wanted."""
-    image_rgb = await services.convert(decode_rgb, data, "image", services.settings.limits)
-    item = FrameInput(image_rgb, threshold)
-    future = services.registry.submit(model, item, request_id=http.state.request_id)
+    request_id = http.state.request_id
+    item, future = await services.convert(_queued, services, model, data, threshold, request_id)
     answer = await result_for(http, future, future.cancel)
-    return await services.convert(prediction_of, answer, image_rgb, visualize)
+    return await services.convert(prediction_of, answer, item.image_rgb, visualize)
+
+
+def _queued(
+    services: ModelServices, model: str, data: str | bytes, threshold: float | None, request_id: str
+) -> tuple[FrameInput, Future[FrameAnswer]]:
+    """Decode an image and queue it, unless the queue of its model has filled meanwhile.
+
+    Both in one thread, so that no thread decodes a second image before the first has its place.
+
+    Returns:
+        The decoded image, and the future of its answer.
+    """
+    services.registry.check_room(model)
+    item = FrameInput(decode_rgb(data, "image", services.settings.limits), threshold)
+    return item, services.registry.submit(model, item, request_id=request_id)
 
 
 def prediction_of(
@@ -131,6 +147,7 @@ def result_of(answer: FrameAnswer, size: tuple[int, int], png: bytes | None = No
     Args:
         size: width and height of the image, pixels.
         png: picture of the result, if it is wanted.
+        answer: of the model.
     """
     boxes = answer.boxes
     return Prediction(

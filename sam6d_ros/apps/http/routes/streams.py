@@ -14,8 +14,8 @@ from fastapi import APIRouter, Query
 from fastapi import Request as HttpRequest
 from fastapi.responses import Response
 
-from sam6d_ros.apps.http.live_response import LiveResponse
-from sam6d_ros.apps.http.model_services import ModelServices, models_of
+from sam6d_ros.apps.http.model_server.live_response import LiveResponse
+from sam6d_ros.apps.http.model_server.services import ModelServices, models_of
 from sam6d_ros.apps.http.routes.common import FAILURES
 from sam6d_ros.apps.http.routes.predict import result_of
 from sam6d_ros.apps.http.schemas.streams import (
@@ -116,6 +116,8 @@ def described(services: ModelServices, body: StreamRequest, key: str | None = No
 
     Args:
         key: of the stream that is edited.
+        services: models and streams.
+        body: the request.
 
     Raises:
         InvalidInput: a field is unusable.

@@ -1,6 +1,6 @@
 """Routes of tracking sessions: known poses, followed from frame to frame.
 
-A client chooses the name of its session; whoever knows the name may use it. The first request
+A client chooses the name of its session; any client with the name may use it. The first request
 states the poses in its frame (``poses``) or has them found (``detect``); the next ones send frames
 only, in the order of capture. ``instance_id`` names one physical object as long as the session
 lasts, also after an object was hidden and found again. A later request may state poses or detect
@@ -27,8 +27,8 @@ from sam6d_ros.apps.http.limits import check_count
 from sam6d_ros.apps.http.routes.common import FAILURES, Uploaded, parsed, png_or_json
 from sam6d_ros.apps.http.schemas.track import SessionEnd, TrackAnswer, TrackRequest
 from sam6d_ros.apps.http.services import Services, services_of
-from sam6d_ros.apps.http.sessions import Session
-from sam6d_ros.apps.http.tracking import Followed, follow, known_poses
+from sam6d_ros.apps.http.tracking.sessions import Session
+from sam6d_ros.apps.http.tracking.work import Followed, follow, known_poses
 from sam6d_ros.types import Frame
 
 router = APIRouter(prefix="/api/v1/track", tags=["tracking"])

@@ -111,6 +111,9 @@ class Health(BaseModel):
     status: Literal["healthy", "unavailable"]
     message: str
     timestamp: float = Field(description="Unix time, seconds")
+    replicas: dict[str, int] | None = Field(
+        None, description="number of replicas in each state, on a fleet"
+    )
 
 
 class Status(BaseModel):

@@ -40,6 +40,6 @@ class InferenceAnswer(Answer):
     output_dir_used: str | None
     detections: DetectionsOut
     reason: str = Field(description="why nothing was found; else empty")
-    notes: list[str] = Field(description="doubts about the input")
+    notes: list[str] = Field(description="warnings about the input")
     timings_s: dict[str, float]
     visualization: str | None = Field(None, description="PNG in base64, with ?visualize=true")

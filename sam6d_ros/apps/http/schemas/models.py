@@ -8,7 +8,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, FiniteFloat
 
 from sam6d_ros.apps.http.schemas.common import Answer, Body, Share
 from sam6d_ros.runtime.admission import DEFAULT_CAPACITY
-from sam6d_ros.runtime.model_spec import LIMITS, NAME
+from sam6d_ros.runtime.model_server.spec import LIMITS, NAME
 
 
 def _within(name: str) -> object:
@@ -46,6 +46,10 @@ class ModelRequest(Body):
     timeout_s: Annotated[FiniteFloat, _within("timeout_s")] = Field(
         30.0, description="seconds until an answer, with the wait in the queue"
     )
+    isolated: bool = Field(
+        False,
+        description="whether it runs in a process of its own, whose crash harms no other model",
+    )
     replace: bool = Field(False, description="whether it takes the place of a namesake")
 
 
@@ -75,6 +79,7 @@ class ModelOut(BaseModel):
     max_delay_ms: float
     capacity: int
     metrics: bool
+    isolated: bool = Field(description="whether it runs in a process of its own")
     memory_bytes: int = Field(description="that its load took, host and device; an estimate")
     waiting: int = Field(description="requests in its queue")
     rejected: int = Field(description="requests refused because the queue was full")

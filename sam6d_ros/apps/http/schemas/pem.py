@@ -112,7 +112,7 @@ class PoseAnswer(Answer):
     )
     output_dir_used: str | None
     reason: str = Field(description="why there is no pose; else empty")
-    notes: list[str] = Field(description="doubts about the input")
+    notes: list[str] = Field(description="warnings about the input")
     timings_s: dict[str, float]
     visualization: str | None = Field(None, description="PNG in base64, with ?visualize=true")
     cloud: CloudOut | None = Field(None, description='with "cloud": true')

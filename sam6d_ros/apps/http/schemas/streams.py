@@ -19,8 +19,8 @@ class StreamRequest(Body):
     url: Annotated[str, Field(min_length=1, max_length=2048)] = Field(
         description="rtsp://, rtsps://, http:// or https:// address (with user:password@ where "
         "the camera needs it), /dev/videoN, the absolute path of a video file below an allowed "
-        "folder, or frames:FOLDER (BOP format, with depth). The address of an edited stream as "
-        "it was shown keeps its password",
+        "folder; with depth frames:FOLDER (BOP format) or bag:PATH (ROS 2 bag). The address of an "
+        "edited stream as it was shown keeps its password",
         examples=["rtsp://user:password@192.168.1.20:554/stream1"],
     )
     max_rate_hz: Rate | None = Field(
@@ -67,7 +67,7 @@ class StreamOut(BaseModel):
     viewers: int
     output_rate_hz: float = Field(description="pictures analysed and encoded per second")
     output_age_s: float | None = Field(
-        description="median from decoding to the end of encoding; null while nobody watches"
+        description="median from decoding to the end of encoding; null without viewers"
     )
     output_age_p95_s: float | None
     error: str = Field(description="why the last analysis failed; else empty")

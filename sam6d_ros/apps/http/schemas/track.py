@@ -96,7 +96,7 @@ class TrackAnswer(Answer):
     units: Literal["mm", "m"]
     inference_time: float = Field(description="seconds for that frame, without the waiting time")
     reason: str = Field(description="why no instance is followed; else empty")
-    notes: list[str] = Field(description="doubts about the input, and removed objects")
+    notes: list[str] = Field(description="warnings about the input, and removed objects")
     timings_s: dict[str, float]
     expires_s: float = Field(description="seconds from now until an unused session ends")
 

@@ -23,7 +23,7 @@ SEPARATOR = "=" * 80
 
 @dataclass(frozen=True)
 class Definition:
-    """What a bag says about a type.
+    """Definition of a type, as a bag has it.
 
     Attributes:
         text: the .msg file, then those of all types in it, each under a line with its name.
@@ -36,7 +36,7 @@ class Definition:
 
 @lru_cache
 def message_class(type_name: str) -> Any:
-    """The Python class of ``package/msg/Type``.
+    """Return the Python class of ``package/msg/Type``.
 
     Raises:
         InvalidBag: no such type is installed here.
@@ -50,7 +50,7 @@ def message_class(type_name: str) -> Any:
 
 @lru_cache
 def definition(type_name: str) -> Definition:
-    """The definition of ``package/msg/Type`` as rosbag2 writes it.
+    """Return the definition of ``package/msg/Type`` as rosbag2 writes it.
 
     Raises:
         InvalidBag: no such type is installed here, or not as a .msg file.

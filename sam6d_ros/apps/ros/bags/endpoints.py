@@ -1,4 +1,4 @@
-"""What a player has in the graph: publishers, the clock, ears for who must be ready."""
+"""ROS endpoints of the bag player: publishers, ``/clock``, readiness subscriptions."""
 
 from __future__ import annotations
 
@@ -66,12 +66,17 @@ class ReadyTopics:
 def make_publishers(
     node: Node, bag: BagReader, names: Sequence[str], remap: Mapping[str, str], own_clock: bool
 ) -> dict[Topic, Publisher]:
-    """A publisher for each topic that can be played, with the QoS that was recorded.
+    """Create a publisher for each topic that can be played, with the QoS that was recorded.
 
     Args:
         names: of the topics to play; empty: all of the bag.
         remap: other names to publish under.
         own_clock: bag time is published on /clock, so a recorded one is not played.
+        node: publishes.
+        bag: the recording.
+
+    Returns:
+        Publishers by topic.
 
     Raises:
         InvalidBag: a topic that was asked for is not in the bag, or none can be played.
@@ -95,7 +100,7 @@ def make_publishers(
 
 
 def _why_not(topic: Topic, taken: bool, own_clock: bool) -> str:
-    """Why a topic cannot be played; empty when it can."""
+    """Return the reason why a topic cannot be played; empty if it can."""
     if taken:
         return "another topic is played under the same name"
     if own_clock and topic.name == CLOCK:

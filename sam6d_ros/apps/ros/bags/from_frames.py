@@ -21,7 +21,7 @@ INFO = NAMESPACE + topics.REPLAY_CAMERA_INFO
 def write_frames(recording: Recording, writer: BagWriter, start_ns: int, rate_hz: float) -> None:
     """Write all frames, the first one stamped ``start_ns``.
 
-    Depth goes as 32FC1: millimetres would round what the files know better.
+    Depth is written as 32FC1: millimetres would round the values of the files.
     """
     for topic, kind in {**TOPICS, INFO: CameraInfo}.items():
         writer.add_topic(topic, type_name_of(kind), [RESULTS])

@@ -12,7 +12,7 @@ from sam6d_ros.apps.ros.bags.endpoints import BagClock, ReadyTopics, make_publis
 from sam6d_ros.apps.ros.bags.qos import is_latched, is_reliable
 from sam6d_ros.apps.ros.bags.reader import BagReader
 from sam6d_ros.apps.ros.bags.schedule import Schedule
-from sam6d_ros.apps.ros.session import SPIN_S, GraphSession
+from sam6d_ros.apps.ros.node.session import SPIN_S, GraphSession
 from sam6d_ros.errors import InvalidBag
 from sam6d_ros.geometry.units import NS_PER_S
 
@@ -22,7 +22,7 @@ ACKNOWLEDGE_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True)
 class PlayOptions:
-    """How to play.
+    """Settings of a playback.
 
     Attributes:
         rate: bag seconds per second.
@@ -88,9 +88,9 @@ class Player:
                 f"{self._options.start_s} on"
             )
 
-    def play(self, tell: Callable[[str], None]) -> None:
-        """Wait for who is to listen, then send; ``tell`` hears what is waited for."""
-        self._wait_for_listeners(tell)
+    def play(self, report: Callable[[str], None]) -> None:
+        """Wait for the subscribers, then publish; ``report`` receives the names of the awaited."""
+        self._wait_for_subscribers(report)
         self._send_latched_before_start()
         while not self._stopped():
             before = self.sent
@@ -101,7 +101,7 @@ class Player:
                 break
         self._wait_for_readers_to_catch_up()
 
-    def _wait_for_listeners(self, tell: Callable[[str], None]) -> None:
+    def _wait_for_subscribers(self, report: Callable[[str], None]) -> None:
         ready = ReadyTopics(self._session.node, self._options.wait_for)
         unread = set(self._options.wait_for_subscribers)
         before = ""
@@ -112,12 +112,12 @@ class Player:
             if not waiting:
                 return
             if (text := "waiting for " + ", ".join(waiting)) != before:
-                tell(text)
+                report(text)
                 before = text
             self._spin(SPIN_S)
 
     def _send_latched_before_start(self) -> None:
-        """What readers of latched topics would have known at the start (/tf_static, …)."""
+        """Publish the latched messages from before the start (/tf_static, …)."""
         if self._start_ns == self._bag.start_ns:
             return
         latched = [topic for topic, p in self._publishers.items() if is_latched(p.qos_profile)]

@@ -35,7 +35,7 @@ RECORD_DEPTH = 50
 
 
 def recorded(profile: QoSProfile) -> Qos:
-    """What a bag says of a publisher."""
+    """QoS of a publisher, as a bag states it."""
     return Qos(
         history=QosHistory(int(profile.history)),
         depth=profile.depth,
@@ -53,25 +53,13 @@ def _recorded_time(duration: Duration) -> QosTime:
     return QosTime(*divmod(duration.nanoseconds, NS_PER_S))
 
 
-def check(offer: Qos) -> Qos:
-    """The same, if its numbers are numbers; they come from a file.
-
-    Raises:
-        ValueError: they are not.
-    """
-    numbers = (offer.depth, *offer.deadline, *offer.lifespan, *offer.liveliness_lease_duration)
-    if not all(isinstance(number, int) and number >= 0 for number in numbers):
-        raise ValueError(f"offered_qos_profiles has {numbers}; expected whole numbers from 0 on")
-    return offer
-
-
 def same_offer(offers: Sequence[Qos]) -> bool:
     """Whether all publishers of a topic offered what readers see as the same."""
     return len({(o.reliability, o.durability, o.deadline, o.liveliness) for o in offers}) < 2
 
 
 def offer_of(offers: Sequence[Qos]) -> QoSProfile:
-    """What to offer on replay for the publishers of one recorded topic.
+    """Return the QoS to offer on replay for the publishers of one recorded topic.
 
     One publisher stands for all of them, so its queue holds what theirs held together. When they
     differed, rosbag2's default is offered, as it does.
@@ -79,7 +67,7 @@ def offer_of(offers: Sequence[Qos]) -> QoSProfile:
     profile = QoSProfile(depth=DEFAULT_DEPTH)
     if not offers or not same_offer(offers):
         return profile
-    # Discovery does not tell depths, so most bags have 0 there.
+    # Discovery does not transmit depths, so most bags have 0 there.
     depth = sum(max(offer.depth, DEFAULT_DEPTH) for offer in offers)
     profile.depth = min(depth, MAX_DEPTH)
     first = offers[0]
@@ -103,7 +91,7 @@ def _duration(time: QosTime) -> Duration:
 
 
 def request_for(offers: Sequence[QoSProfile]) -> QoSProfile:
-    """What to ask for so that every publisher of a topic is heard.
+    """Return the QoS to request so that every publisher of a topic is compatible.
 
     Reliable, and latched messages, only when all of them offer it.
     """
@@ -117,7 +105,7 @@ def request_for(offers: Sequence[QoSProfile]) -> QoSProfile:
 
 
 def asks_less(new: QoSProfile, old: QoSProfile) -> bool:
-    """Whether ``new`` hears publishers that ``old`` does not."""
+    """Return whether ``new`` is compatible with publishers that ``old`` excludes."""
     gives_up_reliable = is_reliable(old) and not is_reliable(new)
     return gives_up_reliable or (is_latched(old) and not is_latched(new))
 

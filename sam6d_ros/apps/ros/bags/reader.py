@@ -1,188 +1,25 @@
-"""Bags on disk: what is in them, and their messages in the order of time."""
+"""Bags on disk with the messages of the installed ROS packages."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rclpy.serialization import deserialize_message
-from rosbags.interfaces import (
-    Connection,
-    ConnectionExtRosbag2,
-    MessageDefinitionFormat,
-    Qos,
-)
-from rosbags.rosbag2 import Reader
 
 from sam6d_ros.apps.ros.bags.definitions import message_class
-from sam6d_ros.apps.ros.bags.qos import check
-from sam6d_ros.apps.ros.bags.storage import METADATA, readable, storage_of
-from sam6d_ros.errors import InvalidBag, InvalidFrame
+from sam6d_ros.frames.bags import reader
+from sam6d_ros.frames.bags.reader import Recorded, Topic
 
-log = logging.getLogger(__name__)
-
-CDR = "cdr"
-LATEST_NS = 2**31 * 1_000_000_000  # builtin_interfaces/Time has 31 bits of seconds
+__all__ = ["BagReader", "Recorded", "Topic"]
 
 
-@dataclass(frozen=True)
-class Topic:
-    """One recorded topic.
-
-    Attributes:
-        type_name: ``package/msg/Type``.
-        offers: QoS that each of its publishers offered; empty in old bags.
-        definition: text of the type, or empty when the bag has none.
-        rihs01: hash of the type, or empty.
-    """
-
-    name: str
-    type_name: str
-    count: int
-    offers: tuple[Qos, ...]
-    definition: str = ""
-    rihs01: str = ""
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """One message as it lies in the bag: ``data`` in CDR, received at ``time_ns``."""
-
-    topic: Topic
-    time_ns: int
-    data: bytes
-
-    def message(self) -> Any:
-        """The message.
-
-        Raises:
-            InvalidBag: its type is not installed here.
-            InvalidFrame: the bytes are not of this type.
-        """
-        kind = message_class(self.topic.type_name)
-        try:
-            return deserialize_message(self.data, kind)
-        # RMWError, which rclpy does not export, and what damaged text raises.
-        except Exception as error:
-            raise InvalidFrame(
-                f"a message of {self.topic.name} cannot be read as {self.topic.type_name}; is the "
-                "bag damaged, or was it recorded with another version of the type?"
-            ) from error
-
-
-class BagReader:
-    """An open bag; use it in a ``with``.
-
-    Args:
-        path: folder with metadata.yaml, or one .mcap or .db3 file. Compressed bags (zstd) are
-            read as well.
-
-    Raises:
-        InvalidBag: it is not there, not a ROS 2 bag, or damaged.
-    """
+class BagReader(reader.BagReader):
+    """An open bag, whose messages are those of rclpy; see ``frames.bags.reader.BagReader``."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        with readable(path):
-            self._reader = Reader(storage_of(path))
-            self._reader.open()
-            self._connections: dict[Topic, list[Connection]] = {}
-            for connection in self._reader.connections:
-                self._add(connection)
-            self.topics: Sequence[Topic] = tuple(self._connections)
-            self.start_ns = _checked(self._reader.start_time) if self._reader.message_count else 0
-            self.duration_ns = int(self._reader.duration)
-
-    def _add(self, connection: Connection) -> None:
-        """One more connection; those of the same topic and type become one topic."""
-        extension = _extension(connection)
-        if extension.serialization_format != CDR:
-            log.warning(
-                "%s: topic %s is skipped: it is serialized as %r, expected %r",
-                *(self.path, connection.topic, extension.serialization_format, CDR),
-            )
-            return
-        key = (connection.topic, connection.msgtype)
-        same = [t for t in self._connections if (t.name, t.type_name) == key]
-        before = self._connections.pop(same[0]) if same else []
-        together = [*before, connection]
-        is_text = connection.msgdef.format is not MessageDefinitionFormat.NONE
-        topic = Topic(
-            *key,
-            count=sum(c.msgcount for c in together),
-            offers=tuple(check(o) for c in together for o in _extension(c).offered_qos_profiles),
-            definition=connection.msgdef.data if is_text else "",
-            rihs01=connection.digest,
-        )
-        self._connections[topic] = together
-
-    def topic(self, name: str) -> Topic:
-        """The topic of this name.
-
-        Raises:
-            InvalidBag: there is none, or two types have it.
-        """
-        found = [topic for topic in self.topics if topic.name == name]
-        if len(found) == 1:
-            return found[0]
-        wrong = "has several types in it" if found else "is not in it"
-        listed = ", ".join(f"{t.name} ({t.type_name})" for t in self.topics) or "no topic"
-        raise InvalidBag(f"{self.path}: the topic {name} {wrong}; the bag has {listed}")
-
-    def messages(
-        self,
-        topics: Collection[Topic],
-        start_ns: int | None = None,
-        stop_ns: int | None = None,
-    ) -> Iterator[Recorded]:
-        """The messages of these topics by time, from ``start_ns`` to before ``stop_ns``.
-
-        Raises:
-            InvalidBag: the bag is damaged from here on.
-        """
-        wanted = [c for topic in topics for c in self._connections[topic]]
-        if not wanted:
-            return
-        topic_of = {(t.name, t.type_name): t for t in topics}
-        read = 0
-        with readable(self.path):
-            for connection, time_ns, data in self._reader.messages(wanted, start_ns, stop_ns):
-                read += 1
-                topic = topic_of[connection.topic, connection.msgtype]
-                yield Recorded(topic, _checked(time_ns), bytes(data))
-        if (start_ns is None or start_ns <= self.start_ns) and stop_ns is None:
-            self._check_count(read, sum(topic.count for topic in topics))
-
-    def _check_count(self, read: int, listed: int) -> None:
-        """Notice what rosbags leaves out without a word: topics whose QoS differs in both files."""
-        if read >= listed:
-            return
-        problem = (
-            f"{self.path}: {read} of {listed} messages were found; {METADATA} lists topics, QoS or "
-            "counts that the storage files do not have. Give the .mcap or .db3 file itself"
-        )
-        if not read:
-            raise InvalidBag(problem)
-        log.warning("%s", problem)
-
-    def __enter__(self) -> BagReader:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._reader.close()
+        super().__init__(path, _decoded)
 
 
-def _extension(connection: Connection) -> ConnectionExtRosbag2:
-    """Return the part of a connection that only bags of ROS 2 have."""
-    assert isinstance(connection.ext, ConnectionExtRosbag2)  # as our reader makes them
-    return connection.ext
-
-
-def _checked(time_ns: int) -> int:
-    """A time that a stamp can hold."""
-    if not 0 <= time_ns < LATEST_NS:
-        raise ValueError(f"it has a message at {time_ns} ns, which is no time since 1970")
-    return time_ns
+def _decoded(type_name: str, data: bytes) -> Any:
+    return deserialize_message(data, message_class(type_name))

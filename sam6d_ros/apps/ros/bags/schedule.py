@@ -9,7 +9,7 @@ from sam6d_ros.geometry.units import NS_PER_S
 
 
 class Schedule:
-    """When each message of a bag is due, at a rate, and what time it is in the bag.
+    """Due time of each message of a bag at a rate, and the time within the bag.
 
     Args:
         start_ns: bag time of the first moment.

@@ -56,7 +56,7 @@ class BagWriter:
         """Begin a topic of another bag, with what that bag says of its type.
 
         Raises:
-            InvalidBag: neither the bag nor this machine knows the type.
+            InvalidBag: neither the bag nor this machine defines the type.
         """
         self._add(topic.name, topic.type_name, definition_in(topic), topic.offers)
 
@@ -106,7 +106,7 @@ def refuse_existing(path: Path) -> None:
 
 
 def definition_in(topic: Topic) -> Definition:
-    """The definition of a recorded topic's type: the bag's own, else the installed one.
+    """Return the definition of a recorded topic's type: the bag's own, else the installed one.
 
     Raises:
         InvalidBag: there is neither.

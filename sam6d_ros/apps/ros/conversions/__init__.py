@@ -1,9 +1,9 @@
 """Message ↔ type, as pure functions: no node, no clock, no state.
 
-``frames`` camera messages ↔ Frame; ``images``, ``compressed``, ``rvl`` pixels ↔ plain and
-compressed messages; ``boxes`` Boxes ↔ 2D boxes, ← label images; ``masks`` Detections ↔ instance
-masks, 2D boxes; ``labels`` → label images; ``poses`` PoseEstimates ↔ 3D detections and transforms;
-``rigid`` 4×4 matrices ↔ Pose; ``markers`` meshes for RViz.
+``frames`` camera messages ↔ Frame; ``images``, ``compressed`` pixels → plain and compressed
+messages (``frames.messages`` reads them); ``boxes`` Boxes ↔ 2D boxes, ← label images; ``masks``
+Detections ↔ instance masks, 2D boxes; ``labels`` → label images; ``poses`` PoseEstimates ↔ 3D
+detections and transforms; ``rigid`` 4×4 matrices ↔ Pose; ``markers`` meshes for RViz.
 """
 
 from sam6d_ros.apps.ros.conversions.boxes import (
@@ -23,6 +23,7 @@ from sam6d_ros.apps.ros.conversions.frames import (
     intrinsics_from_camera_info,
     rgb_from_message,
     stamp_ns_of,
+    stamp_problem,
 )
 from sam6d_ros.apps.ros.conversions.images import depth_image_from_metres, image_from_rgb
 from sam6d_ros.apps.ros.conversions.labels import instance_image, label_image, label_info
@@ -31,6 +32,7 @@ from sam6d_ros.apps.ros.conversions.masks import (
     detection_2d_array,
     detections_from_masks,
     masks_from_detections,
+    unsearched_text,
 )
 from sam6d_ros.apps.ros.conversions.poses import (
     detection_3d_array,
@@ -64,5 +66,7 @@ __all__ = [
     "poses_from_detection_3d_array",
     "rgb_from_message",
     "stamp_ns_of",
+    "stamp_problem",
     "transforms_from_poses",
+    "unsearched_text",
 ]

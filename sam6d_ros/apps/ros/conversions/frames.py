@@ -1,23 +1,42 @@
-"""Camera messages ↔ ``Frame``."""
+"""``Frame`` ↔ camera messages; ``frames.messages`` reads them."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from builtin_interfaces.msg import Time
+from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from sam6d_ros.apps.ros.conversions.compressed import metres_from_compressed, rgb_from_compressed
-from sam6d_ros.apps.ros.conversions.images import metres_from_image, rgb_from_image
-from sam6d_ros.errors import InvalidCamera
-from sam6d_ros.frames import camera_info
+from sam6d_ros.frames.messages.frames import (
+    distortion_warning,
+    frame_from_messages,
+    intrinsics_from_camera_info,
+    rgb_from_message,
+    stamp_ns_of,
+)
 from sam6d_ros.geometry.camera import CameraIntrinsics
-from sam6d_ros.types import Frame
+from sam6d_ros.geometry.units import NS_PER_S
+
+__all__ = [
+    "camera_info_from_intrinsics",
+    "distortion_warning",
+    "frame_from_messages",
+    "header_from",
+    "intrinsics_from_camera_info",
+    "rgb_from_message",
+    "stamp_ns_of",
+    "stamp_problem",
+]
 
 
-def stamp_ns_of(header: Header) -> int:
-    """Nanoseconds of a header's stamp."""
-    return int(header.stamp.sec) * 1_000_000_000 + int(header.stamp.nanosec)
+def stamp_problem(stamp: Time) -> str:
+    """Return why a stamp is none; rclpy raises on a negative one, as other programs may."""
+    if stamp.sec >= 0 and stamp.nanosec < NS_PER_S:
+        return ""
+    return (
+        f"stamp {stamp.sec} s, {stamp.nanosec} ns: expected seconds of 0 or more and "
+        "nanoseconds below 1e9; correct the clock of the program that publishes it"
+    )
 
 
 def header_from(stamp_ns: int, frame_id: str) -> Header:
@@ -25,79 +44,6 @@ def header_from(stamp_ns: int, frame_id: str) -> Header:
     header = Header(frame_id=frame_id)
     header.stamp.sec, header.stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
     return header
-
-
-def frame_from_messages(
-    rgb: Image | CompressedImage, depth: Image | CompressedImage, info: CameraInfo
-) -> Frame:
-    """Build a Frame with the stamp and frame_id of the colour image.
-
-    Args:
-        rgb: rgb8, bgr8, rgba8, bgra8 or mono8; or compressed (JPEG, PNG).
-        depth: 16UC1 millimetres (0 invalid) or 32FC1 metres (NaN and infinities invalid),
-            registered to the colour image (REP-118); or the same as compressedDepth.
-        info: intrinsics of the colour image; see ``intrinsics_from_camera_info``.
-
-    Raises:
-        InvalidFrame: an encoding, a size or the data is wrong.
-        InvalidCamera: the intrinsics are unusable.
-    """
-    return Frame(
-        rgb=rgb_from_message(rgb),
-        depth=_metres_from_message(depth),
-        camera=intrinsics_from_camera_info(info),
-        stamp_ns=stamp_ns_of(rgb.header),
-        frame_id=rgb.header.frame_id,
-    )
-
-
-def rgb_from_message(message: Image | CompressedImage) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB of a colour message, compressed or not.
-
-    Raises:
-        InvalidFrame: encoding, size or data is wrong.
-    """
-    compressed = isinstance(message, CompressedImage)
-    return rgb_from_compressed(message) if compressed else rgb_from_image(message)
-
-
-def _metres_from_message(message: Image | CompressedImage) -> NDArray[np.float32]:
-    compressed = isinstance(message, CompressedImage)
-    return metres_from_compressed(message) if compressed else metres_from_image(message)
-
-
-def intrinsics_from_camera_info(info: CameraInfo) -> CameraIntrinsics:
-    """Intrinsics in pixels of an undistorted image.
-
-    See ``frames.camera_info``: files and messages are read alike.
-
-    Raises:
-        InvalidCamera: values are zero, not finite, or do not fit the image size.
-    """
-    try:
-        matrix, (width, height) = _fields(info).intrinsics()
-        return CameraIntrinsics.from_matrix(matrix, width, height)
-    except InvalidCamera as error:
-        raise InvalidCamera(f"camera_info: {error}") from error
-
-
-def _fields(info: CameraInfo) -> camera_info.CameraInfo:
-    region = info.roi
-    roi = camera_info.Roi(region.x_offset, region.y_offset, region.height, region.width)
-    binning = (info.binning_x, info.binning_y)
-    return camera_info.CameraInfo(info.width, info.height, info.k, info.d, info.p, binning, roi)
-
-
-def distortion_warning(info: CameraInfo) -> str:
-    """What to tell the user about lens distortion; empty when the lens has none."""
-    if not _fields(info).is_distorted:
-        return ""
-    return (
-        f"camera_info.d = {[round(float(v), 4) for v in info.d]} is not zero: the images are taken "
-        "as rectified, with the intrinsics of camera_info.p. Remap to rectified topics "
-        "(image_proc: image_rect_color, and depth registered to it), else poses are off "
-        "towards the image border"
-    )
 
 
 def camera_info_from_intrinsics(camera: CameraIntrinsics, header: Header) -> CameraInfo:

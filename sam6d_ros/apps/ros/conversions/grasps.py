@@ -12,6 +12,7 @@ from rclpy.duration import Duration
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
+from sam6d_ros.apps.ros.conversions.poses import covariance_row
 from sam6d_ros.apps.ros.conversions.rigid import pose_message
 from sam6d_ros.geometry import se3
 from sam6d_ros.grasps.types import Grasp, GraspSet
@@ -35,12 +36,16 @@ class PlacedGrasp:
         class_id: of the object.
         grasp: in the object's frame.
         cam_from_grip: (4, 4).
+        pose_score: score of the object's pose, in [0, 1].
+        covariance: (6, 6) of the grip's pose in the camera's axes, or None when unknown.
     """
 
     object_id: str
     class_id: str
     grasp: Grasp
     cam_from_grip: Array
+    pose_score: float
+    covariance: Array | None
 
 
 def place_grasps(
@@ -52,14 +57,21 @@ def place_grasps(
     """At most ``most`` wanted grasps per object that has some, of all objects best first."""
     placed = []
     for pose in poses:
-        own = [
-            PlacedGrasp(
-                pose.instance_id, pose.class_id, grasp, pose.cam_from_obj @ grasp.obj_from_grip
-            )
-            for grasp in grasps[pose.class_id].grasps
-        ]
+        own = [_placed(pose, grasp) for grasp in grasps[pose.class_id].grasps]
         placed += [one for one in own if wanted(one.cam_from_grip)][:most]
     return sorted(placed, key=lambda one: -one.grasp.score)
+
+
+def _placed(pose: PoseEstimate, grasp: Grasp) -> PlacedGrasp:
+    """Place one grasp at an object; an error of its rotation shifts the grip by the lever."""
+    cam_from_grip = pose.cam_from_obj @ grasp.obj_from_grip
+    covariance = pose.covariance
+    if covariance is not None:
+        arm = cam_from_grip[:3, 3] - pose.cam_from_obj[:3, 3]
+        covariance = se3.shift_origin(covariance, arm)
+    return PlacedGrasp(
+        pose.instance_id, pose.class_id, grasp, cam_from_grip, pose.score, covariance
+    )
 
 
 def grasp_array(
@@ -68,7 +80,11 @@ def grasp_array(
     """The grasps in the header's frame; that of the camera unless a transform is given."""
     message = GraspArray(header=header)
     for one in placed:
-        pose = one.cam_from_grip if frame_from_cam is None else frame_from_cam @ one.cam_from_grip
+        pose, covariance = one.cam_from_grip, one.covariance
+        if frame_from_cam is not None:
+            pose = frame_from_cam @ pose
+            if covariance is not None:
+                covariance = se3.rotate_covariance(covariance, frame_from_cam[:3, :3])
         message.grasps.append(
             GraspMessage(
                 object_id=one.object_id,
@@ -77,6 +93,9 @@ def grasp_array(
                 pose=pose_message(pose),
                 width=one.grasp.width,
                 score=one.grasp.score,
+                pregrasp_distance=one.grasp.pregrasp,
+                pose_score=one.pose_score,
+                covariance=covariance_row(covariance),
             )
         )
     return message

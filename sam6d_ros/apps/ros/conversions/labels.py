@@ -18,7 +18,7 @@ _bridge = CvBridge()
 def label_image(
     detections: Detections, header: Header, image_shape: tuple[int, int], ids: Mapping[str, int]
 ) -> Image:
-    """Each pixel's class: 0 is background, else the number that ``label_info`` names.
+    """Return the class of each pixel: 0 is background, else the number that ``label_info`` names.
 
     Where masks overlap, the best detection is on top. mono8, or 16UC1 when a class has a number
     above 255.
@@ -28,7 +28,7 @@ def label_image(
 
 
 def instance_image(detections: Detections, header: Header, image_shape: tuple[int, int]) -> Image:
-    """Each pixel's instance: 0 is background, n the n-th detection (best first, best on top).
+    """Return the instance of each pixel: 0 is background, n the n-th detection, best first.
 
     mono8, or 16UC1 for more than 255 instances.
     """

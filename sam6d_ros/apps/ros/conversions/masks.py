@@ -27,13 +27,21 @@ def masks_from_detections(
     detections: Detections, header: Header, image_shape: tuple[int, int]
 ) -> InstanceMaskArray:
     """Instance masks with the image's header; ``image_shape`` is (height, width)."""
+    reason = detections.reason
+    if not detections.items and detections.unsearched:
+        reason = f"{reason}; {unsearched_text(detections)}"
     return InstanceMaskArray(
         header=header,
         height=image_shape[0],
         width=image_shape[1],
         instances=[_mask_message(d) for d in detections.items],
-        reason=detections.reason,
+        reason=reason,
     )
+
+
+def unsearched_text(detections: Detections) -> str:
+    """Return which objects were not searched, and why."""
+    return f"{', '.join(detections.unsearched)} not searched: budget_s was used up"
 
 
 def _mask_message(detection: Detection) -> InstanceMask:
@@ -51,16 +59,30 @@ def _mask_message(detection: Detection) -> InstanceMask:
     return message
 
 
-def detections_from_masks(message: InstanceMaskArray) -> Detections:
-    """The detections that a segmentation node sent.
+def detections_from_masks(
+    message: InstanceMaskArray, frame_shape: tuple[int, int] | None = None, most: int | None = None
+) -> Detections:
+    """Return the detections that a segmentation node sent.
+
+    Args:
+        message: masks of one image.
+        frame_shape: (height, width) of that image; None accepts any size.
+        most: the instances with the best scores are taken, at most this many; None: all.
 
     Raises:
-        InvalidInput: a mask does not fit its crop or its image, or a hint is no rigid pose.
+        InvalidInput: the masks are of an image of another size, a mask does not fit its crop or
+            its image, or a hint is no rigid pose.
     """
     shape = (int(message.height), int(message.width))
+    if frame_shape is not None and shape != frame_shape:  # before memory is taken for a mask
+        raise InvalidInput(
+            f"masks are of a {shape[1]}×{shape[0]} image but the frame has "
+            f"{frame_shape[1]}×{frame_shape[0]} pixels; segment the same rgb topic"
+        )
+    instances = sorted(message.instances, key=lambda m: -m.score)[:most]
     items = tuple(
         Detection(m.class_id, float(m.score), _mask_array(m, shape), m.id, _hints(m))
-        for m in message.instances
+        for m in instances
     )
     return Detections(items, message.reason)
 

@@ -23,7 +23,7 @@ def pose_message(target_from_source: NDArray[np.float64]) -> Pose:
 
 
 def transform_from_pose(pose: Pose) -> NDArray[np.float64]:
-    """The (4, 4) rigid transform of a Pose.
+    """Return the (4, 4) rigid transform of a Pose.
 
     Raises:
         InvalidInput: a value is not finite, or the quaternion is not of length 1.

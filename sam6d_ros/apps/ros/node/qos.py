@@ -13,7 +13,7 @@ LATCHED = QoSProfile(
 # Results are small and wanted; the queue covers a reader that is briefly busy.
 RESULTS = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 # The default depth of 10 loses calls, and answers, of clients that call at the same time.
-SERVICES = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
+SERVICES = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
 # Values of the parameters ``*.reliability``.
 RELIABILITY = {
     "best_effort": ReliabilityPolicy.BEST_EFFORT,

@@ -10,6 +10,7 @@ from __future__ import annotations
 READY = "~/ready"
 STATS = "~/stats"
 DIAGNOSTICS = "/diagnostics"
+HEARTBEAT = "heartbeat"  # of all nodes of a namespace
 OBJECTS = "~/objects"
 FOLLOW_OBJECTS = "~/follow_objects"
 ADD_OBJECT, REMOVE_OBJECT, LIST_OBJECTS = "~/add_object", "~/remove_object", "~/list_objects"
@@ -17,7 +18,7 @@ DETECTIONS = "~/detections"
 MARKERS = "~/markers"
 DIAGNOSTICS_PERIOD_S = 1.0
 # Longest wait for work in progress when a node is shut down.
-STOP_TIMEOUT_S = 2.0
+STOP_TIMEOUT_S = 1.5
 # Most attempts at a change of the objects that transitions of the node interrupt.
 CHANGE_ATTEMPTS = 5
 
@@ -36,6 +37,8 @@ BOXES, LABELS = "~/boxes", "~/labels"
 # --- pose_node and tracking_node
 
 ESTIMATES = "~/estimates"
+BUFFER, BUFFER_INFO = "~/buffer", "~/buffer_info"
+BASE_DETECTIONS = "~/base/detections"
 OVERLAY, CLASS_POSES, VISION_INFO = "~/overlay", "~/poses", "~/vision_info"
 TRIGGER, ESTIMATE_POSES = "~/trigger", "~/estimate_poses"
 SEGMENTATION_SERVICE = "segmentation_node/segment"
@@ -47,6 +50,10 @@ IMAGE_WAIT_S = 2.0  # masks may arrive before the image that they belong to
 GRASPS, GRASP_POSES = "~/grasps", "~/grasp_poses"
 BASE_GRASPS, BASE_GRASP_POSES = "~/base/grasps", "~/base/grasp_poses"
 COLLISION_OBJECT = "collision_object"
+
+# --- scan_node
+
+START, STOP, PROGRESS = "~/start", "~/stop", "~/progress"
 
 # --- replay_node: as the RealSense driver names them; the namespace is the camera's
 

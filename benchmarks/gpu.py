@@ -1,0 +1,457 @@
+"""The sam6d backend on one device, stage by stage: ``python -m benchmarks.gpu --golden FOLDER``.
+
+Golden arrays first, then warm-up, stages, whole frames, memory and the original's way, in one
+process and one JSON file. Imports torch, numpy, scipy, OpenCV and numba; SAM also needs the
+package segment-anything. Without CUDA it runs on the CPU with small networks and small
+counts, which checks the program and measures nothing. The exit status is 1 when a golden array is
+beyond its tolerance or a part failed. Regions and detections are fixed: seeded weights find none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "test/golden"))
+
+from benchmarks import gpu_inputs, gpu_original
+from benchmarks.meter import spread
+from sam6d_ros.models import sam_attention
+from sam6d_ros.models.device import encoder_dtype, encoding, resolve_device
+from sam6d_ros.models.reduced import hold_weights
+from sam6d_ros.stages.sam6d import estimate, score
+from sam6d_ros.stages.sam6d.settings import Sam6dConfig
+from sam6d_ros.types import Detections, Proposals
+
+# Multiply-adds times two, by torch's FLOP counter on meta tensors.
+FLOP = {
+    "sam vit_h": 5.96e12,
+    "sam vit_l": 2.99e12,
+    "sam vit_b": 0.97e12,
+    "sam prompt": 3.62e9,
+    "dinov2 crop": 1.62e11,
+    "pem detection": 8.5e10,
+}
+LIMITS_S = {"golden": 35.0, "warm_up": 30.0, "stages": 40.0, "end_to_end": 25.0, "ratio": 15.0}
+PARTS = ("golden", "stages", "end_to_end", "ratio")
+SHARE = 0.25  # of SAM's masks that pass the first threshold
+
+
+class Bench:
+    """Parts of the benchmark on one device; results go into ``out``."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options, self.device = options, resolve_device(options.device)
+        self.cuda = self.device.type == "cuda"
+        self.tiny = not self.cuda and not options.full
+        self.repeats = options.repeats or (10 if self.cuda else 1)
+        self.counts = options.counts or ([1, 4, 16] if self.cuda else [1, 2])
+        self.regions = 100 if self.cuda else 4
+        self.views = 42 if self.cuda else 6
+        words = f"preset={options.preset} views={self.views}"
+        words += f" sam_variant={options.sam}" if options.sam else ""
+        self.config = Sam6dConfig.parse(words)
+        if self.tiny:
+            self.config = gpu_inputs.tiny_config(self.config)
+        self.scene = gpu_inputs.scene()
+        self.model = gpu_inputs.FixedModel()
+        keys = ("machine", "golden", "stages", "end_to_end", "memory", "ratio", "skipped")
+        self.out: dict[str, Any] = {key: {} for key in keys}
+        self.failed = False
+
+    def part(self, name: str, work: Callable[[float], Any]) -> None:
+        """Run one part; an error is kept in the result and the other parts go on."""
+        start = time.perf_counter()
+        print(f"{name} …", file=sys.stderr, flush=True)
+        try:
+            work(start + LIMITS_S[name])
+        except Exception as error:
+            traceback.print_exc()
+            self.failed = True
+            self.out["skipped"][name] = f"failed: {type(error).__name__}: {error}"
+        took = time.perf_counter() - start
+        self.out["machine"].setdefault("seconds", {})[name] = round(took, 1)
+
+    def time_ms(self, run: Callable[[], Any], deadline: float) -> list[float]:
+        """Return milliseconds of each run: events of the GPU's stream, or the clock."""
+        taken = []
+        for number in range(self.repeats):
+            if number and time.perf_counter() > deadline:
+                break
+            self.synchronize()
+            start = time.perf_counter()
+            if self.cuda:
+                first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+                first.record()
+                run()
+                last.record()
+                self.synchronize()
+                taken.append(first.elapsed_time(last))
+            else:
+                run()
+                taken.append((time.perf_counter() - start) * 1e3)
+        return taken
+
+    def synchronize(self) -> None:
+        """Wait for the GPU."""
+        if self.cuda:
+            torch.cuda.synchronize(self.device)
+
+    # --- parts ---
+
+    def golden(self, deadline: float) -> None:
+        """Compare the golden arrays on this device."""
+        folder = self.options.golden
+        if folder is None:
+            self.out["skipped"]["golden"] = "no folder was named (--golden FOLDER)"
+            return
+        import check
+        from golden_reference import Reference, use_device
+        from golden_report import Report
+
+        use_device(self.device)
+        self.reference, report = Reference(folder.resolve()), Report(loud=False)
+        files = [p for p in check.golden_files(folder) if p.stem != "seed_weights_check"]
+        files = [p for p in files if self.options.only in p.name]
+        for path in files:
+            check.check_file(self.reference, path, report)
+        beyond = [str(row) for row in report.failures]
+        self.out["golden"] = {"arrays": len(report.rows), "beyond_tolerance": beyond}
+        self.failed |= bool(beyond) or not report.rows
+        print(f"{len(report.rows)} golden arrays, {len(beyond)} beyond tolerance", file=sys.stderr)
+
+    def load(self, deadline: float) -> None:
+        """Build the networks, prepare the object, run every stage once, then a first frame."""
+        start = time.perf_counter()
+        dtype = encoder_dtype(self.config.precision, self.device)
+        reference = getattr(self, "reference", None)
+        if reference is not None and not self.tiny:
+            dino, pem = reference.dino, reference.pem
+        else:
+            dino = gpu_inputs.seed(gpu_inputs.build_dino(self.tiny), 2, self.device)
+            pem = gpu_inputs.seed(gpu_inputs.build_pem(self.tiny), 3, self.device)
+        self.networks = gpu_inputs.LoadedNetworks(
+            self.config, self.segmenter(dtype), dino, pem, self.device, dtype
+        )
+        for encoder in gpu_inputs.encoders(self.networks):
+            hold_weights(encoder, dtype)
+        golden = None if self.tiny else self.options.golden
+        views = gpu_inputs.read_templates(golden, self.views)
+        self.context = gpu_inputs.prepare(self.networks, views)
+        self.scorer = score.DescriptorScorer(self.networks, self.context)  # type: ignore[arg-type]
+        self.estimator = estimate.PemEstimator(self.networks, self.context)  # type: ignore[arg-type]
+        seconds = {"load_s": time.perf_counter() - start}
+        for key in ("warm_up_s", "first_frame_s"):
+            start = time.perf_counter()
+            # the largest first: smaller batches share its memory
+            for count in sorted(self.counts)[::-1] if key == "warm_up_s" else self.counts[:1]:
+                self.frame(count)
+                print(f"  {count} detections", file=sys.stderr, flush=True)
+            self.synchronize()
+            seconds[key] = time.perf_counter() - start
+        self.out["end_to_end"]["start"] = seconds | {"graphs": self.graphs()}
+
+    def graphs(self) -> dict[str, int]:
+        """Return the number of recorded graphs; none where the GPU refused, and on the CPU."""
+        found = {"poses": self.estimator._graphs.shapes}
+        if self.networks.sam is not None:
+            found["sam encoder"] = self.networks.sam._encoder.shapes
+        return found
+
+    def attention_forms(self) -> dict[str, Callable[[], Any]]:
+        """Return both forms of SAM's attention, on the tokens of a global block."""
+        encoder = self.networks.sam.sam.image_encoder
+        block = next(block for block in encoder.blocks if not block.window_size)
+        package = sys.modules[type(block.attn).__base__.__module__]
+        side, width = encoder.img_size // encoder.patch_embed.proj.stride[0], block.norm1.weight
+        x = torch.rand(1, side, side, len(width), device=self.device)
+
+        def run(form: Callable[..., torch.Tensor]) -> torch.Tensor:
+            with encoding(self.networks.dtype, self.device):
+                return form(block.attn, package, x)
+
+        forms = (sam_attention.attend, sam_attention.attend_folded)
+        return {f"global block, {f.__name__}": (lambda f=f: run(f)) for f in forms}  # type: ignore[misc]
+
+    def segmenter(self, dtype: torch.dtype | None) -> Any:
+        """Return SAM with a threshold that a share of its masks pass, or None."""
+        try:
+            sam = gpu_inputs.build_sam(self.config.sam_variant, self.tiny)
+            from sam6d_ros.models.sam import SamSegmenter
+        except Exception as error:
+            self.out["skipped"]["sam"] = f"{type(error).__name__}: {error}"
+            return None
+        sam = gpu_inputs.seed(sam, 1, self.device)
+        random = SamSegmenter(sam, replace(self.config, min_predicted_iou=0.0), dtype)
+        quality = sam_qualities(random, self.scene.frame.rgb)
+        limit = float(quality.quantile(1 - SHARE).clamp(0, 1))
+        config = replace(self.config, min_predicted_iou=limit, min_stability=0.0)
+        return SamSegmenter(sam, config, dtype)
+
+    def frame(self, count: int) -> None:
+        """Run all stages on one frame with fixed regions and detections."""
+        if self.networks.sam is not None:
+            self.networks.sam.segment(self.scene.frame.rgb)
+        self.score()
+        self.poses(count)
+
+    def score(self) -> Detections:
+        """Score the fixed regions."""
+        regions: Proposals = gpu_inputs.proposals(self.regions)
+        limits = {gpu_inputs.NAME: self.regions}
+        return self.scorer.score(self.scene, regions, [self.model], limits)  # type: ignore[list-item]
+
+    def poses(self, count: int) -> None:
+        """Estimate the poses of fixed detections."""
+        found = gpu_inputs.detections(count)
+        poses = self.estimator.estimate(self.scene, found, [self.model])  # type: ignore[list-item]
+        if len(poses.items) != count:
+            raise RuntimeError(f"{len(poses.items)} poses of {count} detections: {poses.reason}")
+
+    def stages(self, deadline: float) -> None:
+        """Time each stage and count its launches and waits."""
+        networks, prompts = self.networks, self.config.points_per_side**2
+        work: dict[str, tuple[Callable[[], Any], float]] = {}
+        if networks.sam is not None:
+            sam, variant = networks.sam, f"sam {self.config.sam_variant}"
+            image = sam._to_input(self.scene.frame.rgb)
+            work["sam encoder"] = (lambda: sam._encode(image), FLOP[variant])
+            whole = FLOP[variant] + prompts * FLOP["sam prompt"]
+            work["proposals"] = (lambda: sam.segment(self.scene.frame.rgb), whole)
+            work |= {name: (run, 0.0) for name, run in self.attention_forms().items()}
+        work[f"scores, {self.regions} regions"] = (
+            self.score,
+            self.regions * FLOP["dinov2 crop"],
+        )
+        for count in self.counts:
+            flop = count * FLOP["pem detection"]
+            work[f"poses, {count}"] = (lambda n=count: self.poses(n), flop)  # type: ignore[misc]
+        for name, (run, flop) in work.items():
+            row = summary(self.time_ms(run, deadline))
+            if flop and not self.tiny:
+                row["tflops"] = flop / row["median_ms"] / 1e9
+            row |= self.counted(run)
+            self.out["stages"][name] = row
+            print(f"  {name}: {row}", file=sys.stderr, flush=True)
+
+    def counted(self, run: Callable[[], Any]) -> dict[str, Any]:
+        """Return launches and waits of one run by torch's profiler; none without CUDA."""
+        if not self.cuda:
+            self.out["skipped"]["launches"] = "counted on CUDA alone; tests bound them on the CPU"
+            return {}
+        from torch.profiler import ProfilerActivity, profile
+
+        with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
+            run()
+        calls = {event.key: event.count for event in seen.key_averages()}
+
+        def total(*names: str) -> int:
+            return sum(n for key, n in calls.items() if any(name in key for name in names))
+
+        return {
+            "launches": total("cudaLaunchKernel", "cuLaunchKernel", "cudaGraphLaunch"),
+            "waits": total("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSync"),
+            "copies": total("cudaMemcpyAsync"),
+        }
+
+    def end_to_end(self, deadline: float) -> None:
+        """Time whole frames by the clock, with the peak of memory."""
+        for count in self.counts:
+            if self.cuda:
+                torch.cuda.reset_peak_memory_stats(self.device)
+            taken = []
+            for number in range(self.repeats):
+                if number and time.perf_counter() > deadline:
+                    break
+                start = time.perf_counter()
+                self.frame(count)
+                self.synchronize()
+                taken.append((time.perf_counter() - start) * 1e3)
+            name = f"{self.options.preset}, {count}"
+            self.out["end_to_end"][name] = summary(taken)
+            if self.cuda:
+                self.out["memory"][name] = {
+                    "peak_allocated_mb": torch.cuda.max_memory_allocated(self.device) / 2**20,
+                    "peak_reserved_mb": torch.cuda.max_memory_reserved(self.device) / 2**20,
+                }
+            print(f"  {name}: {self.out['end_to_end'][name]}", file=sys.stderr, flush=True)
+        if not self.cuda:
+            self.out["skipped"]["memory"] = "peak memory of the device is measured on CUDA alone"
+
+    def ratio(self, deadline: float) -> None:
+        """Time the original's way with the same networks and set it against ours."""
+        if self.tiny:
+            self.out["skipped"]["times_faster"] = "small networks say nothing of the released ones"
+        for encoder in gpu_inputs.encoders(self.networks):
+            encoder.float()  # the original runs in float32; our graphs are not used after this
+        with tf32_default():
+            for count in self.counts:
+                parts = self.original_parts(count)
+                for run in parts.values():
+                    run()  # warm up
+                rows = {name: summary(self.time_ms(run, deadline)) for name, run in parts.items()}
+                whole = sum(row["median_ms"] for row in rows.values())
+                ours = self.out["end_to_end"].get(f"{self.options.preset}, {count}", {})
+                row: dict[str, Any] = {"parts": rows, "original_ms": whole}
+                if ours and not self.tiny:
+                    row["times_faster"] = whole / ours["median_ms"]
+                self.out["ratio"][str(count)] = row
+                print(f"  {count}: {row}", file=sys.stderr, flush=True)
+
+    def original_parts(self, count: int) -> dict[str, Callable[[], Any]]:
+        """Return the stages of one frame in the original's way."""
+        networks, device = self.networks, self.device
+        crops = torch.rand(self.regions, 3, 224, 224, device=device)
+        known = self.context.library.values["PemEstimator"].code
+        random = torch.Generator().manual_seed(4)
+        inputs = {
+            "bgr": torch.zeros(count, 224, 224, 3, dtype=torch.uint8, device=device),
+            "flat_index": torch.randint(0, 224**2, (count, 2048), generator=random).to(device),
+            "points": known.points.expand(count, -1, -1) * known.radius + 0.8,
+            "uniforms": torch.rand(count, 3 * networks.pem.config.hypotheses, generator=random).to(
+                device
+            ),
+        }
+        if inputs["flat_index"].shape[1] != known.points.shape[1]:  # small networks
+            inputs["flat_index"] = inputs["flat_index"][:, : known.points.shape[1]]
+        cloud, features = known.points * known.radius, known.features
+        parts: dict[str, Callable[[], Any]] = {
+            "scores": lambda: gpu_original.describe(networks.dino, crops),
+            "poses": lambda: gpu_original.poses(networks.pem, inputs, cloud, features),
+        }
+        if networks.sam is not None:
+            sam, rgb = networks.sam.sam, self.scene.frame.rgb
+            image = networks.sam._to_input(rgb)
+            side = self.config.points_per_side
+            prompts = torch.rand(side * side, 2, generator=random).to(device) * image.shape[-1]
+            parts["proposals"] = lambda: gpu_original.masks(sam, image, prompts, rgb.shape[:2])
+        return parts
+
+
+def sam_qualities(segmenter: Any, rgb: Any) -> torch.Tensor:
+    """Return the predicted IoU of all masks of some prompts."""
+    image = segmenter._to_input(rgb)
+    features = segmenter._encode(image)
+    points = torch.rand(64, 1, 2, generator=torch.Generator().manual_seed(5)).to(image.device)
+    labels = torch.ones(64, 1, dtype=torch.int32, device=image.device)
+    sam = segmenter.sam
+    with torch.inference_mode():
+        given = (points * image.shape[-2], labels)
+        sparse, dense = sam.prompt_encoder(points=given, boxes=None, masks=None)
+        position = sam.prompt_encoder.get_dense_pe()
+        quality = [
+            sam.mask_decoder(features, position, sparse[i : i + 4], dense[i : i + 4], True)[1]
+            for i in range(0, 64, 4)
+        ]
+    return torch.cat(quality).flatten()
+
+
+def summary(taken_ms: list[float]) -> dict[str, Any]:
+    """Return median, 10th and 90th percentile of some milliseconds."""
+    return {
+        "median_ms": round(statistics.median(taken_ms), 3),
+        "spread_ms": [round(value, 3) for value in spread(taken_ms)],
+        "runs": len(taken_ms),
+    }
+
+
+@contextlib.contextmanager
+def tf32_default() -> Any:
+    """Run with the TF32 settings that a fresh torch has: convolutions yes, products no."""
+    flags = torch.backends.cudnn, torch.backends.cuda.matmul
+    found = [flag.allow_tf32 for flag in flags]
+    flags[0].allow_tf32, flags[1].allow_tf32 = True, False
+    try:
+        yield
+    finally:
+        for flag, value in zip(flags, found, strict=True):
+            flag.allow_tf32 = value
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """Return the card or the processor, the versions, and the TF32 settings found."""
+    found: dict[str, Any] = {
+        "device": str(device),
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda,
+        "python": platform.python_version(),
+        "threads": torch.get_num_threads(),
+        "tf32_convolutions": torch.backends.cudnn.allow_tf32,
+        "tf32_products": torch.backends.cuda.matmul.allow_tf32,
+    }
+    if device.type != "cuda":
+        return found | {"card": None, "note": "the CPU was measured with small counts"}
+    card = torch.cuda.get_device_properties(device)
+    capability = f"{card.major}.{card.minor}"
+    memory = card.total_memory // 2**20
+    return found | {"card": card.name, "capability": capability, "memory_mb": memory} | clocks()
+
+
+def clocks() -> dict[str, str]:
+    """Return driver and clocks by nvidia-smi, or nothing where it does not run."""
+    fields = ("driver_version", "clocks.sm", "clocks.max.sm", "power.limit")
+    command = ["nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    values = done.stdout.splitlines()[0].split(", ")
+    return dict(zip(fields, values, strict=False))
+
+
+def main() -> int:
+    """Run all parts and write the result."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
+    parser.add_argument("--golden", type=Path, help="folder of golden files (default: none)")
+    parser.add_argument("--only", default="", help="golden files whose name contains this")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda[:N] (default: auto)")
+    parser.add_argument("--sam", help="vit_h, vit_l or vit_b (default: the preset's)")
+    parser.add_argument("--preset", default="quality", help="quality, balanced or fast")
+    parser.add_argument("--counts", type=int, nargs="+", help="detections (default: 1 4 16)")
+    parser.add_argument("--repeats", type=int, help="runs of a stage (default: 10, CPU: 1)")
+    parser.add_argument("--full", action="store_true", help="full-size networks on the CPU too")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: torch's)")
+    parser.add_argument("--out", type=Path, default=Path("bench_out/gpu.json"))
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    start = time.perf_counter()
+    bench = Bench(options)
+    bench.out["machine"] = machine(bench.device) | {"networks": "small" if bench.tiny else "full"}
+    if "golden" in options.parts:
+        bench.part("golden", bench.golden)
+    if options.parts == ["golden"]:
+        return finish(bench, options.out, start)
+    bench.part("warm_up", bench.load)
+    if "warm_up" not in bench.out["skipped"]:
+        for name in ("stages", "end_to_end", "ratio"):
+            if name in options.parts:
+                bench.part(name, getattr(bench, name))
+    return finish(bench, options.out, start)
+
+
+def finish(bench: Bench, path: Path, start: float) -> int:
+    """Write the result and return the exit status."""
+    bench.out["machine"]["seconds"]["all"] = round(time.perf_counter() - start, 1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(bench.out, indent=1) + "\n")
+    print(f"written to {path}", file=sys.stderr)
+    return 1 if bench.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

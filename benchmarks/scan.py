@@ -1,0 +1,210 @@
+"""Models from recordings against the meshes that were filmed, and poses found with them.
+
+python -m benchmarks.scan [--objects plate mug …] [--frames 80] [--scenes 5] [--json FILE]
+
+Each object is filmed twice around, from 25 to 75 degrees, on a printed board and on bare wood, by a
+simulated stereo camera (``evaluation.synthetic.depth_camera``). The camera's truth is given in the
+mode "poses" alone. Times are those of the scan, without the filming. The poses are those of one
+frame of fresh scenes with all objects on a table, seen from four places each: a target counts if
+10 % of it is visible, and is found by a pose within 10 % of its diameter. The objects stand as they
+were scanned; with --any-side some lie or stand on their heads, and show what no scan has seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.scan_objects import NAMES, UP, items
+from benchmarks.views import Score
+from sam6d_ros.apps.api import open_engine
+from sam6d_ros.cad.mesh import Mesh
+from sam6d_ros.cad.onboard import onboard_mesh
+from sam6d_ros.evaluation.scan_scores import score_scan
+from sam6d_ros.evaluation.synthetic.around import Arrangement, make_views
+from sam6d_ros.evaluation.synthetic.depth_camera import STEREO
+from sam6d_ros.evaluation.synthetic.objects import CLUTTER, Item
+from sam6d_ros.evaluation.synthetic.orbit import Orbit, OrbitPlan, record
+from sam6d_ros.evaluation.synthetic.patches import Solid
+from sam6d_ros.evaluation.synthetic.scene import SyntheticView, solid_of
+from sam6d_ros.geometry import se3
+from sam6d_ros.runtime.objects import ObjectSet
+from sam6d_ros.scan.board import BoardSpec
+from sam6d_ros.scan.build import scan_object
+from sam6d_ros.scan.motion import Motion, from_board, from_poses
+from sam6d_ros.scan.scene_motion import from_scene
+from sam6d_ros.types import Frame, PoseEstimates
+
+Array = NDArray[np.float64]
+
+BOARD = BoardSpec(11, 8, 0.035)
+MODES = ("poses", "board", "scene")
+ELEVATIONS = (float(np.deg2rad(25.0)), float(np.deg2rad(75.0)))
+SEED, SCENE_SEED = 11, 1000
+MIN_VISIBLE, CLUTTER_COUNT = 0.1, 3
+
+
+@dataclass(frozen=True)
+class Filmed:
+    """Frames of a recording in memory."""
+
+    orbit: Orbit
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self.orbit.frames)
+
+    def frame(self, index: int) -> Frame:
+        """Return one frame."""
+        return self.orbit.frames[index]
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A scanned model and its place in the frame of the filmed mesh."""
+
+    mesh: Mesh
+    truth_from_scan: Array
+    row: dict[str, object]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print one line per object and source of the motion, then one per set of models."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--objects", nargs="+", choices=NAMES, default=NAMES)
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES)
+    parser.add_argument("--frames", type=int, default=80)
+    parser.add_argument("--scenes", type=int, default=5, help="of the poses; 0 for none")
+    parser.add_argument("--any-side", action="store_true", help="objects may lie in these scenes")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args(argv)
+    chosen = items(tuple(args.objects))
+    print("| object | motion | chamfer mm | within 2 mm | CPU s |\n|---|---|---:|---:|---:|")
+    scans = {item.name: measure(item, args.frames, args.modes) for item in chosen}
+    rows = [scan.row for found in scans.values() for scan in found.values()]
+    if args.scenes:
+        stand = chosen if args.any_side else [replace(item, ups=(UP,)) for item in chosen]
+        rows += poses(stand, scans, args.scenes)
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=1) + "\n")
+    return 0
+
+
+def measure(item: Item, frames: int, modes: Sequence[str]) -> dict[str, Scan]:
+    """Scan one object by each source of the motion."""
+    solid = solid_of(item)
+    plan = OrbitPlan(frames, depth_camera=STEREO, elevations=ELEVATIONS)
+    mat = cv2.cvtColor(BOARD.image(40), cv2.COLOR_GRAY2RGB)
+    on_board = replace(plan, mat=mat, mat_m=BOARD.size_m)
+    filmed: dict[bool, Filmed] = {}
+    out = {}
+    for mode in modes:
+        bare = mode == "scene"
+        if bare not in filmed:
+            filmed[bare] = Filmed(record(solid, SEED, plan if bare else on_board))
+        out[mode] = scan = _scanned(filmed[bare], solid, mode)
+        scan.row["object"] = item.name
+        print(
+            f"| {item.name} | {mode} | {scan.row['chamfer_mm']:.2f} | {scan.row['complete']:.1%} "
+            f"| {scan.row['cpu_s']:.0f} |",
+            flush=True,
+        )
+    return out
+
+
+def _scanned(filmed: Filmed, solid: Solid, mode: str) -> Scan:
+    wall, cpu = time.perf_counter(), time.process_time()
+    motion = _motion(mode, filmed)
+    scanned = scan_object(filmed, motion)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    first = motion.used[0]
+    world = filmed.orbit.world_from_cam[first] @ se3.inverse(motion.world_from_cam[first])
+    guess = se3.inverse(filmed.orbit.world_from_obj) @ world @ scanned.world_from_obj
+    mesh = scanned.mesh
+    score = score_scan((mesh.vertices, mesh.faces), (solid.vertices, solid.faces), guess)
+    row = {
+        "motion": mode,
+        "chamfer_mm": score.chamfer_mm,
+        "complete": score.completeness,
+        "wall_s": wall,
+        "cpu_s": cpu,
+    }
+    return Scan(mesh, score.truth_from_scan, row)
+
+
+def _motion(mode: str, filmed: Filmed) -> Motion:
+    if mode == "poses":
+        return from_poses(list(np.asarray(filmed.orbit.world_from_cam)), len(filmed))
+    return from_board(filmed, BOARD) if mode == "board" else from_scene(filmed)
+
+
+def poses(
+    chosen: Sequence[Item], scans: Mapping[str, Mapping[str, Scan]], count: int
+) -> list[dict[str, object]]:
+    """Find all objects in fresh scenes with the true meshes and with those of each mode."""
+    modes = list(next(iter(scans.values())))
+    meshes = {"true mesh": {item.name: _mesh(solid_of(item)) for item in chosen}}
+    places = {"true mesh": {item.name: np.eye(4) for item in chosen}}
+    for mode in modes:
+        meshes[mode] = {name: found[mode].mesh for name, found in scans.items()}
+        places[mode] = {name: found[mode].truth_from_scan for name, found in scans.items()}
+    models = {
+        label: {name: onboard_mesh(mesh, name) for name, mesh in named.items()}
+        for label, named in meshes.items()
+    }
+    scores = {label: Score() for label in models}
+    for seed in range(SCENE_SEED, SCENE_SEED + count):
+        scene = make_views(Arrangement(chosen, CLUTTER[:CLUTTER_COUNT]), seed)
+        for label, named in models.items():
+            engine = open_engine(ObjectSet(named), "geometric", max_instances=len(chosen))
+            for view in scene.views:
+                found = _in_truth(engine.run(view.frame), places[label])
+                scores[label].add(found, _targets(view), models["true mesh"])
+        print(f"scene {seed}: {_progress(scores)}", flush=True)
+    print(
+        "\n| model | targets | recall | median error mm | wrong poses |\n|---|---:|---:|---:|---:|"
+    )
+    for label, score in scores.items():
+        print(
+            f"| {label} | {score.targets} | {score.recall:.3f} | {score.median_mm:.2f} "
+            f"| {score.wrong} |",
+            flush=True,
+        )
+    return [{"model": label, **vars(score)} for label, score in scores.items()]
+
+
+def _progress(scores: Mapping[str, Score]) -> str:
+    return ", ".join(f"{label} {score.recall:.3f}" for label, score in scores.items())
+
+
+def _mesh(solid: Solid) -> Mesh:
+    return Mesh(solid.vertices, solid.faces, solid.colors, is_metric=True)
+
+
+def _targets(view: SyntheticView) -> list[tuple[str, Array]]:
+    return [
+        (truth.class_id, truth.cam_from_obj)
+        for truth in view.ground_truth
+        if truth.visibility >= MIN_VISIBLE
+    ]
+
+
+def _in_truth(found: PoseEstimates, truth_from_scan: Mapping[str, Array]) -> PoseEstimates:
+    """Return poses of the filmed meshes instead of the scanned ones."""
+    moved = tuple(
+        replace(pose, cam_from_obj=pose.cam_from_obj @ se3.inverse(truth_from_scan[pose.class_id]))
+        for pose in found.items
+    )
+    return replace(found, items=moved)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Model server over HTTP: state, settings, metrics, live answers."""

@@ -1,0 +1,1 @@
+"""Objects of the HTTP services: uploads, catalogue, template files, grasps."""

@@ -1,0 +1,1 @@
+"""Tracking over HTTP: sessions and their work in the compute thread."""

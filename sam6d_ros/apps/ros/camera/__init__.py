@@ -1,0 +1,1 @@
+"""Camera topics of a node: synchronised input, transports, watch, launch files."""

@@ -1,0 +1,1 @@
+"""Objects of a node: objects file, services at run time, entries as messages."""

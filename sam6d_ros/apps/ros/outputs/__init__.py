@@ -1,0 +1,1 @@
+"""Topics that carry results: poses, classes, markers and overlay."""

@@ -1,0 +1,1 @@
+"""Parts of the planning scene node: collision objects from 3D detections."""

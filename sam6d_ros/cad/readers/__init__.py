@@ -1,0 +1,1 @@
+"""Readers of mesh files: glTF, OBJ with MTL, PLY and STL."""

@@ -1,0 +1,1 @@
+"""Symmetries of objects: groups, detection on a mesh, equivalent poses."""

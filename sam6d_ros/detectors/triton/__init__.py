@@ -1,0 +1,1 @@
+"""Client, process and model repository of a Triton server."""

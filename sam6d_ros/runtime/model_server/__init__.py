@@ -1,0 +1,1 @@
+"""Model server: registry, hosts, batches, buffers and statistics of models."""

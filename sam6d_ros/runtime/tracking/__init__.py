@@ -1,0 +1,1 @@
+"""Tracking of instances through time: association, motion, catch-up, track set."""

@@ -1,0 +1,1 @@
+"""An RGB-D recording becomes a mesh and an entry of the objects file."""

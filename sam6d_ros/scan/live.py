@@ -1,0 +1,136 @@
+"""Scan of an object while its frames come: recorded on disk, then made into a model."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam6d_ros.errors import InvalidConfig, InvalidInput
+from sam6d_ros.frames.recordings import Recording
+from sam6d_ros.scan.board import parse_board
+from sam6d_ros.scan.build import ScanOptions, scan_object
+from sam6d_ros.scan.frames import ReadAhead
+from sam6d_ros.scan.motion import MIN_FRAMES, Frames, Motion, from_board, from_poses
+from sam6d_ros.scan.output import content_of, summary, write_scan
+from sam6d_ros.scan.recorder import RecordingWriter
+from sam6d_ros.scan.region import DEFAULT_RADIUS_M
+from sam6d_ros.scan.scene_motion import from_scene
+from sam6d_ros.types import Frame
+
+FRAMES = "recording"
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class ScanRequest:
+    """Wishes of the user.
+
+    Attributes:
+        name: of the object.
+        folder: of all scans of the node.
+        max_frames: frames after which no more are recorded.
+        board: printed board, see ``parse_board``; empty for none.
+        radius_m: of the circle in which the object stands.
+        has_poses: whether each frame comes with the pose of its camera.
+    """
+
+    name: str
+    folder: Path
+    max_frames: int
+    board: str = ""
+    radius_m: float = DEFAULT_RADIUS_M
+    has_poses: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.name or "/" in self.name or self.name.startswith("."):
+            raise InvalidConfig(
+                f"the name of the object is {self.name!r}; expected a text without '/' that does "
+                "not begin with '.': it is the name of a file"
+            )
+        if self.board:
+            parse_board(self.board)
+
+
+class LiveScan:
+    """One scan; the folder ``NAME``, or ``NAME_1`` and so on below that of the request.
+
+    Args:
+        wanted: wishes of the user.
+
+    Raises:
+        InvalidInput: the folder cannot be made.
+    """
+
+    def __init__(self, wanted: ScanRequest) -> None:
+        self._wanted = wanted
+        names = itertools.chain([wanted.name], (f"{wanted.name}_{i}" for i in itertools.count(1)))
+        self.folder = next(path for n in names if not (path := wanted.folder / n).exists())
+        self._writer = RecordingWriter(self.folder / FRAMES)
+        self._poses: list[NDArray[np.float64]] = []
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self._writer)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more frames are recorded."""
+        return len(self) >= self._wanted.max_frames
+
+    def add(self, frame: Frame, world_from_cam: NDArray[np.float64] | None = None) -> None:
+        """Record a frame.
+
+        Args:
+            frame: the RGB-D frame.
+            world_from_cam: (4, 4) pose of the camera, metres, if there are poses.
+
+        Raises:
+            InvalidInput: it cannot be written.
+        """
+        self._writer.add(frame, world_from_cam)
+        if world_from_cam is not None:
+            self._poses.append(world_from_cam)
+
+    def make(self, progress: Progress) -> str:
+        """Make the model of the recorded frames and write it.
+
+        Args:
+            progress: called with a stage, the frames that are done, and all.
+
+        Returns:
+            A sentence: file, size, error and warnings.
+
+        Raises:
+            InvalidInput: too few frames, or no object can be made of them.
+        """
+        if len(self) < MIN_FRAMES:
+            raise InvalidInput(
+                f"{len(self)} frames were recorded; expected at least {MIN_FRAMES}: move the "
+                "camera slowly around the object before ~/stop"
+            )
+        with closing(ReadAhead(Recording(self.folder / FRAMES))) as recording:
+            motion = self._motion(recording, progress)
+            options = ScanOptions(self._wanted.radius_m)
+            scanned = scan_object(
+                recording, motion, options, progress=lambda done, n: progress("fusing", done, n)
+            )
+            content = content_of(scanned, recording, motion)
+        write_scan(self.folder, self._wanted.name, scanned, content)
+        notes = "".join(f"; warning: {note}" for note in content["warnings"])
+        return f"{self.folder / self._wanted.name}.ply: {summary(content)}{notes}"
+
+    def _motion(self, recording: Frames, progress: Progress) -> Motion:
+        def report(done: int, count: int) -> None:
+            progress("camera motion", done, count)
+
+        if self._wanted.has_poses:
+            return from_poses(self._poses, len(recording))
+        if self._wanted.board:
+            return from_board(recording, parse_board(self._wanted.board), report)
+        return from_scene(recording, None, report)

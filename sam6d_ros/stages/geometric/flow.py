@@ -1,0 +1,174 @@
+"""Search for one object: arrays of hypotheses from seeds to judged candidates.
+
+Each stage takes a table of hypotheses and returns its survivors with their parents' index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sam6d_ros.stages.geometric.evidence import Evidence
+from sam6d_ros.stages.geometric.examine import examine
+from sam6d_ros.stages.geometric.features import Features
+from sam6d_ros.stages.geometric.fit import fit_closely, fit_to_depth
+from sam6d_ros.stages.geometric.gauss_newton import improved
+from sam6d_ros.stages.geometric.hypotheses import Hypotheses, Seeds, diverse
+from sam6d_ros.stages.geometric.kit import ObjectKit
+from sam6d_ros.stages.geometric.search import coarse_search
+from sam6d_ros.stages.geometric.turns import turned
+from sam6d_ros.stages.kernels.inputs import Maps
+
+FITTED = 32  # hypotheses of each place that are fitted coarsely
+FITTED_WELL, COMPARED, REFINED = 16, 6, 4  # of each place that reach the next stages
+COARSE_FIT, FINE_FIT = (3, (0.12, 0.06)), (7, (0.06, 0.03))  # iterations; gates, diameters
+MAX_REFINED = 160
+TURNS_COMPARED = 24  # rotations of one survivor
+TURNED = 3  # of the rotations of one survivor that are refined
+FIRST_RAYS, REFINED_RAYS, TURN_RAYS, LAST_RAYS, JUDGE_RAYS = 160, 400, 250, 1200, 2500
+HOPELESS = 0.5  # of the best quality of the object: not refined
+KEEP_OF_BEST, KEEP_LEAST = 0.4, 0.2  # quality of a survivor: of the best one; at least
+MAX_SURVIVORS = 60
+TURN_MARGIN = 0.08  # of the quality: a rotation that is worse by more is dropped
+WORTH_TURNING = 0.75  # of the best quality of the object: near-symmetric rotations are tried
+APART = 0.12  # diameters between the centres of two survivors
+OTHER_TURN = np.radians(25)  # rotations farther apart are other poses of one instance
+TURNS_KEPT = 2  # survivors with one centre
+
+Listener = Callable[[str, Hypotheses], None]
+Checkpoint = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Search:
+    """One object in one frame.
+
+    Attributes:
+        view: evidence of the frame.
+        maps: the same for the compiled loops, with the regions.
+        kit: the object, with the colours that the frame can show.
+        listen: receives the table of each stage, for diagnosis.
+        checkpoint: called between the stages; raises to end the search.
+    """
+
+    view: Evidence
+    maps: Maps
+    kit: ObjectKit
+    listen: Listener = lambda stage, table: None
+    checkpoint: Checkpoint = lambda: None
+
+    def run(self, seeds: Seeds) -> tuple[Hypotheses, Features]:
+        """Return the candidates, best first by quality, and their features.
+
+        Args:
+            seeds: pixels at which the search begins.
+        """
+        kit, diameter = self.kit, self.kit.model.diameter
+        found = self._stage("search", coarse_search(self.view.scene, self.maps.labels, seeds, kit))
+        found = self._stage("quota", self._diverse(found, FITTED))
+        found = fit_to_depth(self.view.scene, self.maps.labels, found, kit, *COARSE_FIT)
+        self.checkpoint()
+        found = self._diverse(found.placed(kit.centre, diameter), FITTED_WELL)
+        found = fit_to_depth(self.view.scene, self.maps.labels, found, kit, *FINE_FIT)
+        found = self._stage("fit", found.placed(kit.centre, diameter))
+        found = self._stage("compared", self._compared(self._diverse(found, COMPARED), FIRST_RAYS))
+        found = self._stage("chosen", self._chosen(found))
+        found = self._stage("refined", improved(self.view, self.maps, kit, found, REFINED_RAYS))
+        found = self._stage("distinct", distinct(found, kit))
+        found = self._stage("turned", self._turned(found))
+        features = examine(self.view, self.maps, kit, found, JUDGE_RAYS)
+        order = np.argsort(-features.quality, kind="stable")
+        found = found.with_score(features.quality).take(order)
+        return found, Features(features.values[order])
+
+    def _stage(self, name: str, table: Hypotheses) -> Hypotheses:
+        """Report the table of a stage; its hypotheses are the parents of the next stage."""
+        self.listen(name, table)
+        self.checkpoint()
+        return table.numbered()
+
+    def _turned(self, found: Hypotheses) -> Hypotheses:
+        return best_turns(self.view, self.maps, self.kit, found, self.checkpoint)
+
+    def _diverse(self, table: Hypotheses, per_place: int) -> Hypotheses:
+        return diverse(table, self.kit.centre, self.kit.model.diameter, per_place)
+
+    def _compared(self, table: Hypotheses, rays: int) -> Hypotheses:
+        """Return the same hypotheses with the quality as score."""
+        return table.with_score(
+            examine(self.view, self.maps, self.kit, table, rays, full=False).quality
+        )
+
+    def _chosen(self, table: Hypotheses) -> Hypotheses:
+        """Return the hypotheses that are worth a refinement."""
+        best = self._diverse(table, REFINED)
+        best = best.take(np.flatnonzero(best.score > HOPELESS * best.score.max(initial=0.0)))
+        return best.take(np.arange(min(len(best), MAX_REFINED)))
+
+
+def best_turns(
+    view: Evidence,
+    maps: Maps,
+    kit: ObjectKit,
+    table: Hypotheses,
+    checkpoint: Checkpoint = lambda: None,
+) -> Hypotheses:
+    """Return the best near-symmetric rotations of each pose, refined, and the poses not tried.
+
+    Args:
+        view: maps of the frame.
+        maps: the same, for the compiled loops.
+        kit: views of the object.
+        table: N hypotheses.
+        checkpoint: called between the steps; raises to end them.
+    """
+    tried = table.score >= WORTH_TURNING * table.score.max(initial=0.0)
+    rest, table = table.take(np.flatnonzero(~tried)), table.take(np.flatnonzero(tried))
+    if not len(table):
+        return rest
+
+    def diverse_of(hypotheses: Hypotheses, count: int) -> Hypotheses:
+        return diverse(hypotheses, kit.centre, kit.model.diameter, count)
+
+    every = diverse_of(
+        fit_closely(view.scene, maps.labels, turned(kit, table), kit), TURNS_COMPARED
+    )
+    checkpoint()
+    every = every.with_score(examine(view, maps, kit, every, TURN_RAYS, full=False).quality)
+    own = replace(table, place=np.arange(len(table)))
+    own = own.with_score(examine(view, maps, kit, own, TURN_RAYS, full=False).quality)
+    checkpoint()
+    every = _near_best(diverse_of(Hypotheses.joined(own, every), TURNED))
+    every = _near_best(improved(view, maps, kit, every, LAST_RAYS))
+    return Hypotheses.joined(every, own, rest)
+
+
+def _near_best(table: Hypotheses) -> Hypotheses:
+    """Return the hypotheses that are nearly as good as the best one of their place."""
+    best = np.zeros(int(table.place.max(initial=-1)) + 1)
+    np.maximum.at(best, table.place, table.score)
+    return table.take(np.flatnonzero(table.score > best[table.place] - TURN_MARGIN))
+
+
+def distinct(table: Hypotheses, kit: ObjectKit) -> Hypotheses:
+    """Return the survivors, best first: other places, or other rotations at one place.
+
+    Args:
+        table: N hypotheses.
+        kit: views of the object.
+    """
+    ranked = table.take(np.argsort(-table.score, kind="stable"))
+    centres = ranked.centres(kit.centre)
+    kept: list[int] = []
+    least = max(KEEP_LEAST, KEEP_OF_BEST * ranked.score.max(initial=0.0))
+    for i in range(len(ranked)):
+        if ranked.score[i] < least or len(kept) == MAX_SURVIVORS:
+            break
+        gap = np.linalg.norm(centres[kept] - centres[i], axis=1)
+        same = np.array(kept, np.int64)[gap < APART * kit.model.diameter]
+        cosine = (np.einsum("nij,ij->n", ranked.rotation[same], ranked.rotation[i]) - 1) / 2
+        if len(same) < TURNS_KEPT and (cosine < np.cos(OTHER_TURN)).all():
+            kept.append(i)
+    return ranked.take(np.array(kept, np.int64))

@@ -1,0 +1,1 @@
+"""Compiled loops, and where their machine code is kept."""

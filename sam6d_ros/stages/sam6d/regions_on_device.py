@@ -1,0 +1,108 @@
+"""Regions of a frame on the device, with their boxes and sizes on the host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sam6d_ros.errors import InvalidInput
+from sam6d_ros.models.sam_cut import mask_boxes
+from sam6d_ros.models.transfer import pack, to_device, to_host, unpack
+from sam6d_ros.types import Frame, Proposals
+
+
+@dataclass(frozen=True)
+class Regions:
+    """P regions.
+
+    Attributes:
+        masks: (P, H, W) bool on the device.
+        boxes: (P, 4) int64 on the host, first and last pixels x0, y0, x1, y1.
+        pixels: (P,) int64 on the host, of each mask.
+    """
+
+    masks: Tensor
+    boxes: Tensor
+    pixels: Tensor
+
+    @classmethod
+    def of(cls, proposals: Proposals, device: torch.device) -> Regions:
+        """Return the regions of proposals; those of the host are copied and measured.
+
+        Args:
+            proposals: regions of a frame.
+            device: of the networks.
+        """
+        if isinstance(proposals, DeviceProposals):
+            return proposals.regions
+        masks = to_device(proposals.masks, device)
+        return cls(masks, *to_host(mask_boxes(masks), masks.flatten(1).sum(-1)))
+
+    def at(self, index: Tensor) -> Regions:
+        """Return the regions with these numbers, (K,) int64 on the host.
+
+        Args:
+            index: (K,) int64, on the host.
+        """
+        masks = self.masks[to_device(index, self.masks.device)]
+        return Regions(masks, self.boxes[index], self.pixels[index])
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+class DeviceProposals(Proposals):
+    """Proposals whose masks are copied to the host when they are asked for.
+
+    Args:
+        regions: masks of the frame's size.
+        scores: (P,) float32 in [0, 1].
+        class_ids: names of the objects that each region may show; any object by default.
+
+    Raises:
+        InvalidInput: a score is out of its range.
+    """
+
+    def __init__(
+        self,
+        regions: Regions,
+        scores: NDArray[np.float32],
+        class_ids: tuple[frozenset[str], ...] = (),
+    ) -> None:
+        if not ((scores >= 0) & (scores <= 1)).all():
+            raise InvalidInput(f"scores {scores.tolist()} are not all in [0, 1]")
+        values = {
+            "regions": regions,
+            "scores": scores,
+            "reason": "",
+            "class_ids": class_ids or (None,) * len(regions),
+            "merged": False,
+            "windows": {},
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    regions: Regions
+
+    @cached_property
+    def masks(self) -> NDArray[np.bool_]:
+        """(P, H, W) bool."""
+        masks = self.regions.masks
+        return unpack(to_host(pack(masks))[0], masks.shape[-2:])
+
+    def check_size(self, frame: Frame) -> None:
+        """Refuse regions of another image, without a copy of the masks.
+
+        Args:
+            frame: the image.
+        """
+        if tuple(self.regions.masks.shape[1:]) != frame.depth.shape:
+            super().check_size(frame)
+
+    def __len__(self) -> int:
+        return len(self.regions)

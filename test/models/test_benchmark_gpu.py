@@ -1,0 +1,99 @@
+"""The benchmark for a bare GPU machine runs, here on the CPU, and judges golden arrays."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the networks need torch: make setup-sam6d")
+
+from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
+
+REPO = Path(__file__).resolve().parents[2]
+GOLDEN = REPO.parent / "shared" / "sam6d" / "public" / "ops_points.npz"
+
+ABSENT = ("trimesh", "embreex", "yaml", "rich", "PIL", "segment_anything", "safetensors", "triton")
+
+
+def run(tmp_path: Path, *words: str) -> tuple[int, dict]:
+    out = tmp_path / "gpu.json"
+    command = [sys.executable, "-m", "benchmarks.gpu", "--device", "cpu", "--threads", "1"]
+    command += ["--out", str(out), *words]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=300)
+    assert out.is_file(), done.stderr
+    return done.returncode, json.loads(out.read_text())
+
+
+def test_every_part_runs_on_the_cpu(tmp_path: Path) -> None:
+    status, result = run(tmp_path, "--counts", "1", "2")
+    assert status == 0, result["skipped"]
+    machine = result["machine"]
+    assert machine["card"] is None
+    assert machine["networks"] == "small"
+    assert {"sam encoder", "proposals", "poses, 1", "poses, 2"} < set(result["stages"])
+    assert result["end_to_end"]["quality, 2"]["median_ms"] > 0
+    assert result["ratio"]["1"]["original_ms"] > 0
+    assert set(result["skipped"]) == {"golden", "launches", "memory", "times_faster"}
+
+
+@pytest.mark.skipif(not GOLDEN.is_file(), reason="golden vectors are not beside the repository")
+def test_the_status_says_whether_golden_arrays_hold(tmp_path: Path) -> None:
+    folder = tmp_path / "golden"
+    folder.mkdir()
+    shutil.copy(GOLDEN, folder)
+    words = ("--golden", str(folder), "--parts", "golden")
+    status, result = run(tmp_path, *words)
+    assert (status, result["golden"]["beyond_tolerance"]) == (0, [])
+    with np.load(GOLDEN) as file:
+        arrays = dict(file)
+    arrays["fps_a_idx"][0, 3] += 1
+    np.savez(folder / GOLDEN.name, **arrays)
+    status, result = run(tmp_path, *words)
+    assert status == 1
+    assert len(result["golden"]["beyond_tolerance"]) == 1
+
+
+def test_a_bare_machine_can_import_it() -> None:
+    code = (
+        "import sys\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name.split('.')[0] in {ABSENT}:\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
+        "import benchmarks.gpu, check"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=REPO, check=True)
+
+
+def test_constants_of_work_are_the_counted_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the truth was stated once: multiply-adds taken for operations.
+
+    Attention counts in the plain form; that of a GPU multiplies padded channels too, 1.40 TFLOP.
+    """
+    from benchmarks import gpu, networks
+    from sam6d_ros.models import sam, sam_attention
+    from sam6d_ros.models.dinov2 import DinoV2
+
+    def count(run: object) -> float:
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            run()  # type: ignore[operator]
+        return counter.get_total_flops()
+
+    monkeypatch.setattr(sam_attention, "attend_folded", sam_attention.attend)
+    with torch.device("meta"):
+        encoder = sam.build_sam(sam.SHAPES["vit_b"]).image_encoder
+        found = {
+            "sam vit_b": count(lambda: encoder(torch.empty(1, 3, 1024, 1024))),
+            "dinov2": count(lambda: DinoV2()(torch.empty(1, 3, 224, 224))),
+        }
+    assert found["sam vit_b"] == pytest.approx(networks.FLOP["sam vit_b"], rel=0.02)
+    assert found["sam vit_b"] == pytest.approx(gpu.FLOP["sam vit_b"], rel=0.02)
+    assert found["dinov2"] == pytest.approx(networks.FLOP["dinov2"], rel=0.02)
+    assert found["dinov2"] == pytest.approx(gpu.FLOP["dinov2 crop"], rel=0.02)

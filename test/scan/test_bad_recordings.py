@@ -1,0 +1,116 @@
+"""Recordings that cannot become a model: one clear error each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from scan.conftest import BOARD, Recorded, filmed
+
+from sam6d_ros.errors import InvalidInput
+from sam6d_ros.evaluation.synthetic.objects import bracket, wooden_block
+from sam6d_ros.evaluation.synthetic.patches import join
+from sam6d_ros.geometry import se3
+from sam6d_ros.geometry.camera import project
+from sam6d_ros.scan.board import BoardSpec
+from sam6d_ros.scan.build import ScanOptions, scan_object
+from sam6d_ros.scan.motion import from_board, from_poses
+from sam6d_ros.scan.region import place_of_pixel
+from sam6d_ros.types import Frame
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A recording whose depth is changed frame by frame."""
+
+    recorded: Recorded
+    change: object
+
+    def __len__(self) -> int:
+        return len(self.recorded)
+
+    def frame(self, index: int) -> Frame:
+        frame = self.recorded.frame(index)
+        return replace(frame, depth=self.change(frame.depth))  # type: ignore[operator]
+
+
+def poses_of(recorded: Recorded) -> list:
+    return list(recorded.orbit.world_from_cam)
+
+
+def test_too_few_frames_are_refused(recorded: Recorded) -> None:
+    with pytest.raises(InvalidInput, match="7 frames have a camera pose; expected at least 8"):
+        from_poses(poses_of(recorded)[:7], 7)
+
+
+def test_another_number_of_poses_is_refused(recorded: Recorded) -> None:
+    with pytest.raises(InvalidInput, match="35 poses for 36 frames"):
+        from_poses(poses_of(recorded)[:35], 36)
+
+
+def test_a_camera_that_never_moves_is_refused(recorded: Recorded) -> None:
+    with pytest.raises(InvalidInput, match=r"turns by 0\.0 degrees .* --turntable"):
+        from_poses(poses_of(recorded)[:1] * 12, 12)
+
+
+def test_a_board_that_is_not_there_is_refused(recorded: Recorded) -> None:
+    with pytest.raises(InvalidInput, match=r"board of 12 x 9 squares was found in \d of 36 frames"):
+        from_board(recorded, BoardSpec(12, 9, 0.03))
+
+
+def test_a_board_printed_at_another_scale_is_refused(recorded: Recorded) -> None:
+    small = BoardSpec(BOARD.columns, BOARD.rows, 0.95 * BOARD.square_m)
+    with pytest.raises(InvalidInput, match=r"1\.05\d times .* Measure a square"):
+        from_board(recorded, small)
+
+
+def test_an_object_out_of_the_range_is_refused(recorded: Recorded) -> None:
+    frames = Changed(recorded, np.zeros_like)
+    with pytest.raises(InvalidInput, match="range of the depth camera"):
+        scan_object(frames, from_poses(poses_of(recorded), len(recorded)))
+
+
+def test_no_plane_is_refused(recorded: Recorded) -> None:
+    rng = np.random.default_rng(0)
+
+    def scattered(depth: np.ndarray) -> np.ndarray:
+        return (depth * rng.uniform(0.75, 1.25, depth.shape)).astype(np.float32)
+
+    with pytest.raises(InvalidInput, match="largest plane holds"):
+        scan_object(Changed(recorded, scattered), from_poses(poses_of(recorded), len(recorded)))
+
+
+def test_a_circle_that_cuts_the_object_is_refused(recorded: Recorded) -> None:
+    motion = from_poses(poses_of(recorded), len(recorded))
+    with pytest.raises(InvalidInput, match="edge of the circle"):
+        scan_object(recorded, motion, ScanOptions(radius_m=0.05))
+
+
+def test_an_empty_circle_is_refused(recorded: Recorded) -> None:
+    motion = from_poses(poses_of(recorded), len(recorded))
+    with pytest.raises(InvalidInput, match="stand above the plane"):
+        scan_object(recorded, motion, ScanOptions(radius_m=0.08, centre=(0.3, 0.2, 0)))
+
+
+def test_two_things_in_the_circle_are_refused() -> None:
+    block = wooden_block()
+    beside = block.moved((0.0, 0.11, -float(block.vertices[:, 2].min())))
+    both = filmed(join(bracket(), beside), frames=12)
+    with pytest.raises(InvalidInput, match=r"two things of \d+ and \d+ points .* Take one away"):
+        scan_object(both, from_poses(poses_of(both), len(both)))
+
+
+def test_a_pixel_of_the_first_frame_states_the_middle(recorded: Recorded) -> None:
+    motion = from_poses(poses_of(recorded), len(recorded))
+    camera = recorded.frame(0).camera
+    middle = np.argwhere(recorded.orbit.masks[0]).mean(0)[::-1]
+    u, v = np.rint(middle).astype(int).tolist()
+    place = np.array(place_of_pixel(recorded, motion, u, v))
+    seen = project(camera, se3.transform(se3.inverse(motion.world_from_cam[0]), place[None]))
+    assert np.abs(seen[0] - [u, v]).max() < 0.01
+    assert 0 < place[2] < 0.1  # on the object, above the table
+    with pytest.raises(InvalidInput, match="expected one inside 320 x 240"):
+        place_of_pixel(recorded, motion, 320, 10)
+    with pytest.raises(InvalidInput, match="no depth is measured within 4 pixels of 30 40"):
+        place_of_pixel(Changed(recorded, np.zeros_like), motion, 30, 40)

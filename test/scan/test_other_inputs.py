@@ -1,0 +1,77 @@
+"""Bags and point clouds as inputs of `sam6d scan`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from scan.conftest import Recorded
+from support.plain_bag import write_bag
+
+from sam6d_ros.apps.cli.main import main
+from sam6d_ros.cad.mesh import load_mesh
+from sam6d_ros.errors import InvalidInput
+from sam6d_ros.scan.frames import bag_recording
+from sam6d_ros.scan.points import mesh_of_points
+
+
+@pytest.fixture(scope="module")
+def bag(recorded: Recorded, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("rosbags", reason="missing: pip install 'sam6d_ros[bags]'")
+    path = tmp_path_factory.mktemp("bags") / "walk"
+    write_bag(path, recorded.orbit.frames)
+    return path
+
+
+def test_a_bag_is_scanned_like_a_folder(bag: Path, recorded: Recorded, tmp_path: Path) -> None:
+    poses = tmp_path / "poses.json"
+    every = recorded.orbit.world_from_cam[::2]
+    poses.write_text(json.dumps([pose.tolist() for pose in every]))
+    out = tmp_path / "scan"
+    words = ["scan", "model", str(bag), "--name", "part", "--poses", str(poses)]
+    assert main([*words, "--every", "2", "--out", str(out)]) == 0
+    size = np.ptp(load_mesh(out / "part.ply").vertices, axis=0)
+    assert size == pytest.approx([0.120, 0.07, 0.087], abs=0.008)
+    assert main(["scan", "check", str(out), str(bag)]) == 0
+
+
+def test_a_long_bag_must_be_thinned(bag: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sam6d_ros.scan.frames.MOST_IN_MEMORY", 10)
+    with pytest.raises(InvalidInput, match="larger --every than 2"):
+        bag_recording(bag, 2)
+
+
+def test_points_become_a_mesh_with_a_warning(tmp_path: Path) -> None:
+    ball = trimesh.creation.icosphere(4, 0.05)
+    points, _ = trimesh.sample.sample_surface(ball, 6000, seed=1)
+    cloud = tmp_path / "cloud.ply"
+    trimesh.PointCloud(points, colors=np.tile([200, 30, 30, 255], (len(points), 1))).export(cloud)
+    mesh = mesh_of_points(cloud)
+    radius = np.linalg.norm(mesh.vertices, axis=1)
+    assert np.median(radius) == pytest.approx(0.05, abs=0.001)
+    assert mesh.colors is not None
+    assert np.abs(np.median(mesh.colors, axis=0) - [200, 30, 30]).max() < 12
+    assert "reconstructed from 6,000 points" in mesh.note
+    out = tmp_path / "ball.ply"
+    assert main(["scan", "points", str(cloud), "--out", str(out)]) == 0
+    assert len(load_mesh(out).faces) > 500
+
+
+@pytest.mark.parametrize("content", [b"", b"ply\nformat ascii 1.0\n", b"\x00" * 100])
+def test_files_that_are_no_points_are_refused(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "cloud.ply"
+    path.write_bytes(content)
+    with pytest.raises(InvalidInput, match="0 points"):
+        mesh_of_points(path)
+
+
+def test_a_cloud_given_as_a_model_names_the_remedy(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cloud = tmp_path / "cloud.ply"
+    trimesh.PointCloud(np.random.default_rng(0).normal(size=(900, 3))).export(cloud)
+    assert main(["onboard", str(cloud)]) == 2
+    assert "sam6d scan points" in capfd.readouterr().err

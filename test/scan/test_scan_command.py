@@ -1,0 +1,104 @@
+"""`sam6d scan` from the recording to an objects file that the other commands read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from scan.conftest import BOARD, Recorded
+
+from sam6d_ros.apps.cli.main import main
+from sam6d_ros.cad.objects import load_objects
+from sam6d_ros.errors import InvalidInput
+from sam6d_ros.geometry import se3
+from sam6d_ros.scan.board import BoardFinder, parse_board
+from sam6d_ros.scan.trajectory import read_poses
+from sam6d_ros.types import CameraIntrinsics, Frame
+
+
+def test_a_recording_becomes_an_objects_file(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "scan"
+    poses = str(folder / "scene_camera.json")
+    code = main(
+        ["scan", "model", str(folder), "--name", "part", "--poses", poses, "--out", str(out)]
+    )
+    assert code == 0
+    (model,) = load_objects(out / "objects.yaml")
+    assert model.name == "part"
+    assert model.diameter == pytest.approx(0.1636, abs=0.006)  # of the filmed bracket
+    report = json.loads((out / "report.json").read_text())
+    assert report["motion"] == "poses"
+    assert report["frames"] == 36
+    assert {"front.png", "side.png", "top.png"} <= {path.name for path in out.iterdir()}
+
+
+def test_check_prints_a_line_per_frame(
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "scan"
+    poses = str(folder / "scene_camera.json")
+    main(["scan", "model", str(folder), "--name", "part", "--poses", poses, "--out", str(out)])
+    capfd.readouterr()
+    assert main(["scan", "check", str(out), str(folder)]) == 0
+    said = "".join(capfd.readouterr())
+    assert said.count("median") == 36
+
+
+def test_a_folder_without_a_scan_is_refused(folder: Path, tmp_path: Path) -> None:
+    assert main(["scan", "check", str(tmp_path), str(folder)]) == 2
+
+
+@pytest.mark.parametrize("text", ["9x6", "9:6x30", "ax6:30", "2x6:30", "9x6:1", "9x6:nan"])
+def test_boards_that_cannot_be_drawn_are_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="expected"):
+        parse_board(text)
+
+
+def test_the_board_on_paper_is_the_one_that_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "board.pdf"
+    assert main(["scan", "board", "--pdf", str(path), "--board", "9x6:30"]) == 0
+    assert path.read_bytes().startswith(b"%PDF")
+    spec = parse_board("9x6:30")
+    image = np.pad(spec.image(40), 60, constant_values=255)
+    height, width = image.shape
+    camera = CameraIntrinsics(500, 500, width / 2, height / 2, width, height)
+    rgb = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+    frame = Frame(rgb, np.ones(image.shape, np.float32), camera)
+    view = BoardFinder(spec).find(frame)
+    assert view is not None
+    # 40 pixels of 30 mm at a focal length of 500 pixels
+    assert view.cam_from_board[2, 3] == pytest.approx(500 * 0.030 / 40, rel=0.01)
+
+
+def test_the_formats_of_poses_agree(recorded: Recorded, folder: Path, tmp_path: Path) -> None:
+    bop = read_poses(folder / "scene_camera.json")
+    tum = tmp_path / "poses.txt"
+    lines = ["# stamp tx ty tz qx qy qz qw"]
+    for index, pose in enumerate(recorded.orbit.world_from_cam):
+        values = [*pose[:3, 3], *se3.quat_xyzw(pose)]
+        lines.append(" ".join(map(str, [index, *values])))
+    tum.write_text("\n".join(lines))
+    plain = tmp_path / "poses.json"
+    plain.write_text(json.dumps([pose.tolist() for pose in recorded.orbit.world_from_cam]))
+    for poses in (bop, read_poses(tum), read_poses(plain)):
+        assert np.allclose(poses, recorded.orbit.world_from_cam, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[1, 2]", '{"0": {}}', "1 2 3", "a b c d e f g h", "0 0 0 0 0 0 0 0", "[[]]"]
+)
+def test_files_that_hold_no_poses_are_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "poses"
+    path.write_text(text)
+    if text == "":
+        assert read_poses(path) == []
+        return
+    with pytest.raises(InvalidInput):
+        read_poses(path)
+
+
+def test_the_board_is_read_from_its_option() -> None:
+    assert parse_board("7x5:55") == BOARD
