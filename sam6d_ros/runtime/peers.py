@@ -54,16 +54,28 @@ class PeerWatch:
         self._checked = clock()
 
     def heard(self, beat: Beat) -> None:
-        """Record a heartbeat; names beyond ``MAX_PEERS`` or ``MAX_NAME`` are not watched.
+        """Record a heartbeat; names beyond ``MAX_NAME`` are not watched.
+
+        Of more than ``MAX_PEERS`` names those of announced nodes are.
 
         Args:
             beat: the heartbeat.
         """
         if len(beat.name) > MAX_NAME:
             return
-        if beat.name in self._beats or len(self._beats) < MAX_PEERS:
+        if beat.name in self._beats or self._has_room(beat.name):
             self._beats[beat.name] = beat, self._clock()
             self._missing.discard(beat.name)
+
+    def _has_room(self, name: str) -> bool:
+        """Whether a new peer can be watched; a name without a node gives way to a node."""
+        if len(self._beats) < MAX_PEERS:
+            return True
+        unknown = self._present(name) and next((n for n in self._beats if not self._present(n)), "")
+        if unknown:
+            del self._beats[unknown]
+            self._missing.discard(unknown)
+        return bool(unknown)
 
     @property
     def loading(self) -> bool:

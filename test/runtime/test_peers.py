@@ -60,6 +60,16 @@ def test_a_silent_peer_is_missing_until_it_beats_again(watch, clock):
     assert watch.problems() == []
 
 
+def test_a_node_is_watched_however_many_names_without_a_node_beat(watch, clock):
+    """Sixty-four invented names filled the table: the death of a node was not noticed."""
+    for number in range(MAX_PEERS):
+        watch.heard(beat(f"/invented{number}"))
+    watch.heard(beat("/late"))
+    watch.heard(beat())
+    wait(watch, clock, MISSING_AFTER_S)
+    assert any(text.startswith("/a has died") for text in watch.problems())
+
+
 def test_a_loss_is_noticed_within_two_seconds():
     assert MISSING_AFTER_S + PERIOD_S < 2.0
 

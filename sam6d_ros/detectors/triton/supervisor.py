@@ -13,6 +13,7 @@ from sam6d_ros.errors import BackendUnavailable, Sam6dError
 
 LOG = logging.getLogger(__name__)
 PROBE_PERIOD_S = 10.0
+NOTE_PERIOD_S = 1.0  # between two looks at which models are loaded
 LARGEST_SHARE = 0.05  # of the time that probes may take: a large model is probed less often
 POLL_S = 0.1
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.2, 30.0  # before a restart; doubled while the crashes go on
@@ -92,23 +93,27 @@ class Supervisor:
 
     def _watch(self, stopped: threading.Event) -> None:
         """Probe the models from time to time, until the server ends or is to end."""
+        note = time.monotonic() + NOTE_PERIOD_S
         due = time.monotonic() + self._period_s
         while not stopped.wait(POLL_S) and self._running.exit_status is None:
-            if time.monotonic() < due:
+            probe = time.monotonic() >= due
+            if not probe and time.monotonic() < note:
                 continue
             probes_s = 0.0
             try:
-                probes_s = self._check()
+                probes_s = self._check(probe)
             except Sam6dError as error:
                 LOG.warning("cannot read the state of the models: %s", error)
-            due = time.monotonic() + max(self._period_s, probes_s / LARGEST_SHARE)
+            note = time.monotonic() + NOTE_PERIOD_S
+            if probe:
+                due = time.monotonic() + max(self._period_s, probes_s / LARGEST_SHARE)
 
-    def _check(self) -> float:
-        """Mend the models that do not answer; return the seconds that the probes took."""
+    def _check(self, probe: bool) -> float:
+        """Note the loaded models and mend those that do not answer; return seconds of probes."""
         with self._admin() as admin:
-            states = [state for state in admin.states() if state.state == "READY"]
+            states = [state for state in admin.states(probe) if state.state == "READY"]
             self._models = [state.name for state in states]
-            for state in states:
+            for state in states if probe else ():
                 if not state.answers:
                     LOG.warning("model '%s' does not answer: %s", state.name, state.problem)
                     self._attempt(state.name, admin.reload, "reloaded")
