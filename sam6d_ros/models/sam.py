@@ -28,7 +28,7 @@ from sam6d_ros.models.exact import inference
 from sam6d_ros.models.graphs import Graphs
 from sam6d_ros.models.resize import resize
 from sam6d_ros.models.sam_attention import replace_attention
-from sam6d_ros.models.sam_cut import Candidates, Cut, SamMasks, keep_best, mask_boxes, to_size
+from sam6d_ros.models.sam_cut import Candidates, Cut, SamMasks, SmallMasks, keep_best
 from sam6d_ros.models.sam_decoder import Decoded, SharedDecoder
 from sam6d_ros.models.steps import without_host
 from sam6d_ros.models.transfer import to_device, to_host
@@ -172,9 +172,9 @@ class SamSegmenter:
             found = self._candidates(features, cut, checkpoint)
             index, boxes, pixels = keep_best(found, self.config.box_nms_iou)
             logits = found.logits[to_device(index, features.device)]
-            masks = to_size(cut.masks(logits), full_hw)
-            if cut.image_hw != full_hw:
-                boxes, pixels = to_host(mask_boxes(masks), masks.flatten(1).sum(-1))
+            masks = SmallMasks(logits, cut, full_hw)
+            if cut.image_hw != full_hw and len(index):
+                boxes, pixels = to_host(*masks.measure())
             return SamMasks(masks, boxes, pixels, found.scores[index].clamp(0, 1).numpy())
 
     def segment_boxes(
@@ -205,8 +205,8 @@ class SamSegmenter:
             def decode(part: slice) -> tuple[Tensor, Tensor]:
                 decoded = decoder.attend(prompts[part])
                 every = torch.arange(len(decoded.quality), device=features.device)
-                masks = cut.masks(decoder.masks(decoded, every, every))
-                return to_size(masks, rgb.shape[:2]), decoded.quality[:, 0].clamp(0, 1)
+                masks = SmallMasks(decoder.masks(decoded, every, every), cut, rgb.shape[:2])
+                return masks.make(), decoded.quality[:, 0].clamp(0, 1)
 
             chunk, _ = self._batches(features, cut)
             parts = in_chunks(decode, len(boxes), chunk, "boxes", self._fitting, checkpoint)

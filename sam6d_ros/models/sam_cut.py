@@ -1,14 +1,14 @@
 """From SAM's low-resolution logits to masks: stability, boxes, suppression.
 
-Masks stay logits of the decoder's resolution (256 × 256) on the device. They are made at the size
-of the image once to be measured, and again for the few that are kept.
+Masks stay logits of the decoder's resolution (256 × 256) on the device. Candidates are made at the
+size of the image to be measured, a chunk at a time; after that, those that are asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from sam6d_ros.models.device import in_chunks
 from sam6d_ros.models.suppression import clashes, repeat_rule
 from sam6d_ros.models.transfer import pack, to_device, to_host, unpack
 
+T = TypeVar("T")
 STABILITY_OFFSET = 1.0  # of the logits
 RESIZED_AT_ONCE = 16  # masks
 
@@ -29,13 +30,13 @@ class SamMasks:
     """N masks of one image, best first.
 
     Attributes:
-        on_device: (N, H, W) bool on the network's device.
+        on_device: logits of the masks, from which they are made.
         boxes_host: (N, 4) int64 x0, y0, x1, y1 of the first and last pixels (ends inclusive).
         pixels: (N,) int64 pixels of each mask, on the host.
         scores: (N,) float32 predicted IoU, in [0, 1].
     """
 
-    on_device: Tensor
+    on_device: SmallMasks
     boxes_host: Tensor
     pixels: Tensor
     scores: NDArray[np.float32]
@@ -43,7 +44,7 @@ class SamMasks:
     @property
     def masks(self) -> NDArray[np.bool_]:
         """(N, H, W) bool, copied to the host."""
-        return unpack(to_host(pack(self.on_device))[0], self.on_device.shape[-2:])
+        return unpack(to_host(pack(self.on_device.make()))[0], self.on_device.size_hw)
 
     @property
     def boxes(self) -> NDArray[np.int64]:
@@ -108,15 +109,57 @@ class Cut:
 
     def masks(self, logits: Tensor) -> Tensor:
         """Return (M, H, W) bool masks of the image's size."""
-        if not len(logits):
-            return logits.new_zeros((0, *self.image_hw), dtype=torch.bool)
-        return torch.cat(
-            [self._resize(part) > self.sam.mask_threshold for part in logits.split(16)]
-        )
+        return self._resize(logits) > self.sam.mask_threshold
 
     def _resize(self, logits: Tensor) -> Tensor:
         large: Tensor = self.sam.postprocess_masks(logits[:, None], self.input_hw, self.image_hw)
         return large[:, 0]
+
+
+@dataclass(frozen=True)
+class SmallMasks:
+    """N masks at the decoder's resolution on the device; made at full size when asked for.
+
+    Attributes:
+        logits: (N, h, w).
+        cut: of the image that SAM saw.
+        size_hw: size of the whole image, which may be another.
+    """
+
+    logits: Tensor
+    cut: Cut
+    size_hw: tuple[int, int]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the logits are."""
+        return self.logits.device
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+    def __getitem__(self, index: Tensor) -> SmallMasks:
+        """Return the masks with these numbers, (K,) int64 on the device."""
+        return replace(self, logits=self.logits[index])
+
+    def make(self) -> Tensor:
+        """Return (N, H, W) bool masks of the whole image."""
+        parts = self._each(lambda masks: masks)
+        return torch.cat([self.logits.new_zeros((0, *self.size_hw), dtype=torch.bool), *parts])
+
+    def measure(self) -> tuple[Tensor, Tensor]:
+        """Return boxes (N, 4) and pixels (N,) of the full masks, of which few live at once."""
+        found = self._each(lambda masks: (mask_boxes(masks), masks.flatten(1).sum(-1)))
+        boxes, pixels = zip(*found, strict=True)
+        return torch.cat(boxes), torch.cat(pixels)
+
+    def _each(self, use: Callable[[Tensor], T]) -> list[T]:
+        """Return what ``use`` gives for a few full masks at a time."""
+
+        def full(part: slice) -> T:
+            return use(to_size(self.cut.masks(self.logits[part]), self.size_hw))
+
+        return in_chunks(full, len(self), RESIZED_AT_ONCE, "masks")
 
 
 def keep_best(found: Candidates, iou: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -163,11 +206,7 @@ def to_size(masks: Tensor, size_hw: tuple[int, int]) -> Tensor:
 
     The original keeps the shares, which weight the depth at the edges of a mask.
     """
-    if masks.shape[-2:] == tuple(size_hw) or not len(masks):
-        return masks.reshape(len(masks), *size_hw)
-
-    def resize(part: slice) -> Tensor:
-        shares = F.interpolate(masks[part, None].float(), tuple(size_hw), mode="bilinear")
-        return shares[:, 0] > 0.5
-
-    return torch.cat(in_chunks(resize, len(masks), RESIZED_AT_ONCE, "masks"))
+    if masks.shape[-2:] == tuple(size_hw):
+        return masks
+    shares = F.interpolate(masks[:, None].float(), tuple(size_hw), mode="bilinear")
+    return shares[:, 0] > 0.5

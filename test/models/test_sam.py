@@ -192,6 +192,30 @@ def test_images_are_taken_at_the_configured_width(tiny: Any) -> None:
     assert found.masks.shape[1:] == (90, 160)
 
 
+@pytest.mark.parametrize("width", [0, 40], ids=["the image's", "smaller"])
+def test_masks_stay_small_until_they_are_asked_for(
+    tiny: Any, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """All kept masks were held at the size of the image: 8 MB each of a 4K image."""
+    rgb = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
+    config = replace(tiny.config, segment_width=width, points_per_side=5, box_nms_iou=1.0)
+    monkeypatch.setattr(sam_cut, "RESIZED_AT_ONCE", 4)
+    sizes, real = [], sam_cut.to_size
+    watch = lambda m, hw: sizes.append(len(m)) or real(m, hw)  # noqa: E731
+    monkeypatch.setattr(sam_cut, "to_size", watch)
+    found = sam.SamSegmenter(tiny.sam.sam, config).segment(rgb)
+    small = found.on_device
+    assert len(small) > 4
+    assert small.logits.shape[1:] == (32, 32)  # four times the grid of tokens
+    assert (sizes == []) == (width == 0)
+    assert max(sizes, default=0) <= 4
+    full = small.make()
+    assert full.shape == (len(small), 60, 80)
+    assert torch.equal(sam_cut.mask_boxes(full), found.boxes_host)
+    assert torch.equal(full.flatten(1).sum(-1), found.pixels)
+    assert torch.equal(small[torch.tensor([3, 0])].make(), full[[3, 0]])
+
+
 def test_batches_change_nothing(tiny: Any) -> None:
     rgb = np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)
     runs = [

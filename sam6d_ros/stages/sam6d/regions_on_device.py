@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam6d_ros.errors import InvalidInput
-from sam6d_ros.models.sam_cut import mask_boxes
+from sam6d_ros.models.sam_cut import SmallMasks, mask_boxes
 from sam6d_ros.models.transfer import pack, to_device, to_host, unpack
 from sam6d_ros.types import Frame, Proposals
 
@@ -21,14 +21,26 @@ class Regions:
     """P regions.
 
     Attributes:
-        masks: (P, H, W) bool on the device.
+        source: (P, H, W) bool on the device, or what they are made from.
         boxes: (P, 4) int64 on the host, first and last pixels x0, y0, x1, y1.
         pixels: (P,) int64 on the host, of each mask.
     """
 
-    masks: Tensor
+    source: Tensor | SmallMasks
     boxes: Tensor
     pixels: Tensor
+
+    @cached_property
+    def masks(self) -> Tensor:
+        """(P, H, W) bool on the device, made when first asked for."""
+        return self.source if isinstance(self.source, Tensor) else self.source.make()
+
+    @property
+    def size_hw(self) -> tuple[int, ...]:
+        """Size of the frame."""
+        if isinstance(self.source, SmallMasks):
+            return self.source.size_hw
+        return tuple(self.source.shape[1:])
 
     @classmethod
     def of(cls, proposals: Proposals, device: torch.device) -> Regions:
@@ -49,8 +61,10 @@ class Regions:
         Args:
             index: (K,) int64, on the host.
         """
-        masks = self.masks[to_device(index, self.masks.device)]
-        return Regions(masks, self.boxes[index], self.pixels[index])
+        source = self.__dict__.get("masks", self.source)  # those that are made need not be again
+        return Regions(
+            source[to_device(index, source.device)], self.boxes[index], self.pixels[index]
+        )
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -92,8 +106,7 @@ class DeviceProposals(Proposals):
     @cached_property
     def masks(self) -> NDArray[np.bool_]:
         """(P, H, W) bool."""
-        masks = self.regions.masks
-        return unpack(to_host(pack(masks))[0], masks.shape[-2:])
+        return unpack(to_host(pack(self.regions.masks))[0], self.regions.size_hw)
 
     def check_size(self, frame: Frame) -> None:
         """Refuse regions of another image, without a copy of the masks.
@@ -101,7 +114,7 @@ class DeviceProposals(Proposals):
         Args:
             frame: the image.
         """
-        if tuple(self.regions.masks.shape[1:]) != frame.depth.shape:
+        if self.regions.size_hw != frame.depth.shape:
             super().check_size(frame)
 
     def __len__(self) -> int:

@@ -238,7 +238,7 @@ class DescriptorScorer:
         return [
             Detection(objects[objects_of[i]].name, float(scores[i].clamp(0, 1)), mask)
             for i, mask in zip(
-                chosen.tolist(), unpack(packed, regions.masks.shape[-2:]), strict=True
+                chosen.tolist(), unpack(packed, regions.size_hw), strict=True
             )
         ]
 
