@@ -101,6 +101,7 @@ def _staged_engine(spec: EngineSpec) -> Engine:
         segmentation=_segmentation(backend, context) if role in SEGMENTS else None,
         pose_estimation=_pose_estimation(backend, context) if role in ESTIMATES else None,
         tracker=ModelTracker() if role in TRACKS else None,
+        library=context.library,
     )
 
 

@@ -21,6 +21,7 @@ from sam6d_ros.runtime import warmup
 from sam6d_ros.stages.accept import Acceptance
 from sam6d_ros.stages.areas import SearchAreas, areas_of
 from sam6d_ros.stages.backends import NO_BACKEND
+from sam6d_ros.stages.library import ObjectLibrary
 from sam6d_ros.stages.protocols import Tracker
 from sam6d_ros.types import Boxes, Detections, Frame, PoseEstimates, Scene
 
@@ -46,14 +47,14 @@ class Engine:
         device: device of its networks; "cpu" without networks.
         segmentation: first half of the stages; not used if the role does not segment.
         pose_estimation: second half; likewise.
-        tracker: stage that tracks; likewise. A call that needs a stage that is not there is
-            refused.
+        tracker: stage that tracks; likewise. A call that needs an absent stage is refused.
+        library: per-object data of these stages.
 
     Raises:
         InvalidConfig: unknown role.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (keywords with defaults)
         self,
         config: PipelineConfig,
         cache_dir: Path | None = None,
@@ -64,6 +65,7 @@ class Engine:
         segmentation: Segmentation | None = None,
         pose_estimation: PoseEstimation | None = None,
         tracker: Tracker | None = None,
+        library: ObjectLibrary | None = None,
     ) -> None:
         if role not in ROLES:
             raise InvalidConfig(f"role {role!r} is unknown; expected one of {ROLES}")
@@ -75,6 +77,7 @@ class Engine:
         self._segmentation = segmentation if role in SEGMENTS else None
         self._pose = pose_estimation if role in ESTIMATES else None
         self._tracker = tracker if role in TRACKS else None
+        self._library = library or ObjectLibrary()
 
     @property
     def objects(self) -> Mapping[str, ObjectModel]:
@@ -279,9 +282,10 @@ class Engine:
         """Prepare an object in every stage, unless it is loaded already."""
         if self._objects.get(model.name) is model:
             return
-        for half in (self._segmentation, self._pose, self._tracker):
-            if half is not None:
-                half.prepare(model)
+        with self._library.preparing():
+            for half in (self._segmentation, self._pose, self._tracker):
+                if half is not None:
+                    half.prepare(model)
 
     def _select(self, names: Sequence[str] | None) -> list[ObjectModel]:
         if names is None:

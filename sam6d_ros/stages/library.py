@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ class ObjectLibrary:
 
     def __init__(self) -> None:
         self._derived: WeakKeyDictionary[ObjectModel, dict[Any, Any]] = WeakKeyDictionary()
+        self._passing: WeakKeyDictionary[ObjectModel, dict[Any, Any]] = WeakKeyDictionary()
 
     def derived(self, model: ObjectModel, build: Callable[[ObjectModel], T]) -> T:
         """Return ``build(model)``, computed at the first call.
@@ -32,11 +34,40 @@ class ObjectLibrary:
             build: identifies the value; equal functions share it, so that a stage passes a
                 function at module level, a bound method or a frozen dataclass with ``__call__``.
         """
-        of_model = self._derived.setdefault(model, {})
-        if build not in of_model:
-            of_model[build] = build(model)
-        value: T = of_model[build]
-        return value
+        return _once(self._derived, model, build)
+
+    def passing(self, model: ObjectModel, build: Callable[[ObjectModel], T]) -> T:
+        """Return ``build(model)``, kept while it is prepared, of one object at a time.
+
+        For large values that several stages read while they prepare an object.
+
+        Args:
+            model: the object.
+            build: as of :meth:`derived`.
+        """
+        if model not in self._passing:
+            self._passing.clear()
+        return _once(self._passing, model, build)
+
+    @contextmanager
+    def preparing(self) -> Iterator[None]:
+        """Forget at the end what :meth:`passing` kept."""
+        try:
+            yield
+        finally:
+            self._passing.clear()
+
+
+def _once(
+    values: WeakKeyDictionary[ObjectModel, dict[Any, Any]],
+    model: ObjectModel,
+    build: Callable[[ObjectModel], T],
+) -> T:
+    of_model = values.setdefault(model, {})
+    if build not in of_model:
+        of_model[build] = build(model)
+    value: T = of_model[build]
+    return value
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import weakref
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -99,12 +101,36 @@ def test_templates_are_cached(tiny: Any, tmp_path: Path, monkeypatch: pytest.Mon
     def refuse(*_: object) -> None:
         raise AssertionError("rendered again")
 
-    for module in ("estimate", "score"):
-        monkeypatch.setattr(f"sam6d_ros.stages.sam6d.{module}.template_views", refuse)
+    monkeypatch.setattr(views, "template_views", refuse)
     PemEstimator(tiny, context(tmp_path)).prepare(MODEL)
     DescriptorScorer(tiny, context(tmp_path)).prepare(MODEL)
     with pytest.raises(AssertionError, match="again"):
         PemEstimator(tiny.with_config(views=4), context(tmp_path)).prepare(MODEL)
+
+
+def test_views_are_rendered_once_for_both_stages_and_freed(
+    tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each stage rendered the 42 views for itself."""
+    built, real = context(), views.render_views
+    rendered: list[weakref.ref[views.TemplateView]] = []
+
+    def watch(*args: Any) -> list[views.TemplateView]:
+        found = real(*args)
+        rendered.extend(weakref.ref(view) for view in found)
+        return found
+
+    monkeypatch.setattr(views, "render_views", watch)
+    engine = Engine(
+        PipelineConfig(),
+        segmentation=Segmentation(SamProposer(tiny), DescriptorScorer(tiny, built)),
+        pose_estimation=PoseEstimation(PemEstimator(tiny, built), KeepPoses()),
+        library=built.library,
+    )
+    add(engine, MODEL)
+    assert len(rendered) == tiny.config.views
+    gc.collect()
+    assert [view() for view in rendered] == [None] * len(rendered)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])

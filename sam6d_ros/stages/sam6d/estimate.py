@@ -23,7 +23,7 @@ from sam6d_ros.models.transfer import to_device, to_host
 from sam6d_ros.stages.library import BuildContext
 from sam6d_ros.stages.sam6d import pem_inputs
 from sam6d_ros.stages.sam6d.networks import Networks
-from sam6d_ros.stages.sam6d.views import POSE_POINTS, TemplateView, surface_points, template_views
+from sam6d_ros.stages.sam6d.views import POSE_POINTS, TemplateView, ViewChoice, surface_points
 from sam6d_ros.types import Candidates, Detection, Detections, Frame, InstanceCandidates, Scene
 
 CACHE_VERSION = 1
@@ -101,7 +101,8 @@ class PemEstimator:
     def _templates(self, model: ObjectModel) -> dict[str, np.ndarray]:
         """Points (1, 2048, 3) and features (1, 2048, 256) chosen from all views."""
         random = np.random.default_rng(self.config.seed)
-        views = template_views(model, self.config.views, self.config.seed)
+        choice = ViewChoice(self.config.views, self.config.seed)
+        views = self._context.library.passing(model, choice)
         inputs = [_view_input(view, random) for view in views]
         device, pem = self.networks.device, self.networks.pem
 

@@ -21,7 +21,7 @@ from sam6d_ros.stages.library import BuildContext
 from sam6d_ros.stages.sam6d.descriptors import Describer, Descriptors
 from sam6d_ros.stages.sam6d.networks import Networks
 from sam6d_ros.stages.sam6d.regions_on_device import Regions
-from sam6d_ros.stages.sam6d.views import SCORE_POINTS, surface_points, template_views
+from sam6d_ros.stages.sam6d.views import SCORE_POINTS, ViewChoice, surface_points
 from sam6d_ros.types import Detection, Detections, Frame, Proposals, Scene
 
 CACHE_VERSION = 1
@@ -112,7 +112,8 @@ class DescriptorScorer:
         )
 
     def _describe(self, model: ObjectModel) -> dict[str, np.ndarray]:
-        views = template_views(model, self.config.views, self.config.seed)
+        choice = ViewChoice(self.config.views, self.config.seed)
+        views = self._context.library.passing(model, choice)
         found = self.describer.templates(views, self.config.legacy)
         return {
             "classes": found.classes.cpu().numpy(),

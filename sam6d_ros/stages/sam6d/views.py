@@ -116,6 +116,27 @@ def template_views(model: ObjectModel, count: int, seed: int) -> list[TemplateVi
     return views
 
 
+@dataclass(frozen=True)
+class ViewChoice:
+    """Template views that both stages read; the object's library renders them once.
+
+    Attributes:
+        count: number of views, 1 to 42.
+        seed: of the points that set the distance of the camera.
+    """
+
+    count: int
+    seed: int
+
+    def __call__(self, model: ObjectModel) -> list[TemplateView]:
+        """Return the views of an object.
+
+        Args:
+            model: the object.
+        """
+        return template_views(model, self.count, self.seed)
+
+
 def _distance(model: ObjectModel, seed: int) -> float:
     """Return the distance of the camera of the views, metres."""
     return DISTANCE_FACTOR * reach(surface_points(model, POSE_POINTS, seed))
