@@ -132,7 +132,7 @@ class SmallMasks:
 
     @property
     def device(self) -> torch.device:
-        """Where the logits are."""
+        """Device of the logits."""
         return self.logits.device
 
     def __len__(self) -> int:
