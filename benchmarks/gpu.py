@@ -146,8 +146,8 @@ class Bench:
         self.networks = gpu_inputs.LoadedNetworks(
             self.config, self.segmenter(dtype), dino, pem, self.device, dtype
         )
-        for encoder in gpu_inputs.encoders(self.networks):
-            hold_weights(encoder, dtype)
+        for part in gpu_inputs.reduced(self.networks):
+            hold_weights(part, dtype)
         golden = None if self.tiny else self.options.golden
         views = gpu_inputs.read_templates(golden, self.views)
         self.context = gpu_inputs.prepare(self.networks, views)
@@ -295,8 +295,8 @@ class Bench:
         """Time the original's way with the same networks and set it against ours."""
         if self.tiny:
             self.out["skipped"]["times_faster"] = "small networks say nothing of the released ones"
-        for encoder in gpu_inputs.encoders(self.networks):
-            encoder.float()  # the original runs in float32; our graphs are not used after this
+        for part in gpu_inputs.reduced(self.networks):
+            part.float()  # the original runs in float32; our graphs are not used after this
         with tf32_default():
             for count in self.counts:
                 parts = self.original_parts(count)

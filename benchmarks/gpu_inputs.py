@@ -177,10 +177,14 @@ def prepare(networks: LoadedNetworks, views: Templates) -> FixedContext:
 DESCRIPTORS = ("classes", "patches")
 
 
-def encoders(networks: LoadedNetworks) -> list[nn.Module]:
-    """Return the image encoders, which alone run in reduced precision."""
+def reduced(networks: LoadedNetworks) -> list[nn.Module]:
+    """Return the parts that run in reduced precision."""
     found = [networks.dino.vit, networks.pem.feature_extraction.rgb_net]
-    return found + ([networks.sam.sam.image_encoder] if networks.sam is not None else [])
+    if networks.sam is None:
+        return found
+    from sam6d_ros.models.sam_network import reduced_parts
+
+    return found + reduced_parts(networks.sam.sam)
 
 
 def seed(module: nn.Module, number: int, device: torch.device) -> Any:
@@ -223,7 +227,7 @@ def build_pem(tiny: bool) -> PoseEstimationModel:
 
 def build_sam(variant: str, tiny: bool) -> nn.Module:
     """Return an untrained segmentation network; needs the package segment-anything."""
-    from sam6d_ros.models import sam
+    from sam6d_ros.models import sam_network as sam
 
     if tiny:
         return sam.build_sam(sam.SamShape(32, 2, 2, (1,), image_size=128))

@@ -23,8 +23,8 @@ from sam6d_ros.models import point_ops
 from sam6d_ros.models.device import batch_size, encoding, in_chunks, resolve_device
 from sam6d_ros.models.dinov2 import DinoV2
 from sam6d_ros.models.pem import ObjectCode, PoseEstimationModel
-from sam6d_ros.models.sam import SHAPES, build_sam
 from sam6d_ros.models.sam_cut import stability
+from sam6d_ros.models.sam_network import SHAPES, build_sam
 from sam6d_ros.stages.sam6d.settings import Sam6dConfig
 
 # Multiply-adds times two, by torch's FLOP counter on meta tensors (test_benchmark.py).

@@ -1,4 +1,4 @@
-"""Image encoders made ready for a device: weights in the type they are used in, compiled blocks."""
+"""Networks made ready for a device: weights in the type they are used in, compiled blocks."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import torch
 from torch import nn
 
 
-def hold_weights(encoder: nn.Module, dtype: torch.dtype | None) -> None:
-    """Keep the weights of products and convolutions in the reduced type of the encoder.
+def hold_weights(network: nn.Module, dtype: torch.dtype | None) -> None:
+    """Keep the weights of products and convolutions in the reduced type of the network.
 
     Automatic mixed precision casts them at every use: 1.05 G weights a frame, and it never keeps
     the result of weights without gradient. Norms, positions and scales stay in float32. The results
-    are the same bits.
+    of encoders are the same bits.
 
     Args:
-        encoder: runs under automatic mixed precision of this type.
+        network: runs under automatic mixed precision of this type.
         dtype: None for float32.
     """
     if dtype is None:
         return
-    for module in encoder.modules():
-        if isinstance(module, (nn.Linear, nn.Conv2d)):
+    for module in network.modules():
+        if isinstance(module, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
             module.to(dtype)
 
 

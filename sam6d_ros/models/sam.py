@@ -7,119 +7,27 @@ builds, and upscales every mask before it looks at the scores.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache, partial
-from types import ModuleType
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from sam6d_ros.errors import BackendUnavailable
-from sam6d_ros.models.device import batch_size, encoding, in_chunks
+from sam6d_ros.models.device import batch_size, batch_sizes, encoding, in_chunks, padded
 from sam6d_ros.models.exact import inference
 from sam6d_ros.models.graphs import Graphs
 from sam6d_ros.models.resize import resize
-from sam6d_ros.models.sam_attention import replace_attention
 from sam6d_ros.models.sam_cut import Candidates, Cut, SamMasks, SmallMasks, keep_best
 from sam6d_ros.models.sam_decoder import Decoded, SharedDecoder
+from sam6d_ros.models.sam_network import MASKS_PER_PROMPT
 from sam6d_ros.models.steps import without_host
 from sam6d_ros.models.transfer import to_device, to_host
 
-MASKS_PER_PROMPT = 3
 DECODER_KB_PER_TOKEN = 5.0  # of one prompt; 20 MB at 64 × 64, by meta tensors
 PROMPTS_AT_ONCE = 64  # on a GPU; 16 chunks of one size for a grid of 32 × 32
-_ALIAS = "sam6d_ros_segment_anything"
-
-
-@lru_cache(maxsize=1)
-def _package() -> ModuleType:
-    """Return the package's model classes, imported without its ``__init__``."""
-    # That file imports torchvision for the predictor and the mask generator, which are not used
-    # here. The package's folder is given a private name, under which its submodules (they import
-    # one another relatively) load as they are; ``import segment_anything`` elsewhere is untouched.
-    spec = importlib.util.find_spec("segment_anything")
-    if spec is None or not spec.submodule_search_locations:
-        raise BackendUnavailable(
-            "the package segment-anything is not installed; pip install 'sam6d_ros[sam6d]' "
-            "(from source: make setup-sam6d)"
-        )
-    alias = ModuleType(_ALIAS)
-    alias.__path__ = list(spec.submodule_search_locations)
-    sys.modules[_ALIAS] = alias
-    return importlib.import_module(f"{_ALIAS}.modeling")
-
-
-@dataclass(frozen=True)
-class SamShape:
-    """Shape of SAM's image encoder; the rest of the network is always the same.
-
-    Attributes:
-        width: channels of a token.
-        depth: number of blocks.
-        heads: attention heads.
-        global_blocks: blocks that attend to the whole image, the others to windows.
-        image_size: side of the square input in pixels.
-    """
-
-    width: int
-    depth: int
-    heads: int
-    global_blocks: tuple[int, ...]
-    image_size: int = 1024
-
-
-SHAPES = {  # of the released checkpoints (segment_anything/build_sam.py)
-    "vit_h": SamShape(1280, 32, 16, (7, 15, 23, 31)),
-    "vit_l": SamShape(1024, 24, 16, (5, 11, 17, 23)),
-    "vit_b": SamShape(768, 12, 12, (2, 5, 8, 11)),
-}
-PATCH = 16
-PROMPT_WIDTH = 256
-
-
-def build_sam(shape: SamShape) -> nn.Module:
-    """An untrained SAM of this shape, with the keys of the released files."""
-    package = _package()
-    grid = shape.image_size // PATCH
-    sam = package.Sam(
-        image_encoder=package.ImageEncoderViT(
-            img_size=shape.image_size,
-            patch_size=PATCH,
-            embed_dim=shape.width,
-            depth=shape.depth,
-            num_heads=shape.heads,
-            out_chans=PROMPT_WIDTH,
-            norm_layer=partial(nn.LayerNorm, eps=1e-6),
-            use_rel_pos=True,
-            window_size=14,
-            global_attn_indexes=shape.global_blocks,
-        ),
-        prompt_encoder=package.PromptEncoder(
-            embed_dim=PROMPT_WIDTH,
-            image_embedding_size=(grid, grid),
-            input_image_size=(shape.image_size, shape.image_size),
-            mask_in_chans=16,
-        ),
-        mask_decoder=package.MaskDecoder(
-            num_multimask_outputs=MASKS_PER_PROMPT,
-            transformer=package.TwoWayTransformer(
-                depth=2, embedding_dim=PROMPT_WIDTH, mlp_dim=2048, num_heads=8
-            ),
-            transformer_dim=PROMPT_WIDTH,
-        ),
-    )
-    replace_attention(
-        sam.image_encoder, importlib.import_module(f"{_ALIAS}.modeling.image_encoder")
-    )
-    return sam.eval()
 
 
 def point_grid(side: int) -> NDArray[np.float64]:
@@ -152,9 +60,9 @@ class SamSegmenter:
     """Automatic masks of whole images, or masks of given boxes.
 
     Args:
-        sam: a network of :func:`build_sam` on its device, in eval mode.
+        sam: a network of :func:`.sam_network.build_sam` on its device, in eval mode.
         config: thresholds, grid and memory budget.
-        dtype: reduced type of the encoder, None for float32.
+        dtype: reduced type of encoder and decoder, None for float32.
     """
 
     def __init__(self, sam: Any, config: SamPolicy, dtype: torch.dtype | None = None) -> None:
@@ -200,10 +108,10 @@ class SamSegmenter:
             # SamPredictor.transform.apply_boxes: each side by the share of the resized image
             scale = np.divide(cut.input_hw, rgb.shape[:2])[[1, 0, 1, 0]]
             prompts = to_device((boxes * scale).astype(np.float32), features.device)
-            decoder = SharedDecoder(self.sam, features)
+            decoder = SharedDecoder(self.sam, features, self.dtype)
 
             def decode(part: slice) -> tuple[Tensor, Tensor]:
-                decoded = decoder.attend(prompts[part])
+                decoded = self._attend_boxes(decoder, prompts[part])
                 every = torch.arange(len(decoded.quality), device=features.device)
                 masks = SmallMasks(decoder.masks(decoded, every, every), cut, rgb.shape[:2])
                 return masks.make(), decoded.quality[:, 0].clamp(0, 1)
@@ -212,6 +120,19 @@ class SamSegmenter:
             parts = in_chunks(decode, len(boxes), chunk, "boxes", self._fitting, checkpoint)
             masks, quality = (torch.cat(column) for column in zip(*parts, strict=True))
             return masks, quality
+
+    @property
+    def box_sizes(self) -> list[int]:
+        """Numbers of boxes that are decoded together on a GPU, the largest first."""
+        most = self.config.points_per_batch or PROMPTS_AT_ONCE
+        return batch_sizes(most, self.sam.device)
+
+    @staticmethod
+    def _attend_boxes(decoder: SharedDecoder, boxes: Tensor) -> Decoded:
+        """Decode boxes; on a GPU 1, 2, 4, … of them, so that few shapes occur."""
+        count = len(boxes)
+        missing = padded(count, max(count, PROMPTS_AT_ONCE), boxes.device) - count
+        return decoder.attend(torch.cat([boxes, boxes[:1].expand(missing, -1)])).first(count)
 
     def _prepare(self, rgb: NDArray[np.uint8]) -> tuple[Tensor, Cut]:
         """Return the features of an image, and the cut of its masks at its width for SAM."""
@@ -226,11 +147,12 @@ class SamSegmenter:
     def _encode(self, image: Tensor) -> Tensor:
         """(1, 256, h, w) features of an input image."""
         with inference():
-            return self._encoder(image)[0]
+            # padded here: one graph serves images of all shapes
+            return self._encoder(self.sam.preprocess(image))[0]
 
-    def _features(self, image: Tensor) -> tuple[Tensor]:
+    def _features(self, padded_image: Tensor) -> tuple[Tensor]:
         with encoding(self.dtype, self.sam.device):
-            return (self.sam.image_encoder(self.sam.preprocess(image)).float(),)
+            return (self.sam.image_encoder(padded_image).float(),)
 
     def _to_input(self, rgb: NDArray[np.uint8]) -> Tensor:
         """(1, 3, h, w) uint8 with the longest side of the network's input."""
@@ -249,7 +171,7 @@ class SamSegmenter:
         grid = torch.from_numpy(point_grid(config.points_per_side)).float()
         # as in the package: prompts on the image, then scaled to the input
         grid = grid * torch.tensor([cut.input_hw[1], cut.input_hw[0]])
-        prompts, decoder = to_device(grid, device), SharedDecoder(self.sam, features)
+        prompts, decoder = to_device(grid, device), SharedDecoder(self.sam, features, self.dtype)
         chunk, group = self._batches(features, cut)
         found: list[Candidates] = []
         for start in range(0, len(prompts), group):

@@ -5,16 +5,22 @@ prompt tokens and 8 heads a projection of the image side (4096 × 256 × 128) co
 projection folded into the few tokens (4096 × 256 × 56). Masks are upscaled only for prompts whose
 predicted quality passes: the quality needs no upscaling. Equal to the package's decoder up to
 rounding (6e-7 of the largest logit).
+
+In reduced precision the products with image tokens and the upscaling run in it. Sums, norms, the
+predicted quality and the last product, whose sign is the mask, stay in float32.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from sam6d_ros.models.device import encoding
 
 # segment_anything/modeling/mask_decoder.py, forward: three masks for a point, which is ambiguous;
 # for a box the first token's alone, as the authors call it (multimask_output=False).
@@ -38,6 +44,11 @@ class Decoded:
     quality: Tensor
     outputs: tuple[int, ...]
 
+    def first(self, count: int) -> Decoded:
+        """Return some prompts, from the first one on."""
+        values = self.queries[:count], self.keys[:count], self.quality[:count]
+        return Decoded(*values, self.outputs)
+
 
 class SharedDecoder:
     """Decoder of one image.
@@ -45,9 +56,11 @@ class SharedDecoder:
     Args:
         sam: network of the package segment-anything.
         features: (1, 256, h, w) of the image encoder.
+        dtype: reduced type, None for float32.
     """
 
-    def __init__(self, sam: Any, features: Tensor) -> None:
+    def __init__(self, sam: Any, features: Tensor, dtype: torch.dtype | None = None) -> None:
+        self._reduced = partial(encoding, dtype, features.device)
         self._prompt, self._net = sam.prompt_encoder, sam.mask_decoder
         self._layers = self._net.transformer.layers
         self._hw = features.shape[-2:]
@@ -56,8 +69,9 @@ class SharedDecoder:
         self._place = self._prompt.get_dense_pe().flatten(2).transpose(1, 2)
         posed, first = self._keys + self._place, self._layers[0]
         across = first.cross_attn_token_to_image
-        self._k0, self._v0 = across.k_proj(posed), across.v_proj(self._keys)
-        self._q0 = first.cross_attn_image_to_token.q_proj(posed)
+        with self._reduced():
+            self._k0, self._v0 = across.k_proj(posed), across.v_proj(self._keys)
+            self._q0 = first.cross_attn_image_to_token.q_proj(posed)
 
     def attend(self, prompts: Tensor) -> Decoded:
         """Return tokens and predicted qualities of the masks of some prompts.
@@ -67,10 +81,11 @@ class SharedDecoder:
         """
         boxes = prompts.shape[1] == 4
         tokens = self._tokens([self._corners(prompts)] if boxes else self._points(prompts))
-        queries, keys = self._layer(0, tokens, tokens, self._keys)
-        queries, keys = self._layer(1, queries, tokens, keys)
         last = self._net.transformer.final_attn_token_to_image
-        queries = queries + self._to_image(last, queries + tokens, keys)
+        with self._reduced():
+            queries, keys = self._layer(0, tokens, tokens, self._keys)
+            queries, keys = self._layer(1, queries, tokens, keys)
+            queries = queries + self._to_image(last, queries + tokens, keys)
         queries = self._net.transformer.norm_final_attn(queries)
         outputs = OF_BOXES if boxes else OF_POINTS
         quality = self._net.iou_prediction_head(queries[:, 0])[:, outputs[0] : outputs[-1] + 1]
@@ -84,13 +99,24 @@ class SharedDecoder:
             prompts: (K,) numbers of prompts in it that have a chosen mask.
             chosen: (M,) masks, each as place in ``prompts`` times K plus number of the mask.
         """
-        maps = self._net.output_upscaling(
-            decoded.keys[prompts].transpose(1, 2).unflatten(2, self._hw)
-        )
+        maps = self._upscale(decoded.keys[prompts].transpose(1, 2).unflatten(2, self._hw))
         heads, queries = self._net.output_hypernetworks_mlps, decoded.queries[prompts]
         weights = torch.stack([heads[i](queries[:, 1 + i]) for i in decoded.outputs], dim=1)
         logits = (weights @ maps.flatten(2)).unflatten(2, maps.shape[-2:])
         return logits.flatten(0, 1)[chosen]
+
+    def _upscale(self, maps: Tensor) -> Tensor:
+        """Return maps (B, 32, 4h, 4w) of image tokens (B, C, h, w)."""
+        first, *between, second, last = self._net.output_upscaling
+        with self._reduced():
+            maps = first(maps)
+        maps = maps.float()
+        for layer in between:  # norm and activation
+            maps = layer(maps)
+        with self._reduced():
+            maps = second(maps)
+        upscaled: Tensor = last(maps.float())
+        return upscaled
 
     def _tokens(self, prompts: list[Tensor]) -> Tensor:
         """Return (B, 7, C): output tokens and the two embeddings of each prompt."""
@@ -120,7 +146,7 @@ class SharedDecoder:
         """Return updated prompt tokens (B, T, C) and image tokens (B, N, C)."""
         layer, first = self._layers[number], number == 0
         if first:
-            queries = layer.self_attn(q=queries, k=queries, v=queries)
+            queries = layer.self_attn(q=queries, k=queries, v=queries).float()
         else:
             posed = queries + place
             queries = queries + layer.self_attn(q=posed, k=posed, v=queries)

@@ -130,6 +130,7 @@ class Engine:
         scene = Scene(frame)
         if self._segmentation is not None:
             self._segmentation.run(scene, [model], self.acceptance)
+            warmup.warm_up_proposer(self._segmentation.proposer, scene, model, report)
             warmup.warm_up_scorer(self._segmentation.scorer, scene, detections, model, report)
         if self._pose is not None:
             warmup.warm_up_estimator(self._pose.estimator, scene, detections, model, report)

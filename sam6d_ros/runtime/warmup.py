@@ -10,7 +10,15 @@ from sam6d_ros.cad.model import ObjectModel, Symmetries
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import CameraIntrinsics, ray_directions
 from sam6d_ros.geometry.mesh import unit_box
-from sam6d_ros.stages.protocols import Estimator, Scorer, WarmsInBatches
+from sam6d_ros.geometry.region import Region
+from sam6d_ros.stages.areas import Area, SearchAreas
+from sam6d_ros.stages.protocols import (
+    Estimator,
+    Proposer,
+    ProposesInBoxes,
+    Scorer,
+    WarmsInBatches,
+)
 from sam6d_ros.types import (
     Detection,
     Detections,
@@ -65,6 +73,24 @@ def warm_up_poses(frame: Frame, detections: Detections) -> PoseEstimates:
         for found in detections.items
     )
     return PoseEstimates(items, frame.stamp_ns, frame.frame_id)
+
+
+def warm_up_proposer(proposer: Proposer, scene: Scene, model: ObjectModel, report: Report) -> None:
+    """Propose in as many boxes at once as the proposer wants to have seen.
+
+    Args:
+        proposer: runs once for each size of a batch that it names.
+        scene: of the frame of :func:`warm_up_input`.
+        model: the object.
+        report: called with each size.
+    """
+    if not isinstance(proposer, WarmsInBatches) or not isinstance(proposer, ProposesInBoxes):
+        return
+    for count in proposer.warm_up_sizes:
+        report(f"warming up: {count} boxes at once")
+        regions = (Region(10 + n % 8, 10 + n // 8, 60, 50) for n in range(count))
+        areas = tuple(Area(region, frozenset({model.name})) for region in regions)
+        proposer.propose_in_boxes(scene, SearchAreas(areas, frozenset()))
 
 
 def warm_up_scorer(

@@ -77,11 +77,11 @@ class Scorer(Protocol):
 
 @runtime_checkable
 class WarmsInBatches(Protocol):
-    """A scorer or an estimator whose first run of each size of a batch is slow."""
+    """A stage whose first run of each size of a batch is slow."""
 
     @property
     def warm_up_sizes(self) -> Sequence[int]:
-        """Numbers of regions or detections to run before the first frame, in this order."""
+        """Numbers of boxes, regions or detections to run before the first frame, in this order."""
 
 
 class Estimator(Protocol):

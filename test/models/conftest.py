@@ -57,7 +57,8 @@ def tiny() -> TinyNetworks:
     torch = pytest.importorskip("torch", reason="the networks need torch: make setup-sam6d")
     from sam6d_ros.models.dinov2 import DinoV2
     from sam6d_ros.models.pem import PemConfig, PoseEstimationModel
-    from sam6d_ros.models.sam import SamSegmenter, SamShape, build_sam
+    from sam6d_ros.models.sam import SamSegmenter
+    from sam6d_ros.models.sam_network import SamShape, build_sam
     from sam6d_ros.models.vit import VitConfig
 
     torch.set_num_threads(1)  # threads that outnumber free cores wait for one another

@@ -78,7 +78,7 @@ def test_constants_of_work_are_the_counted_ones(monkeypatch: pytest.MonkeyPatch)
     Attention counts in the plain form; that of a GPU multiplies padded channels too, 1.40 TFLOP.
     """
     from benchmarks import gpu, networks
-    from sam6d_ros.models import sam, sam_attention
+    from sam6d_ros.models import sam_attention, sam_network
     from sam6d_ros.models.dinov2 import DinoV2
 
     def count(run: object) -> float:
@@ -88,7 +88,7 @@ def test_constants_of_work_are_the_counted_ones(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(sam_attention, "attend_folded", sam_attention.attend)
     with torch.device("meta"):
-        encoder = sam.build_sam(sam.SHAPES["vit_b"]).image_encoder
+        encoder = sam_network.build_sam(sam_network.SHAPES["vit_b"]).image_encoder
         found = {
             "sam vit_b": count(lambda: encoder(torch.empty(1, 3, 1024, 1024))),
             "dinov2": count(lambda: DinoV2()(torch.empty(1, 3, 224, 224))),

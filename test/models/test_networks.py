@@ -15,7 +15,7 @@ from sam6d_ros.errors import CheckpointError  # noqa: E402
 from sam6d_ros.models import weights  # noqa: E402
 from sam6d_ros.models.dinov2 import DinoV2  # noqa: E402
 from sam6d_ros.models.pem import PoseEstimationModel  # noqa: E402
-from sam6d_ros.models.sam import SamShape  # noqa: E402
+from sam6d_ros.models.sam_network import SamShape  # noqa: E402
 from sam6d_ros.runtime.build import EngineSpec, build_engine  # noqa: E402
 from sam6d_ros.runtime.objects import ObjectSet  # noqa: E402
 from sam6d_ros.runtime.warmup import box_model, warm_up_input  # noqa: E402

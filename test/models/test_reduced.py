@@ -15,7 +15,8 @@ from models.conftest import seed  # noqa: E402
 from sam6d_ros.models.device import encoding  # noqa: E402
 from sam6d_ros.models.dinov2 import DinoV2  # noqa: E402
 from sam6d_ros.models.reduced import compile_blocks, hold_weights  # noqa: E402
-from sam6d_ros.models.sam import SamShape, build_sam  # noqa: E402
+from sam6d_ros.models.sam_decoder import SharedDecoder  # noqa: E402
+from sam6d_ros.models.sam_network import SamShape, build_sam, reduced_parts  # noqa: E402
 from sam6d_ros.models.vit import VitConfig  # noqa: E402
 
 BF16 = torch.bfloat16
@@ -42,6 +43,39 @@ def test_held_weights_give_the_same_bits(tiny: Any, name: str) -> None:
         expected, found = encoder(images), held(images)
     pairs = zip(expected, found, strict=True) if name == "dinov2" else [(expected, found)]
     assert all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "logits", "quality", "share"),
+    [(BF16, 0.02, 0.02, 0.98), (torch.float16, 0.004, 0.003, 0.995)],
+    ids=["bf16", "fp16"],
+)
+def test_the_mask_decoder_is_close_in_reduced_precision(
+    dtype: torch.dtype, logits: float, quality: float, share: float
+) -> None:
+    """At full size; half of its time on a GPU. The mask is the sign of the last product."""
+    random = torch.Generator().manual_seed(3)
+    sam = seed(build_sam(SamShape(32, 1, 2, (0,))), 1)
+    features = torch.randn(1, 256, 64, 64, generator=random)
+    points = torch.rand(2, 2, generator=random) * 1024
+
+    def decode(kind: torch.dtype | None) -> tuple[torch.Tensor, torch.Tensor]:
+        for part in reduced_parts(sam):
+            hold_weights(part, kind)
+        with torch.inference_mode():
+            decoder = SharedDecoder(sam, features, kind)
+            decoded = decoder.attend(points)
+            assert {t.dtype for t in (decoded.queries, decoded.keys)} == {torch.float32}
+            return decoded.quality, decoder.masks(decoded, torch.arange(2), torch.arange(6))
+
+    exact, found = decode(None), decode(dtype)
+    assert not torch.equal(exact[1], found[1])
+    assert found[1].dtype == torch.float32
+    assert (found[1] - exact[1]).norm() < logits * exact[1].norm()
+    assert (found[0] - exact[0]).abs().max() < quality
+    inside = [masks > 0 for _, masks in (exact, found)]
+    both = (inside[0] & inside[1]).flatten(1).sum(1)
+    assert (both / (inside[0] | inside[1]).flatten(1).sum(1)).min() > share
 
 
 def test_float32_weights_stay(tiny: Any) -> None:

@@ -14,7 +14,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the networks need torch: make setup-sam6d")
 from torch.nn import functional as F  # noqa: E402
 
-from sam6d_ros.models import sam, sam_attention, sam_cut  # noqa: E402
+from sam6d_ros.models import sam, sam_attention, sam_cut, sam_network  # noqa: E402
 from sam6d_ros.models.ism_scores import box_iou  # noqa: E402
 from sam6d_ros.models.sam_attention import attend  # noqa: E402
 from sam6d_ros.models.sam_decoder import SharedDecoder  # noqa: E402
@@ -25,8 +25,8 @@ from sam6d_ros.stages.sam6d.settings import Sam6dConfig  # noqa: E402
 @pytest.fixture(scope="module")
 def amg() -> Any:
     """The package's helpers (they need no torchvision)."""
-    sam._package()
-    return importlib.import_module(f"{sam._ALIAS}.utils.amg")
+    sam_network.package()
+    return importlib.import_module(f"{sam_network.ALIAS}.utils.amg")
 
 
 def test_helpers_equal_the_package(amg: Any) -> None:
@@ -39,12 +39,12 @@ def test_helpers_equal_the_package(amg: Any) -> None:
     assert np.allclose(sam.point_grid(5), amg.build_point_grid(5))
 
 
-@pytest.mark.parametrize("variant", sorted(sam.SHAPES))
+@pytest.mark.parametrize("variant", sorted(sam_network.SHAPES))
 def test_shapes_equal_the_package_builders(variant: str) -> None:
-    sam._package()
-    builders = importlib.import_module(f"{sam._ALIAS}.build_sam").sam_model_registry
+    sam_network.package()
+    builders = importlib.import_module(f"{sam_network.ALIAS}.build_sam").sam_model_registry
     with torch.device("meta"):
-        ours, theirs = sam.build_sam(sam.SHAPES[variant]), builders[variant]()
+        ours, theirs = sam_network.build_sam(sam_network.SHAPES[variant]), builders[variant]()
     shapes = [{k: v.shape for k, v in net.state_dict().items()} for net in (ours, theirs)]
     assert shapes[0] == shapes[1]
 
@@ -70,8 +70,8 @@ def test_attention_with_the_bias_in_channels_equals_the_package(batch: int, side
 
 def attention_input(batch: int, side: int) -> tuple[Any, Any, torch.Tensor]:
     """The package's attention with random positions, its module, and tokens."""
-    sam._package()
-    package = importlib.import_module(f"{sam._ALIAS}.modeling.image_encoder")
+    sam_network.package()
+    package = importlib.import_module(f"{sam_network.ALIAS}.modeling.image_encoder")
     random = torch.Generator().manual_seed(1)
     attention = package.Attention(64, 4, True, True, True, (side, side)).requires_grad_(False)
     for table in (attention.rel_pos_h, attention.rel_pos_w):
@@ -145,8 +145,8 @@ def test_suppression_keeps_the_best_of_overlapping_boxes() -> None:
 
 @pytest.mark.parametrize(("side", "table"), [(14, 27), (9, 27)], ids=["as trained", "resampled"])
 def test_relative_positions_equal_the_package(side: int, table: int) -> None:
-    sam._package()
-    package = importlib.import_module(f"{sam._ALIAS}.modeling.image_encoder")
+    sam_network.package()
+    package = importlib.import_module(f"{sam_network.ALIAS}.modeling.image_encoder")
     values = torch.randn(table, 8, generator=torch.Generator().manual_seed(1))
     expected = package.get_rel_pos(side, side, values)
     assert torch.equal(sam_attention._positions(package, side, values), expected)
@@ -238,7 +238,7 @@ def test_no_mask_is_a_result(tiny: Any) -> None:
 def test_torchvision_is_not_needed() -> None:
     code = (
         "import sys; sys.modules['torchvision'] = None\n"
-        "from sam6d_ros.models import sam\n"
-        "sam._package(); assert 'segment_anything' not in sys.modules"
+        "from sam6d_ros.models import sam_network\n"
+        "sam_network.package(); assert 'segment_anything' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,8 @@ from sam6d_ros.models.device import encoder_dtype, resolve_device
 from sam6d_ros.models.dinov2 import DinoV2
 from sam6d_ros.models.pem import PoseEstimationModel
 from sam6d_ros.models.reduced import compile_blocks, hold_weights
-from sam6d_ros.models.sam import SHAPES, SamSegmenter, build_sam
+from sam6d_ros.models.sam import SamSegmenter
+from sam6d_ros.models.sam_network import SHAPES, build_sam, reduced_parts
 from sam6d_ros.stages.sam6d.settings import Sam6dConfig
 
 _LOG = logging.getLogger(__name__)
@@ -46,14 +48,14 @@ class Networks:
 
     @cached_property
     def dtype(self) -> torch.dtype | None:
-        """Reduced type of the image encoders, None for float32."""
+        """Reduced type of the image encoders and SAM's decoder, None for float32."""
         return encoder_dtype(self.config.precision, self.device)
 
     @cached_property
     def sam(self) -> SamSegmenter:
         """Proposals."""
         sam: Any = self._load(build_sam(SHAPES[self.config.sam_variant]), "sam")
-        self._make_ready(sam.image_encoder, sam.image_encoder.blocks)
+        self._make_ready(reduced_parts(sam), sam.image_encoder.blocks)
         return SamSegmenter(sam, self.config, self.dtype)
 
     @cached_property
@@ -61,7 +63,7 @@ class Networks:
         """Descriptors."""
         network = DinoV2()
         self._load(network.vit, "dinov2")
-        self._make_ready(network.vit, network.vit.blocks)
+        self._make_ready([network.vit], network.vit.blocks)
         return network.eval()
 
     @cached_property
@@ -70,7 +72,7 @@ class Networks:
         network = PoseEstimationModel()
         self._load(network, "pem")
         encoder = network.feature_extraction.rgb_net
-        self._make_ready(encoder, encoder.vit.blocks)
+        self._make_ready([encoder], encoder.vit.blocks)
         return network
 
     def fingerprint(self, role: str) -> str:
@@ -104,7 +106,8 @@ class Networks:
         _LOG.info("loading %s on %s", path, self.device)
         return load_checkpoint(network, path, self.device)
 
-    def _make_ready(self, encoder: Any, blocks: Any) -> None:
-        hold_weights(encoder, self.dtype)
+    def _make_ready(self, parts: Sequence[nn.Module], blocks: Iterable[nn.Module]) -> None:
+        for part in parts:
+            hold_weights(part, self.dtype)
         if self.config.compile:
             compile_blocks(blocks)

@@ -26,6 +26,11 @@ class SamProposer:
     def __init__(self, networks: Networks) -> None:
         self.networks = networks
 
+    @property
+    def warm_up_sizes(self) -> list[int]:
+        """Numbers of boxes whose masks are decoded together on a GPU."""
+        return self.networks.sam.box_sizes
+
     def propose(self, scene: Scene) -> Proposals:
         """Return the masks of the frame; empty with the reason if none is good enough.
 

@@ -238,9 +238,7 @@ class DescriptorScorer:
         packed = masks[0][chosen] if early else to_host(pack(regions.at(chosen).masks))[0]
         return [
             Detection(objects[objects_of[i]].name, float(scores[i].clamp(0, 1)), mask)
-            for i, mask in zip(
-                chosen.tolist(), unpack(packed, regions.size_hw), strict=True
-            )
+            for i, mask in zip(chosen.tolist(), unpack(packed, regions.size_hw), strict=True)
         ]
 
 
