@@ -91,13 +91,15 @@ def record(solid: Solid, seed: int, plan: OrbitPlan) -> Orbit:
     tint = noise.Tint.drawn(plan.sensor, rng)
     hand = _hand()
     frames, poses, masks = [], [], []
+    world = None
     for index, (table_from_cam, angle) in enumerate(_motion(plan, rng)):
         table_from_world = _about_z(angle)
         boards = [*room, *([] if plan.mat is None else [_mat(plan, table_from_world)])]
         bodies = [Body(body, table_from_world @ on_table)]
         if (place := _hand_place(plan, index)) is not None:
             bodies.append(Body(hand, place))
-        world = World(bodies, boards, light)
+        if world is None or plan.turntable or plan.hand is not None:
+            world = World(bodies, boards, light)
         frame, mask = _photograph(world, plan, table_from_cam, tint, index, rng)
         frames.append(frame)
         masks.append(mask)
@@ -184,9 +186,12 @@ def _photograph(
 ) -> tuple[Frame, NDArray[np.bool_]]:
     camera = plan.camera
     ideal = world.view(camera, world_from_cam, lit=False)
-    fine = world.view(camera.scaled(plan.supersampling), world_from_cam)
-    size = (camera.width, camera.height)
-    soft = cv2.resize(fine.rgb, size, interpolation=cv2.INTER_AREA)
+    if plan.supersampling == 1:
+        soft = world.lit(ideal, world_from_cam).rgb
+    else:
+        fine = world.view(camera.scaled(plan.supersampling), world_from_cam)
+        size = (camera.width, camera.height)
+        soft = cv2.resize(fine.rgb, size, interpolation=cv2.INTER_AREA)
     rgb = noise.photograph(soft, plan.sensor, tint, rng)
     if plan.depth_camera is not None:
         depth = plan.depth_camera.measure(ideal, world, camera, world_from_cam, rng)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ Floats = NDArray[np.float32]
 AMBIENT, DIFFUSE, SPECULAR = 0.52, 0.72, 0.12
 LIGHT_SIZE_M, LIGHT_SAMPLES = 0.10, 4  # an area light: soft shadows
 _EPSILON_M = 4e-4
+NOTHING = -2  # owner of a pixel whose ray meets nothing
 
 
 @dataclass(frozen=True)
@@ -122,22 +123,30 @@ class World:
         normals[(normals * rays).sum(1) > 0] *= -1
         met = np.isfinite(depth)
         points = origin.astype(np.float32) + rays * np.where(met, depth, 0)[:, None]
-        if lit:
-            rgb[met] *= self._light_on(points[met], normals[met], rays[met])[:, None]
         shape = (camera.height, camera.width)
-        return View(
+        view = View(
             np.clip(rgb, 0, 255).reshape(*shape, 3),
             np.where(met, depth, 0).reshape(shape),
             points.reshape(*shape, 3),
             (normals @ world_from_cam[:3, :3].astype(np.float32)).reshape(*shape, 3),
             owner.reshape(shape),
         )
+        return self.lit(view, world_from_cam) if lit else view
+
+    def lit(self, view: View, world_from_cam: Array) -> View:
+        """Return a view without light as it is in the light."""
+        met, rgb = view.owner != NOTHING, view.rgb.copy()
+        points = view.points_world[met]
+        normals = view.normals_cam[met] @ world_from_cam[:3, :3].T.astype(np.float32)
+        rays = points - world_from_cam[:3, 3].astype(np.float32)
+        rgb[met] *= self._light_on(points, normals, rays)[:, None]
+        return replace(view, rgb=np.clip(rgb, 0, 255))
 
     def _nearest(self, origin: Array, rays: Floats) -> tuple[Floats, NDArray, Floats, Floats]:
         hits = self._scene.cast(np.broadcast_to(origin.astype(np.float32), rays.shape), rays)
         met = hits.face >= 0
         depth = np.where(met, hits.distance, np.float32(np.inf))
-        owner = np.where(met, self._owner[hits.face], -2).astype(np.int32)
+        owner = np.where(met, self._owner[hits.face], NOTHING).astype(np.int32)
         rgb = self._scene.interpolate_colors(hits)
         normals = self._scene.face_normals[hits.face].astype(np.float32)
         for board in self.boards:
@@ -148,7 +157,7 @@ class World:
                 depth[near], owner[near] = distance[near], -1
                 rgb[near] = board.paint(place[near])
                 normals[near] = normal / np.linalg.norm(normal)
-        rgb[owner == -2] = 0
+        rgb[owner == NOTHING] = 0
         return depth, owner, rgb, normals
 
     def blocked(self, points: Floats, towards: Array) -> NDArray[np.bool_]:
