@@ -198,22 +198,28 @@ def rotation_angle(rotation_a: ArrayLike, rotation_b: ArrayLike) -> Array:
     return np.arctan2(np.linalg.norm(skew, axis=-1), trace - 1.0)
 
 
-def fit_points(source: ArrayLike, target: ArrayLike) -> Array:
-    """Return the rigid motion that takes points nearest to others (Umeyama, PAMI 1991).
+def fit_points(source: ArrayLike, target: ArrayLike, weights: ArrayLike = 1.0) -> Array:
+    """Return the rigid motions that take points nearest to others (Umeyama, PAMI 1991).
 
     Args:
-        source: (N, 3) points, N at least 3.
-        target: (N, 3) where each belongs.
+        source: (..., N, 3) points, N at least 3.
+        target: (..., N, 3) where each belongs.
+        weights: (..., N) of each pair, 0 or more.
 
     Returns:
-        (4, 4) transform.
+        (..., 4, 4) transforms.
     """
     start, end = np.asarray(source, np.float64), np.asarray(target, np.float64)
-    from_middle, to_middle = start.mean(0), end.mean(0)
-    left, _, right = np.linalg.svd((start - from_middle).T @ (end - to_middle))
-    flip = np.diag([1.0, 1.0, np.sign(np.linalg.det(right.T @ left.T))])
-    rotation = right.T @ flip @ left.T
-    return from_rotation_translation(rotation, to_middle - rotation @ from_middle)
+    weight = np.broadcast_to(np.asarray(weights, np.float64), start.shape[:-1])
+    weight = (weight / weight.sum(-1, keepdims=True))[..., None]
+    from_middle, to_middle = ((weight * points).sum(-2, keepdims=True) for points in (start, end))
+    product = np.swapaxes(weight * (start - from_middle), -1, -2) @ (end - to_middle)
+    left, _, right = np.linalg.svd(product)
+    flip = np.ones((*product.shape[:-2], 3))
+    flip[..., 2] = np.sign(np.linalg.det(left) * np.linalg.det(right))
+    rotation = np.swapaxes(left * flip[..., None, :] @ right, -1, -2)
+    moved = (rotation @ np.swapaxes(from_middle, -1, -2))[..., 0]
+    return from_rotation_translation(rotation, to_middle[..., 0, :] - moved)
 
 
 def check_rigid(matrix: ArrayLike, name: str = "transform", tolerance: float = 1e-3) -> Array:

@@ -25,8 +25,8 @@ Array = NDArray[np.float64]
 ROTATIONS = 800  # neighbours are about 20 degrees apart
 COARSE_POINTS, FINE_POINTS = 250, 4000
 DENSE_POINTS = 60_000  # less than a millimetre apart: residuals are those of the surface
-COARSE_ROUNDS, FINE_ROUNDS = 12, 40
-KEPT = 12
+COARSE_STAGES = ((200, 3), (50, 4), (12, 5))  # poses kept after so many rounds of ICP
+FINE_ROUNDS = 40
 BOTTOM_M = 0.006  # closed flat, or next to the plane: not measured
 CHOICE_M, CHOICE_LAB = 0.006, 30.0  # differences that count as no agreement at all
 GATE_M = (0.012, 0.004)  # first and last gate of the refinement
@@ -95,21 +95,21 @@ def _cloud(mesh: Mesh, count: int) -> Cloud:
 
 
 def _coarse(first: Mesh, second: Mesh, source: Cloud, target: Cloud) -> list[Array]:
-    """Return the best poses of a search over all rotations."""
+    """Return the best poses of a search over all rotations, the better part kept in each stage."""
     tree = cKDTree(target.points)
     middle = (_middle(first), _middle(second))
-    found: list[tuple[float, Array]] = []
-    for rotation in Rotation.random(ROTATIONS, random_state=0).as_matrix():
-        pose = se3.from_rotation_translation(rotation, middle[0] - rotation @ middle[1])
-        for _ in range(COARSE_ROUNDS):
-            moved = se3.transform(pose, source.points)
+    rotations = Rotation.random(ROTATIONS, random_state=0).as_matrix()
+    poses = se3.from_rotation_translation(rotations, middle[0] - rotations @ middle[1])
+    for kept, rounds in COARSE_STAGES:
+        for _ in range(rounds):
+            moved = se3.transform(poses, source.points)
             distance, nearest = tree.query(moved)
-            near = distance <= np.quantile(distance, 0.8)
-            pose = se3.fit_points(moved[near], target.points[nearest[near]]) @ pose
-        distance = tree.query(se3.transform(pose, source.points))[0]
-        found.append((float(np.minimum(distance / CHOICE_M, 1).mean()), pose))
-    found.sort(key=lambda row: row[0])
-    return [pose for _, pose in found[:KEPT]]
+            near = distance <= np.quantile(distance, 0.8, axis=1, keepdims=True)
+            poses = se3.fit_points(moved, target.points[nearest], near) @ poses
+        distance = tree.query(se3.transform(poses, source.points))[0]
+        order = np.argsort(np.minimum(distance / CHOICE_M, 1).mean(1), kind="stable")
+        poses = poses[order[:kept]]
+    return list(poses)
 
 
 def _middle(mesh: Mesh) -> Array:

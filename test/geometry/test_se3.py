@@ -127,3 +127,15 @@ def test_a_covariance_in_turned_axes_is_that_of_turned_errors():
     distance = error @ np.linalg.solve(covariance, error)
     assert moved @ np.linalg.solve(turned, moved) == pytest.approx(distance)
     np.testing.assert_allclose(se3.rotate_covariance(turned, rotation.T), covariance, atol=1e-9)
+
+
+def test_points_are_fitted_in_stacks_and_by_weight() -> None:
+    rng = np.random.default_rng(3)
+    poses = se3.exp(rng.normal(size=(5, 6)))
+    source = rng.normal(size=(5, 8, 3))
+    target = se3.transform(poses, source)
+    target[:, 0] += 3.0  # a wrong pair
+    weights = np.ones((5, 8))
+    weights[:, 0] = 0
+    assert np.allclose(se3.fit_points(source, target, weights), poses)
+    assert np.allclose(se3.fit_points(source[2, 1:], target[2, 1:]), poses[2])
