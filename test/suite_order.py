@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-SHARED = {"triton": "triton"}  # fixture → group of all tests that use it
+SHARED = {"triton": "triton", "recorded": "scan"}  # fixture → group of all tests that use it
 LONGEST = (
     "triton",
     "golden.test_golden",
@@ -22,6 +22,7 @@ LONGEST = (
     "apps.ros.pose.test_on_demand_ends",
     "apps.ros.pose.test_on_demand",
     "apps.ros.test_same_poses",
+    "scan",
     "apps.ros.objects.test_object_services",
     "apps.ros.node.test_lifecycle",
     "apps.ros.test_grasp_node",

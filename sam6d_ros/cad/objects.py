@@ -123,16 +123,18 @@ def read_objects_file(
     return entries
 
 
-def write_objects_file(path: Path | str, entries: Sequence[ObjectEntry]) -> None:
+def write_objects_file(path: Path | str, entries: Sequence[ObjectEntry], note: str = "") -> None:
     """Write entries that ``read_objects_file`` reads back; mesh paths relative to the file.
 
     Args:
         path: of the file.
         entries: the objects.
+        note: line of comment at the top.
     """
     path = Path(path)
     content = {"objects": [_plain(entry, path.parent) for entry in entries]}
-    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    comment = f"# {note}\n" if note else ""
+    path.write_text(comment + yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
 def _plain(entry: ObjectEntry, folder: Path) -> dict[str, Any]:

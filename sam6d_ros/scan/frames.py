@@ -1,4 +1,4 @@
-"""Frames to scan from: thinned folders, bags in memory, frames that are read ahead."""
+"""Frames to scan from: thinned folders, frames in memory, frames that are read ahead."""
 
 from __future__ import annotations
 
@@ -6,13 +6,10 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
-from sam6d_ros.errors import BackendUnavailable, InvalidInput
 from sam6d_ros.scan.motion import Frames
 from sam6d_ros.types import Frame
 
-MOST_IN_MEMORY = 400  # about 1 GB at 640 x 480
 MOST_BYTES = 1_000_000_000
 AHEAD = 8
 
@@ -88,35 +85,3 @@ class ReadAhead:
         """Read no more; forget the frames."""
         self._pool.shutdown(cancel_futures=True)
         self._kept.clear()
-
-
-def bag_recording(path: Path, every: int) -> InMemory:
-    """Read every n-th usable frame of a bag with one RGB-D camera.
-
-    Returns:
-        The frames, in memory.
-
-    Raises:
-        InvalidInput: the bag has no usable frame, or too many to be held.
-        BackendUnavailable: rosbags is missing.
-    """
-    try:
-        from sam6d_ros.frames.bags.frames import bag_frames
-    except ModuleNotFoundError as error:
-        raise BackendUnavailable(
-            f"bags need {error.name}, which is missing: pip install 'sam6d_ros[bags]'"
-        ) from error
-    held: list[Frame] = []
-    count = 0
-    for found in bag_frames(path):
-        if found is None:
-            continue
-        if count % every == 0:
-            held.append(found[1])
-        count += 1
-        if len(held) > MOST_IN_MEMORY:
-            raise InvalidInput(
-                f"{path} has more than {MOST_IN_MEMORY * every} frames; expected at most "
-                f"{MOST_IN_MEMORY} to be used: state a larger --every than {every}"
-            )
-    return InMemory(held)

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from sam6d_ros.errors import InvalidConfig, InvalidInput
 from sam6d_ros.frames.recordings import Recording
 from sam6d_ros.scan.board import parse_board
-from sam6d_ros.scan.build import ScanOptions, scan_object
+from sam6d_ros.scan.build import Recorded, ScanOptions, scan_object
 from sam6d_ros.scan.frames import ReadAhead
 from sam6d_ros.scan.motion import MIN_FRAMES, Frames, Motion, from_board, from_poses
 from sam6d_ros.scan.output import content_of, summary, write_scan
 from sam6d_ros.scan.recorder import RecordingWriter
 from sam6d_ros.scan.region import DEFAULT_RADIUS_M
 from sam6d_ros.scan.scene_motion import from_scene
+from sam6d_ros.scan.symmetry import find_symmetries
 from sam6d_ros.types import Frame
 
 FRAMES = "recording"
@@ -120,8 +121,9 @@ class LiveScan:
             scanned = scan_object(
                 recording, motion, options, progress=lambda done, n: progress("fusing", done, n)
             )
-            content = content_of(scanned, recording, motion)
-        write_scan(self.folder, self._wanted.name, scanned, content)
+            symmetries = find_symmetries(scanned.mesh)
+            content = content_of(scanned, [Recorded(recording, motion)], symmetries=symmetries)
+        write_scan(self.folder, self._wanted.name, scanned, content, symmetries)
         notes = "".join(f"; warning: {note}" for note in content["warnings"])
         return f"{self.folder / self._wanted.name}.ply: {summary(content)}{notes}"
 

@@ -121,20 +121,13 @@ def residuals(mesh: Mesh, frames: Frames, motion: Motion, world_from_obj: Array)
     return out
 
 
-def report(
-    mesh: Mesh, coverage: Coverage, rows: list[Residual], source: str, notes: tuple[str, ...]
-) -> dict[str, Any]:
-    """Return the report as plain values for JSON."""
-    medians = np.array([row.median_mm for row in rows])
+def report(mesh: Mesh, coverage: Coverage, notes: tuple[str, ...]) -> dict[str, Any]:
+    """Return size, coverage and warnings as plain values for JSON."""
     return {
-        "motion": source,
-        "frames": len(rows),
         "size_mm": np.round(1000 * np.ptp(mesh.vertices, axis=0), 1).tolist(),
         "faces": len(mesh.faces),
-        "expected_error_mm": round(float(np.nanmedian(medians)), 2) if len(rows) else None,
         "coverage": asdict(coverage),
         "warnings": list(notes),
-        "residuals": [asdict(row) for row in rows],
     }
 
 

@@ -13,51 +13,76 @@ from support.plain_bag import write_bag
 
 from sam6d_ros.apps.cli.main import main
 from sam6d_ros.cad.mesh import load_mesh
+from sam6d_ros.cad.objects import read_objects_file
 from sam6d_ros.errors import InvalidInput
-from sam6d_ros.scan.frames import bag_recording
+from sam6d_ros.scan.bags import bag_recording
 from sam6d_ros.scan.points import mesh_of_points
+from sam6d_ros.scan.symmetry import check_symmetry
 
 
 @pytest.fixture(scope="module")
 def bag(recorded: Recorded, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("rosbags", reason="missing: pip install 'sam6d_ros[bags]'")
     path = tmp_path_factory.mktemp("bags") / "walk"
-    write_bag(path, recorded.orbit.frames)
-    return path
+    return write_bag(path, recorded.orbit.frames, world_from_cam=recorded.orbit.world_from_cam)
 
 
-def test_a_bag_is_scanned_like_a_folder(bag: Path, recorded: Recorded, tmp_path: Path) -> None:
-    poses = tmp_path / "poses.json"
-    every = recorded.orbit.world_from_cam[::2]
-    poses.write_text(json.dumps([pose.tolist() for pose in every]))
+def test_a_bag_is_scanned_by_the_camera_motion_of_its_tf(bag: Path, tmp_path: Path) -> None:
     out = tmp_path / "scan"
-    words = ["scan", "model", str(bag), "--name", "part", "--poses", str(poses)]
-    assert main([*words, "--every", "2", "--out", str(out)]) == 0
+    words = ["scan", "model", str(bag), "--name", "part", "--fixed-frame", "world"]
+    assert main([*words, "--every", "2", "--symmetry", "2", "--out", str(out)]) == 0
     size = np.ptp(load_mesh(out / "part.ply").vertices, axis=0)
     assert size == pytest.approx([0.120, 0.07, 0.087], abs=0.008)
+    report = json.loads((out / "report.json").read_text())
+    assert (report["motion"], report["frames"]) == ("tf", 15)
+    (entry,) = read_objects_file(out / "objects.yaml")
+    assert len(entry.symmetries.discrete) == 2  # as stated
     assert main(["scan", "check", str(out), str(bag)]) == 0
 
 
+def test_a_frame_that_is_not_in_the_bag_is_refused(
+    bag: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["scan", "model", str(bag), "--name", "part", "--out", str(tmp_path / "scan")]
+    assert main([*words, "--fixed-frame", "odom"]) == 2
+    assert "expected one of the frames cam, tool, world" in capfd.readouterr().err
+
+
+def test_a_fixed_frame_of_a_folder_is_refused(
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["scan", "model", str(folder), "--name", "part", "--out", str(tmp_path / "scan")]
+    assert main([*words, "--fixed-frame", "world"]) == 2
+    assert "which has no /tf" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["square", "1", "61", "-2"])
+def test_a_symmetry_that_is_none_is_refused(word: str) -> None:
+    with pytest.raises(InvalidInput, match="expected auto, none, round, or the number"):
+        check_symmetry(word)
+
+
 def test_a_long_bag_must_be_thinned(bag: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sam6d_ros.scan.frames.MOST_IN_MEMORY", 10)
+    monkeypatch.setattr("sam6d_ros.scan.bags.MOST_IN_MEMORY", 10)
     with pytest.raises(InvalidInput, match="larger --every than 2"):
         bag_recording(bag, 2)
 
 
-def test_points_become_a_mesh_with_a_warning(tmp_path: Path) -> None:
+def test_points_become_a_mesh_with_a_warning(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     ball = trimesh.creation.icosphere(4, 0.05)
     points, _ = trimesh.sample.sample_surface(ball, 6000, seed=1)
-    cloud = tmp_path / "cloud.ply"
+    cloud, out = tmp_path / "cloud.ply", tmp_path / "ball.ply"
     trimesh.PointCloud(points, colors=np.tile([200, 30, 30, 255], (len(points), 1))).export(cloud)
-    mesh = mesh_of_points(cloud)
+    assert main(["scan", "points", str(cloud), "--out", str(out)]) == 0
+    assert "reconstructed from 6,000 points" in "".join(capfd.readouterr())
+    mesh = load_mesh(out)
+    assert len(mesh.faces) > 500
     radius = np.linalg.norm(mesh.vertices, axis=1)
     assert np.median(radius) == pytest.approx(0.05, abs=0.001)
     assert mesh.colors is not None
     assert np.abs(np.median(mesh.colors, axis=0) - [200, 30, 30]).max() < 12
-    assert "reconstructed from 6,000 points" in mesh.note
-    out = tmp_path / "ball.ply"
-    assert main(["scan", "points", str(cloud), "--out", str(out)]) == 0
-    assert len(load_mesh(out).faces) > 500
 
 
 @pytest.mark.parametrize("content", [b"", b"ply\nformat ascii 1.0\n", b"\x00" * 100])

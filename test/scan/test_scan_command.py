@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from scan.conftest import BOARD, Recorded
+from scan.conftest import BOARD, FRAMES, SECOND_FRAMES, Command, Recorded
 
 from sam6d_ros.apps.cli.main import main
 from sam6d_ros.cad.objects import load_objects
@@ -19,32 +19,38 @@ from sam6d_ros.scan.trajectory import read_poses
 from sam6d_ros.types import CameraIntrinsics, Frame
 
 
-def test_a_recording_becomes_an_objects_file(folder: Path, tmp_path: Path) -> None:
-    out = tmp_path / "scan"
-    poses = str(folder / "scene_camera.json")
-    code = main(
-        ["scan", "model", str(folder), "--name", "part", "--poses", poses, "--out", str(out)]
-    )
-    assert code == 0
-    (model,) = load_objects(out / "objects.yaml")
+def test_recordings_become_an_objects_file(command: Command) -> None:
+    (model,) = load_objects(command.out / "objects.yaml")
     assert model.name == "part"
     assert model.diameter == pytest.approx(0.1636, abs=0.006)  # of the filmed bracket
-    report = json.loads((out / "report.json").read_text())
+    report = json.loads((command.out / "report.json").read_text())
     assert report["motion"] == "poses"
-    assert report["frames"] == 36
-    assert {"front.png", "side.png", "top.png"} <= {path.name for path in out.iterdir()}
+    assert report["frames"] == FRAMES + SECOND_FRAMES
+    assert {"front.png", "side.png", "top.png"} <= {path.name for path in command.out.iterdir()}
 
 
-def test_check_prints_a_line_per_frame(
-    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_symmetries_are_shown_for_confirmation(command: Command) -> None:
+    assert "symmetries: none. To change them" in command.printed
+    text = (command.out / "objects.yaml").read_text()
+    assert text.startswith("# symmetries were detected")
+    assert "symmetries: none" in text
+
+
+def test_check_prints_a_line_per_frame_of_all_recordings(
+    command: Command, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "scan"
-    poses = str(folder / "scene_camera.json")
-    main(["scan", "model", str(folder), "--name", "part", "--poses", poses, "--out", str(out)])
-    capfd.readouterr()
-    assert main(["scan", "check", str(out), str(folder)]) == 0
+    assert main(["scan", "check", str(command.out), *map(str, command.recordings)]) == 0
     said = "".join(capfd.readouterr())
-    assert said.count("median") == 36
+    assert said.count("median") == FRAMES + SECOND_FRAMES
+    lines = [line for line in said.splitlines() if "median" in line]
+    assert max(float(line.split("median")[1].split()[0]) for line in lines) < 3
+
+
+def test_check_of_another_number_of_recordings_is_refused(
+    command: Command, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["scan", "check", str(command.out), str(command.recordings[0])]) == 2
+    assert "1 recordings are given; expected the 2" in capfd.readouterr().err
 
 
 def test_a_folder_without_a_scan_is_refused(folder: Path, tmp_path: Path) -> None:

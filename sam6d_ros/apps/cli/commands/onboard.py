@@ -16,7 +16,8 @@ from sam6d_ros.apps.cli.options import (
     result_console,
 )
 from sam6d_ros.apps.resources import shipped
-from sam6d_ros.cad.model import ObjectModel, Symmetries
+from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.cad.symmetry.words import in_words
 from sam6d_ros.errors import InvalidInput, InvariantError
 from sam6d_ros.geometry.units import MM_PER_M
 
@@ -104,8 +105,8 @@ def values(model: ObjectModel) -> dict[str, Any]:
         "diameter_m": model.diameter,
         "box_size_m": [float(value) for value in model.box_size],
         "box_center_m": [float(value) for value in model.obj_from_box[:3, 3]],
-        "symmetries": symmetry_text(model.symmetries),
-        "shape_symmetries": symmetry_text(model.shape_symmetries),
+        "symmetries": in_words(model.symmetries),
+        "shape_symmetries": in_words(model.shape_symmetries),
         "vertices": len(model.vertices),
         "faces": len(model.faces),
         "has_colors": model.colors is not None,
@@ -123,21 +124,8 @@ def text(model: ObjectModel, cache_dir: Path) -> list[str]:
         f"  unit        {model.unit_note}",
         f"  diameter    {MM_PER_M * model.diameter:.1f} mm",
         f"  box         {box} mm, centre at ({center}) mm of the CAD origin",
-        f"  symmetries  {symmetry_text(model.symmetries)}; "
-        f"of the shape alone: {symmetry_text(model.shape_symmetries)}",
+        f"  symmetries  {in_words(model.symmetries)}; "
+        f"of the shape alone: {in_words(model.shape_symmetries)}",
         f"  mesh        {len(model.faces)} faces, {len(model.vertices)} vertices, {colors}",
         f"  cache       {cache_dir}/object-{model.content_hash}.npz",
     ]
-
-
-def symmetry_text(symmetries: Symmetries) -> str:
-    """The group in words."""
-    if not symmetries.is_symmetric:
-        return "none"
-    parts = []
-    if len(symmetries.discrete) > 1:
-        parts.append(f"{len(symmetries.discrete)} placements")
-    if len(symmetries.axes):
-        axes = [" ".join(f"{value:.2f}" for value in axis[0]) for axis in symmetries.axes]
-        parts.append("any turn about " + " and ".join(f"({axis})" for axis in axes))
-    return ", ".join(parts)

@@ -1,0 +1,161 @@
+"""Recordings of `sam6d scan`: frames, camera motion and place of the object, by the options."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import Progress
+
+from sam6d_ros.apps.cli.options import CONSOLE
+from sam6d_ros.errors import InvalidInput
+from sam6d_ros.frames.recordings import Recording
+from sam6d_ros.scan.bags import bag_motion, bag_recording
+from sam6d_ros.scan.board import parse_board
+from sam6d_ros.scan.build import Recorded, ScanOptions
+from sam6d_ros.scan.frames import InMemory, ReadAhead, thinned
+from sam6d_ros.scan.masks import read_masks, turntable_masks
+from sam6d_ros.scan.motion import Frames, Motion, from_board, from_poses
+from sam6d_ros.scan.region import DEFAULT_RADIUS_M, place_of_pixel
+from sam6d_ros.scan.scene_motion import from_scene
+from sam6d_ros.scan.trajectory import read_poses
+
+BAG_SUFFIXES = (".mcap", ".db3")
+
+
+def add_recording_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of frames, motion and place."""
+    parser.add_argument(
+        "recording", type=Path, help="folder with rgb/, depth/ and a camera file, or a ROS 2 bag"
+    )
+    parser.add_argument(
+        "--every", type=int, default=1, metavar="N", help="use every N-th frame (default all)"
+    )
+    parser.add_argument("--poses", type=Path, help="file of camera poses, one per frame")
+    parser.add_argument(
+        "--fixed-frame",
+        metavar="FRAME",
+        help="camera poses from /tf of the bag, in this frame, in which the object is at rest",
+    )
+    parser.add_argument("--board", metavar="COLSxROWS:MM", help="printed board, as 9x6:30")
+    parser.add_argument(
+        "--turntable", action="store_true", help="the camera stands, the object turns"
+    )
+    parser.add_argument(
+        "--radius",
+        type=float,
+        default=DEFAULT_RADIUS_M,
+        metavar="M",
+        help="circle in which the object stands, or of the turntable (default %(default)s)",
+    )
+    parser.add_argument(
+        "--centre", type=float, nargs=3, metavar=("X", "Y", "Z"), help="its middle, frame of poses"
+    )
+    parser.add_argument(
+        "--at", type=int, nargs=2, metavar=("U", "V"), help="its middle, pixel of the first frame"
+    )
+    parser.add_argument("--masks", type=Path, help="folder of mask images, one per frame")
+    parser.add_argument(
+        "--second", type=Path, help="another recording, of the object turned over: its bottom"
+    )
+    parser.add_argument("--second-poses", type=Path, help="camera poses of that recording")
+
+
+def read_passes(args: argparse.Namespace, bar: Progress, stack: ExitStack) -> list[Recorded]:
+    """Read the recordings of a scan and find their camera motion.
+
+    Args:
+        args: options of ``add_recording_options``.
+        bar: shows the progress.
+        stack: closes what reads ahead.
+
+    Returns:
+        One or two recordings.
+
+    Raises:
+        InvalidInput: an option does not fit, a recording is unusable, or its motion is not found.
+    """
+    if args.second_poses is not None and args.second is None:
+        raise InvalidInput("--second-poses is given without --second, the recording it belongs to")
+    passes = [_recorded(args, args.recording, args.poses, bar, stack)]
+    if args.second is not None:
+        passes.append(_recorded(args, args.second, args.second_poses, bar, stack))
+    return passes
+
+
+def scan_options(args: argparse.Namespace, first: Recorded) -> ScanOptions:
+    """Return the circle of the user.
+
+    Raises:
+        InvalidInput: it is given twice, or its pixel has no depth.
+    """
+    if args.at is not None and args.centre is not None:
+        raise InvalidInput("--at and --centre are both given; expected one: both state the middle")
+    if args.at is not None:
+        return ScanOptions(args.radius, place_of_pixel(first.frames, first.motion, *args.at))
+    return ScanOptions(args.radius, tuple(args.centre) if args.centre else None)
+
+
+def read_frames(path: Path, every: int) -> Frames:
+    """Return the frames of a folder, or of a bag in memory.
+
+    Raises:
+        InvalidInput: ``every`` is below 1; too many frames of a bag; no usable frame.
+    """
+    if every < 1:
+        raise InvalidInput(f"--every is {every}; expected 1 or more")
+    if not is_bag(path):
+        return thinned(Recording(path), every)
+    with CONSOLE.status("reading the bag"):
+        return bag_recording(path, every)
+
+
+def is_bag(path: Path) -> bool:
+    """Whether a recording is a bag."""
+    return path.suffix in BAG_SUFFIXES or (path / "metadata.yaml").is_file()
+
+
+def _recorded(
+    args: argparse.Namespace, path: Path, poses: Path | None, bar: Progress, stack: ExitStack
+) -> Recorded:
+    source = read_frames(path, args.every)
+    frames = source
+    if not isinstance(source, InMemory):
+        frames = stack.enter_context(closing(ReadAhead(source)))
+    masks = None
+    if args.masks is not None and path == args.recording:
+        masks = read_masks(args.masks, frames.frame(0).depth.shape, len(frames))
+    elif args.turntable:
+        masks = turntable_masks(frames, args.radius)
+    if args.fixed_frame is not None and poses is None:
+        return Recorded(frames, _from_tf(path, frames, args.fixed_frame), masks)
+    return Recorded(frames, _motion(args, frames, poses, masks, bar), masks)
+
+
+def _from_tf(path: Path, frames: Frames, fixed_frame: str) -> Motion:
+    if not is_bag(path):
+        raise InvalidInput(
+            f"--fixed-frame is given, but {path} is a folder, which has no /tf; expected a bag. "
+            "Give --poses"
+        )
+    return bag_motion(path, frames, fixed_frame)
+
+
+def _motion(
+    args: argparse.Namespace,
+    frames: Frames,
+    poses: Path | None,
+    masks: NDArray[np.bool_] | None,
+    bar: Progress,
+) -> Motion:
+    if poses is not None:
+        return from_poses(read_poses(poses), len(frames))
+    task = bar.add_task("camera motion", total=len(frames))
+    if args.board is not None:
+        spec = parse_board(args.board)
+        return from_board(frames, spec, lambda done, _: bar.update(task, completed=done))
+    only = masks if args.turntable else None
+    return from_scene(frames, only, lambda done, _: bar.update(task, completed=done))

@@ -1,0 +1,73 @@
+"""Bags to scan from: frames in memory, and the camera motion of their ``/tf``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from sam6d_ros.errors import BackendUnavailable, InvalidInput
+from sam6d_ros.scan.frames import InMemory
+from sam6d_ros.scan.motion import Frames, Motion, check_motion
+from sam6d_ros.types import Frame
+
+MOST_IN_MEMORY = 400  # about 1 GB at 640 x 480
+
+
+def bag_motion(path: Path, frames: Frames, fixed_frame: str) -> Motion:
+    """Take the camera poses of a bag's frames from ``/tf`` and ``/tf_static``, interpolated.
+
+    Args:
+        path: the bag.
+        frames: frames of it.
+        fixed_frame: TF frame in which the object is at rest.
+
+    Returns:
+        The motion of the camera; frames that ``/tf`` does not cover are left out.
+
+    Raises:
+        InvalidInput: the bag has no such frame, does not connect it to the camera, or the camera
+            hardly moves.
+    """
+    from sam6d_ros.frames.bags.transforms import bag_transforms
+
+    transforms = bag_transforms(path)
+    poses = np.full((len(frames), 4, 4), np.nan)
+    for index in range(len(frames)):
+        frame = frames.frame(index)
+        poses[index] = transforms.target_from_source(fixed_frame, frame.frame_id, frame.stamp_ns)
+    missing = int(np.isnan(poses[:, 0, 0]).sum())
+    note = f"{missing} of {len(frames)} frames have no transform at their stamp: they are left out"
+    return check_motion(Motion(poses, "tf", notes=(note,) if missing else ()))
+
+
+def bag_recording(path: Path, every: int) -> InMemory:
+    """Read every n-th usable frame of a bag with one RGB-D camera.
+
+    Returns:
+        The frames, in memory.
+
+    Raises:
+        InvalidInput: the bag has no usable frame, or too many to be held.
+        BackendUnavailable: rosbags is missing.
+    """
+    try:
+        from sam6d_ros.frames.bags.frames import bag_frames
+    except ModuleNotFoundError as error:
+        raise BackendUnavailable(
+            f"bags need {error.name}, which is missing: pip install 'sam6d_ros[bags]'"
+        ) from error
+    held: list[Frame] = []
+    count = 0
+    for found in bag_frames(path):
+        if found is None:
+            continue
+        if count % every == 0:
+            held.append(found[1])
+        count += 1
+        if len(held) > MOST_IN_MEMORY:
+            raise InvalidInput(
+                f"{path} has more than {MOST_IN_MEMORY * every} frames; expected at most "
+                f"{MOST_IN_MEMORY} to be used: state a larger --every than {every}"
+            )
+    return InMemory(held)
