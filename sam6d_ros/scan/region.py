@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.geometry import se3
-from sam6d_ros.geometry.camera import back_project, ray_directions
+from sam6d_ros.geometry.camera import back_project
 from sam6d_ros.scan.heights import height_map
 from sam6d_ros.scan.motion import Frames, Motion
 from sam6d_ros.scan.open3d_module import open3d
@@ -114,35 +114,6 @@ def _with_flat_parts(
         thing = se3.transform(change, thing)
     whole = np.concatenate([thing, heights.points(raised)])
     return _around(whole, stand_from_world)
-
-
-def place_of_pixel(frames: Frames, motion: Motion, u: int, v: int) -> tuple[float, float, float]:
-    """Return the point (3,) of the world that a pixel of the first used frame shows.
-
-    Args:
-        frames: the recording.
-        motion: its camera poses.
-        u: column.
-        v: row.
-
-    Raises:
-        InvalidInput: it is outside the image, or no depth is measured around it.
-    """
-    index = int(motion.used[0])
-    frame = frames.frame(index)
-    height, width = frame.depth.shape
-    if not (0 <= u < width and 0 <= v < height):
-        raise InvalidInput(f"the pixel is {u} {v}; expected one inside {width} x {height}")
-    window = frame.depth[max(0, v - 4) : v + 5, max(0, u - 4) : u + 5]
-    if not (window > 0).any():
-        raise InvalidInput(
-            f"no depth is measured within 4 pixels of {u} {v} in frame {index}; expected a pixel "
-            "on the object. Give another one, or --centre"
-        )
-    depth = float(np.median(window[window > 0]))
-    ray = ray_directions(frame.camera, np.array([u]), np.array([v]))
-    x, y, z = se3.transform(motion.world_from_cam[index], depth * ray)[0].tolist()
-    return x, y, z
 
 
 def _cloud(

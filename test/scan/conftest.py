@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -43,6 +43,21 @@ class Recorded:
 
     def frame(self, index: int) -> Frame:
         return self.orbit.frames[index]
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A recording whose depth is changed frame by frame."""
+
+    recorded: Recorded
+    change: object
+
+    def __len__(self) -> int:
+        return len(self.recorded)
+
+    def frame(self, index: int) -> Frame:
+        frame = self.recorded.frame(index)
+        return replace(frame, depth=self.change(frame.depth))  # type: ignore[operator]
 
 
 def filmed(solid: Solid | None = None, **plan: object) -> Recorded:

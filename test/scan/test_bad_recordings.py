@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from scan.conftest import BOARD, Recorded, filmed, motion_of
+from scan.conftest import BOARD, Changed, Recorded, filmed, motion_of
 
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.evaluation.synthetic.objects import bracket, wooden_block
 from sam6d_ros.evaluation.synthetic.patches import join
-from sam6d_ros.geometry import se3
-from sam6d_ros.geometry.camera import project
 from sam6d_ros.scan.board import BoardSpec
 from sam6d_ros.scan.build import ScanOptions, scan_object
 from sam6d_ros.scan.motion import from_board, from_poses
-from sam6d_ros.scan.region import place_of_pixel
-from sam6d_ros.types import Frame
-
-
-@dataclass(frozen=True)
-class Changed:
-    """A recording whose depth is changed frame by frame."""
-
-    recorded: Recorded
-    change: object
-
-    def __len__(self) -> int:
-        return len(self.recorded)
-
-    def frame(self, index: int) -> Frame:
-        frame = self.recorded.frame(index)
-        return replace(frame, depth=self.change(frame.depth))  # type: ignore[operator]
 
 
 def poses_of(recorded: Recorded) -> list:
@@ -101,18 +82,3 @@ def test_two_things_in_the_circle_are_refused() -> None:
     both = filmed(join(bracket(), beside), frames=12)
     with pytest.raises(InvalidInput, match=r"two things of \d+ and \d+ points .* Take one away"):
         scan_object(both, motion_of(both))
-
-
-def test_a_pixel_of_the_first_frame_states_the_middle(recorded: Recorded) -> None:
-    motion = motion_of(recorded)
-    camera = recorded.frame(0).camera
-    middle = np.argwhere(recorded.orbit.masks[0]).mean(0)[::-1]
-    u, v = np.rint(middle).astype(int).tolist()
-    place = np.array(place_of_pixel(recorded, motion, u, v))
-    seen = project(camera, se3.transform(se3.inverse(motion.world_from_cam[0]), place[None]))
-    assert np.abs(seen[0] - [u, v]).max() < 0.01
-    assert 0 < place[2] < 0.1  # on the object, above the table
-    with pytest.raises(InvalidInput, match="expected one inside 320 x 240"):
-        place_of_pixel(recorded, motion, 320, 10)
-    with pytest.raises(InvalidInput, match="no depth is measured within 4 pixels of 30 40"):
-        place_of_pixel(Changed(recorded, np.zeros_like), motion, 30, 40)

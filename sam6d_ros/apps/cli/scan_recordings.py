@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from sam6d_ros.apps.cli.options import CONSOLE
+from sam6d_ros.apps.cli.pick_page import pick
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.frames.recordings import Recording
 from sam6d_ros.scan.bags import bag_motion, bag_recording
@@ -19,10 +20,12 @@ from sam6d_ros.scan.build import Recorded, ScanOptions
 from sam6d_ros.scan.frames import InMemory, ReadAhead, thinned
 from sam6d_ros.scan.masks import read_masks, turntable_masks
 from sam6d_ros.scan.motion import Frames, Motion, from_board, from_poses
-from sam6d_ros.scan.region import DEFAULT_RADIUS_M, place_of_pixel
+from sam6d_ros.scan.places import circle_of_box, place_of_pixel
+from sam6d_ros.scan.region import DEFAULT_RADIUS_M
 from sam6d_ros.scan.scene_motion import from_scene
 from sam6d_ros.scan.trajectory import read_poses
 
+PLACES = ("at", "box", "centre", "pick")  # options that state the place of the object
 BAG_SUFFIXES = (".mcap", ".db3")
 
 
@@ -57,6 +60,16 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--at", type=int, nargs=2, metavar=("U", "V"), help="its middle, pixel of the first frame"
     )
+    parser.add_argument(
+        "--box",
+        type=int,
+        nargs=4,
+        metavar=("LEFT", "TOP", "RIGHT", "BOTTOM"),
+        help="box around the object, pixels of the first frame: middle and radius of the circle",
+    )
+    parser.add_argument(
+        "--pick", action="store_true", help="choose the object in a page, by a click or a box"
+    )
     parser.add_argument("--masks", type=Path, help="folder of mask images, one per frame")
     parser.add_argument(
         "--second", type=Path, help="another recording, of the object turned over: its bottom"
@@ -87,15 +100,24 @@ def read_passes(args: argparse.Namespace, bar: Progress, stack: ExitStack) -> li
 
 
 def scan_options(args: argparse.Namespace, first: Recorded) -> ScanOptions:
-    """Return the circle of the user.
+    """Return the circle of the user, who may choose it in a page.
 
     Raises:
-        InvalidInput: it is given twice, or its pixel has no depth.
+        InvalidInput: it is given twice, or nothing is measured in it.
     """
-    if args.at is not None and args.centre is not None:
-        raise InvalidInput("--at and --centre are both given; expected one: both state the middle")
-    if args.at is not None:
-        return ScanOptions(args.radius, place_of_pixel(first.frames, first.motion, *args.at))
+    given = [name for name in PLACES if getattr(args, name) not in (None, False)]
+    if len(given) > 1:
+        both = " and ".join(f"--{name}" for name in given)
+        raise InvalidInput(f"{both} are given; expected one: each states the place of the object")
+    at, box = args.at, args.box
+    if args.pick:
+        frame = first.frames.frame(int(first.motion.used[0]))
+        at, box = pick(frame.rgb, lambda url: CONSOLE.print(f"choose the object at {url}"))
+    if box is not None:
+        centre, radius_m = circle_of_box(first.frames, first.motion, tuple(box))
+        return ScanOptions(radius_m, centre)
+    if at is not None:
+        return ScanOptions(args.radius, place_of_pixel(first.frames, first.motion, *at))
     return ScanOptions(args.radius, tuple(args.centre) if args.centre else None)
 
 
