@@ -212,8 +212,13 @@ class SamSegmenter:
         if device.type == "cpu":
             chunk = batch_size(config.points_per_batch, budget_mb, item_mb, device)
             return chunk, chunk
-        held_mb = tokens * features.shape[1] * 4 / 2**20
+        held_mb = self.held_mb(features)
         chunk = batch_size(
             config.points_per_batch, budget_mb // 2, item_mb, device, PROMPTS_AT_ONCE
         )
         return chunk, max(chunk, int(budget_mb / 2 / held_mb))
+
+    def held_mb(self, features: Tensor) -> float:
+        """Return the memory of one prompt whose masks are not made yet."""
+        size = torch.float32.itemsize if self.dtype is None else self.dtype.itemsize
+        return features[0].numel() * size / 2**20

@@ -34,7 +34,7 @@ class Decoded:
 
     Attributes:
         queries: (B, 7, C) prompt tokens.
-        keys: (B, N, C) image tokens.
+        keys: (B, N, C) image tokens, in the reduced type if there is one.
         quality: (B, K) predicted IoU of the masks.
         outputs: numbers of the K mask tokens.
     """
@@ -60,7 +60,7 @@ class SharedDecoder:
     """
 
     def __init__(self, sam: Any, features: Tensor, dtype: torch.dtype | None = None) -> None:
-        self._reduced = partial(encoding, dtype, features.device)
+        self._dtype, self._reduced = dtype, partial(encoding, dtype, features.device)
         self._prompt, self._net = sam.prompt_encoder, sam.mask_decoder
         self._layers = self._net.transformer.layers
         self._hw = features.shape[-2:]
@@ -86,6 +86,7 @@ class SharedDecoder:
             queries, keys = self._layer(0, tokens, tokens, self._keys)
             queries, keys = self._layer(1, queries, tokens, keys)
             queries = queries + self._to_image(last, queries + tokens, keys)
+        keys = keys if self._dtype is None else keys.to(self._dtype)  # as the upscaling takes them
         queries = self._net.transformer.norm_final_attn(queries)
         outputs = OF_BOXES if boxes else OF_POINTS
         quality = self._net.iou_prediction_head(queries[:, 0])[:, outputs[0] : outputs[-1] + 1]

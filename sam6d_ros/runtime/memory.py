@@ -50,11 +50,14 @@ def resident_bytes(process: int | str = "self") -> int:
 
 
 def device_bytes() -> int:
-    """Return the memory that torch has allocated on all GPUs for this process; 0 without torch."""
+    """Return the memory that torch holds on all GPUs for this process; 0 without torch.
+
+    Reserved, not allocated: the memory of CUDA graphs is allocated only while they are recorded.
+    """
     cuda = _torch_cuda()
     if cuda is None or not cuda.is_initialized():
         return 0
-    return sum(cuda.memory_allocated(i) for i in range(cuda.device_count()))
+    return sum(cuda.memory_reserved(i) for i in range(cuda.device_count()))
 
 
 def _torch_cuda() -> Any:
@@ -63,4 +66,4 @@ def _torch_cuda() -> Any:
     It is never imported for this: without networks there is none.
     """
     cuda = getattr(sys.modules.get("torch"), "cuda", None)
-    return cuda if hasattr(cuda, "memory_allocated") else None
+    return cuda if hasattr(cuda, "memory_reserved") else None

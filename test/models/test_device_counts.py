@@ -21,6 +21,7 @@ from sam6d_ros.geometry.region import Region  # noqa: E402
 from sam6d_ros.models.dinov2 import DinoV2  # noqa: E402
 from sam6d_ros.models.pem import PemConfig, PoseEstimationModel  # noqa: E402
 from sam6d_ros.models.sam import SamSegmenter  # noqa: E402
+from sam6d_ros.models.sam_cut import Cut  # noqa: E402
 from sam6d_ros.models.sam_network import SamShape, build_sam  # noqa: E402
 from sam6d_ros.models.transfer import to_device, to_host  # noqa: E402
 from sam6d_ros.models.vit import VitConfig  # noqa: E402
@@ -32,6 +33,7 @@ from sam6d_ros.stages.keep_poses import KeepPoses  # noqa: E402
 from sam6d_ros.stages.sam6d import descriptors, pem_inputs  # noqa: E402
 from sam6d_ros.stages.sam6d.estimate import PemEstimator  # noqa: E402
 from sam6d_ros.stages.sam6d.propose import SamProposer  # noqa: E402
+from sam6d_ros.stages.sam6d.regions_on_device import DeviceProposals, Regions  # noqa: E402
 from sam6d_ros.stages.sam6d.score import DescriptorScorer  # noqa: E402
 from sam6d_ros.stages.sam6d.settings import Sam6dConfig  # noqa: E402
 from sam6d_ros.types import Candidates, Detection, Detections, Proposals, Scene  # noqa: E402
@@ -74,6 +76,7 @@ class Counted:
     detections: int
     poses: list[Candidates]
     shapes: list[int]
+    objects: int
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -117,6 +120,14 @@ def counted(small_inputs: None, tmp_path_factory: pytest.TempPathFactory) -> Cou
         given = Proposals(masks, np.ones(20, np.float32))
         with seen.at("scores"):
             found = scorer.score(scene, given, [MODEL], {MODEL.name: 5})
+        with seen.at("resized proposals"):
+            SamSegmenter(nets.sam.sam, replace(nets.config, segment_width=80)).segment(FRAME.rgb)
+        for model in OBJECTS:
+            scorer.prepare(model)
+        named = tuple(frozenset({OBJECTS[n % 16].name}) for n in range(20))
+        each = DeviceProposals(Regions.of(given, DEVICE), given.scores, named)
+        with seen.at("scores of 16 objects"):
+            of_all = scorer.score(scene, each, OBJECTS, {model.name: 5 for model in OBJECTS})
         with seen.at("whole scores"):
             scorer.score(scene, proposals, [MODEL], {MODEL.name: 5})
         poses = []
@@ -125,7 +136,9 @@ def counted(small_inputs: None, tmp_path_factory: pytest.TempPathFactory) -> Cou
                 poses.append(estimator.estimate(scene, items, OBJECTS[:number]))
         estimator.estimate(scene, several(11), OBJECTS[:11])
         shapes.append(estimator._graphs.shapes)
-    return Counted(seen, count, len(found), poses, shapes)
+    return Counted(
+        seen, count, len(found), poses, shapes, len({item.class_id for item in of_all.items})
+    )
 
 
 def several(count: int) -> Detections:
@@ -154,10 +167,25 @@ def test_events_of_a_stage_are_bounded(counted: Counted, stage: str, kind: str) 
     assert counted.seen.count(stage, kind) <= BOUNDS[stage][kind], places
 
 
-def test_a_frame_waits_seldom(counted: Counted) -> None:
-    """One is added: the released grid is read in two groups, 1024 prompts in 4096 MB."""
-    waits = [counted.seen.count(stage, "wait") for stage in ("proposals", "whole scores")]
-    assert sum(waits) + counted.seen.count("poses 16", "wait") + 1 <= MOST_WAITS
+@pytest.mark.parametrize("scores", ["whole scores", "scores of 16 objects"])
+def test_a_frame_waits_seldom(counted: Counted, scores: str) -> None:
+    """A frame that is resized for SAM waits once more, and each object once waited five times."""
+    assert counted.objects == 16
+    stages = ("resized proposals", scores, "poses 16")
+    assert sum(counted.seen.count(stage, "wait") for stage in stages) <= MOST_WAITS
+
+
+def test_the_released_grid_is_decoded_in_one_group() -> None:
+    """The host waits once for a group; in float32 there are two."""
+    with torch.device("meta"):
+        sam = build_sam(SamShape(32, 1, 2, (0,)))
+        features = torch.empty(1, 256, 64, 64)
+    cut = Cut(sam, (768, 1024), (480, 640), 0.97)
+    groups = {
+        kind: SamSegmenter(sam, Sam6dConfig(), kind)._batches(features, cut)
+        for kind in (torch.bfloat16, None)
+    }
+    assert groups == {torch.bfloat16: (57, 1024), None: (57, 512)}
 
 
 def test_boxes_wait_and_launch_less_than_the_grid(counted: Counted) -> None:

@@ -3,7 +3,7 @@
 import math
 import subprocess
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -112,3 +112,16 @@ def test_a_module_that_another_thread_still_imports_holds_no_device_memory(monke
     half.cuda = cuda
     assert device_bytes() == 0
     free_memory()
+
+
+def test_memory_of_graphs_counts(monkeypatch):
+    """It is reserved for them and mostly allocated only while they are recorded."""
+    torch = ModuleType("torch")
+    torch.cuda = SimpleNamespace(
+        is_initialized=lambda: True,
+        device_count=lambda: 2,
+        memory_allocated=lambda device: 3,
+        memory_reserved=lambda device: 50 + device,
+    )
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    assert device_bytes() == 101

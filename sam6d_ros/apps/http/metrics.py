@@ -118,5 +118,5 @@ class HostCollector(Collector):
             "sam6d_sessions", "Open tracking sessions.", float(self._sessions())
         )
         yield GaugeMetricFamily(
-            "sam6d_gpu_memory_bytes", "GPU memory that torch has allocated.", device_bytes()
+            "sam6d_gpu_memory_bytes", "GPU memory that torch holds.", device_bytes()
         )

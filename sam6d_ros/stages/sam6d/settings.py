@@ -14,7 +14,7 @@ MAX_VIEWS = 42
 PRESETS: dict[str, dict[str, Any]] = {  # FLOPs of proposals counted; their accuracy is not measured
     "quality": {"sam_variant": "vit_h", "points_per_side": 32},
     "balanced": {"sam_variant": "vit_l", "points_per_side": 32},
-    "fast": {"sam_variant": "vit_b", "points_per_side": 16},
+    "fast": {"sam_variant": "vit_b", "points_per_side": 16, "memory_budget_mb": 2048},
 }
 _SHARES = ("min_predicted_iou", "min_stability", "box_nms_iou", "min_detection_score")
 
@@ -24,14 +24,14 @@ class Sam6dConfig:
     """Settings of the networks.
 
     Attributes:
-        preset: cost of SAM: "quality", "balanced" or "fast". :meth:`parse` takes ``sam_variant``
-            and ``points_per_side`` from it where they are not given themselves.
+        preset: "quality", "balanced" or "fast". :meth:`parse` takes the settings of ``PRESETS``
+            from it where they are not given themselves.
         sam_variant: size of the segmentation network.
         compat: "legacy" repeats the original's script for own data (templates not normalised, no
             suppression of duplicates, one missed overlap zeroes every geometric score);
             "fixed" does there what its benchmark code does.
-        precision: of the image encoders: "auto" is bf16 on GPUs that have it, else float32.
-            Geometry and matching always stay in float32.
+        precision: of the image encoders and SAM's mask decoder: "auto" is bf16 on GPUs that
+            have it, else float32. Geometry and matching always stay in float32.
         memory_budget_mb: bounds what is processed at once (weights not counted).
         points_per_side: SAM prompts on a side of the grid.
         points_per_batch: prompts at once, 0 = by the memory budget; on the CPU at most four,
