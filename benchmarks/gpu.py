@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import json
-import platform
-import statistics
-import subprocess
 import sys
 import time
 import traceback
@@ -28,7 +26,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "test/golden"))
 
 from benchmarks import gpu_inputs, gpu_original
-from benchmarks.meter import spread
+from benchmarks.gpu_report import bars, machine, summary
 from sam6d_ros.models import sam_attention
 from sam6d_ros.models.device import encoder_dtype, encoding, resolve_device
 from sam6d_ros.models.reduced import hold_weights
@@ -45,8 +43,15 @@ FLOP = {
     "dinov2 crop": 1.62e11,
     "pem detection": 8.5e10,
 }
-LIMITS_S = {"golden": 35.0, "warm_up": 30.0, "stages": 40.0, "end_to_end": 25.0, "ratio": 15.0}
-PARTS = ("golden", "stages", "end_to_end", "ratio")
+LIMITS_S = {  # with 5 s for the start, 150 s
+    "golden": 35.0,
+    "warm_up": 30.0,
+    "stages": 40.0,
+    "end_to_end": 13.0,
+    "ratio": 15.0,
+    "fast": 12.0,
+}
+PARTS = ("golden", "stages", "end_to_end", "ratio", "fast")
 SHARE = 0.25  # of SAM's masks that pass the first threshold
 
 
@@ -61,16 +66,19 @@ class Bench:
         self.counts = options.counts or ([1, 4, 16] if self.cuda else [1, 2])
         self.regions = 100 if self.cuda else 4
         self.views = 42 if self.cuda else 6
-        words = f"preset={options.preset} views={self.views}"
-        words += f" sam_variant={options.sam}" if options.sam else ""
-        self.config = Sam6dConfig.parse(words)
-        if self.tiny:
-            self.config = gpu_inputs.tiny_config(self.config)
+        self.configure(options.preset)
         self.scene = gpu_inputs.scene()
         self.model = gpu_inputs.FixedModel()
         keys = ("machine", "golden", "stages", "end_to_end", "memory", "ratio", "skipped")
         self.out: dict[str, Any] = {key: {} for key in keys}
         self.failed = False
+
+    def configure(self, preset: str) -> None:
+        """Take the settings of a preset."""
+        words = f"preset={preset} views={self.views}"
+        words += f" sam_variant={self.options.sam}" if self.options.sam else ""
+        config = Sam6dConfig.parse(words)
+        self.config = gpu_inputs.tiny_config(config) if self.tiny else config
 
     def part(self, name: str, work: Callable[[float], Any]) -> None:
         """Run one part; an error is kept in the result and the other parts go on."""
@@ -84,6 +92,8 @@ class Bench:
             self.out["skipped"][name] = f"failed: {type(error).__name__}: {error}"
         took = time.perf_counter() - start
         self.out["machine"].setdefault("seconds", {})[name] = round(took, 1)
+        if took > LIMITS_S[name]:
+            self.out["machine"].setdefault("over_limit", {})[name] = LIMITS_S[name]
 
     def time_ms(self, run: Callable[[], Any], deadline: float) -> list[float]:
         """Return milliseconds of each run: events of the GPU's stream, or the clock."""
@@ -136,23 +146,13 @@ class Bench:
     def load(self, deadline: float) -> None:
         """Build the networks, prepare the object, run every stage once, then a first frame."""
         start = time.perf_counter()
-        dtype = encoder_dtype(self.config.precision, self.device)
         reference = getattr(self, "reference", None)
         if reference is not None and not self.tiny:
             dino, pem = reference.dino, reference.pem
         else:
             dino = gpu_inputs.seed(gpu_inputs.build_dino(self.tiny), 2, self.device)
             pem = gpu_inputs.seed(gpu_inputs.build_pem(self.tiny), 3, self.device)
-        self.networks = gpu_inputs.LoadedNetworks(
-            self.config, self.segmenter(dtype), dino, pem, self.device, dtype
-        )
-        for part in gpu_inputs.reduced(self.networks):
-            hold_weights(part, dtype)
-        golden = None if self.tiny else self.options.golden
-        views = gpu_inputs.read_templates(golden, self.views)
-        self.context = gpu_inputs.prepare(self.networks, views)
-        self.scorer = score.DescriptorScorer(self.networks, self.context)  # type: ignore[arg-type]
-        self.estimator = estimate.PemEstimator(self.networks, self.context)  # type: ignore[arg-type]
+        self.build(dino, pem)
         seconds = {"load_s": time.perf_counter() - start}
         for key in ("warm_up_s", "first_frame_s"):
             start = time.perf_counter()
@@ -163,6 +163,20 @@ class Bench:
             self.synchronize()
             seconds[key] = time.perf_counter() - start
         self.out["end_to_end"]["start"] = seconds | {"graphs": self.graphs()}
+
+    def build(self, dino: Any, pem: Any) -> None:
+        """Build the stages with the present settings and prepare the object."""
+        dtype = encoder_dtype(self.config.precision, self.device)
+        self.networks = gpu_inputs.LoadedNetworks(
+            self.config, self.segmenter(dtype), dino, pem, self.device, dtype
+        )
+        for part in gpu_inputs.reduced(self.networks):
+            hold_weights(part, dtype)
+        golden = None if self.tiny else self.options.golden
+        views = gpu_inputs.read_templates(golden, self.views)
+        self.context = gpu_inputs.prepare(self.networks, views)
+        self.scorer = score.DescriptorScorer(self.networks, self.context)  # type: ignore[arg-type]
+        self.estimator = estimate.PemEstimator(self.networks, self.context)  # type: ignore[arg-type]
 
     def graphs(self) -> dict[str, int]:
         """Return the number of recorded graphs; none where the GPU refused, and on the CPU."""
@@ -246,6 +260,8 @@ class Bench:
             row |= self.counted(run)
             self.out["stages"][name] = row
             print(f"  {name}: {row}", file=sys.stderr, flush=True)
+        if self.cuda:
+            self.out["stages"]["unplanned wait"] = unplanned_wait(lambda: self.frame(1))
 
     def counted(self, run: Callable[[], Any]) -> dict[str, Any]:
         """Return launches and waits of one run by torch's profiler; none without CUDA."""
@@ -267,7 +283,21 @@ class Bench:
             "copies": total("cudaMemcpyAsync"),
         }
 
-    def end_to_end(self, deadline: float) -> None:
+    def fast(self, deadline: float) -> None:
+        """Time whole frames of the preset ``fast``; the networks before it are freed."""
+        dino, pem = self.networks.dino, self.networks.pem
+        for name in ("networks", "context", "scorer", "estimator"):
+            delattr(self, name)
+        gc.collect()
+        if self.cuda:
+            torch.cuda.empty_cache()
+        self.configure("fast")
+        self.build(dino, pem)
+        for count in sorted(self.counts)[::-1]:
+            self.frame(count)
+        self.end_to_end(deadline, "fast")
+
+    def end_to_end(self, deadline: float, preset: str = "") -> None:
         """Time whole frames by the clock, with the peak of memory."""
         for count in self.counts:
             if self.cuda:
@@ -280,7 +310,7 @@ class Bench:
                 self.frame(count)
                 self.synchronize()
                 taken.append((time.perf_counter() - start) * 1e3)
-            name = f"{self.options.preset}, {count}"
+            name = f"{preset or self.options.preset}, {count}"
             self.out["end_to_end"][name] = summary(taken)
             if self.cuda:
                 self.out["memory"][name] = {
@@ -359,13 +389,21 @@ def sam_qualities(segmenter: Any, rgb: Any) -> torch.Tensor:
     return torch.cat(quality).flatten()
 
 
-def summary(taken_ms: list[float]) -> dict[str, Any]:
-    """Return median, 10th and 90th percentile of some milliseconds."""
-    return {
-        "median_ms": round(statistics.median(taken_ms), 3),
-        "spread_ms": [round(value, 3) for value in spread(taken_ms)],
-        "runs": len(taken_ms),
-    }
+def unplanned_wait(run: Callable[[], Any]) -> str:
+    """Return the first wait of one run that is no read of results, or "none".
+
+    Args:
+        run: one frame whose shapes ran before.
+    """
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        run()
+    except RuntimeError as error:
+        return "".join(traceback.format_exception(error)[-2:])
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
+    return "none"
 
 
 @contextlib.contextmanager
@@ -379,37 +417,6 @@ def tf32_default() -> Any:
     finally:
         for flag, value in zip(flags, found, strict=True):
             flag.allow_tf32 = value
-
-
-def machine(device: torch.device) -> dict[str, Any]:
-    """Return the card or the processor, the versions, and the TF32 settings found."""
-    found: dict[str, Any] = {
-        "device": str(device),
-        "torch": torch.__version__,
-        "cuda": torch.version.cuda,
-        "python": platform.python_version(),
-        "threads": torch.get_num_threads(),
-        "tf32_convolutions": torch.backends.cudnn.allow_tf32,
-        "tf32_products": torch.backends.cuda.matmul.allow_tf32,
-    }
-    if device.type != "cuda":
-        return found | {"card": None, "note": "the CPU was measured with small counts"}
-    card = torch.cuda.get_device_properties(device)
-    capability = f"{card.major}.{card.minor}"
-    memory = card.total_memory // 2**20
-    return found | {"card": card.name, "capability": capability, "memory_mb": memory} | clocks()
-
-
-def clocks() -> dict[str, str]:
-    """Return driver and clocks by nvidia-smi, or nothing where it does not run."""
-    fields = ("driver_version", "clocks.sm", "clocks.max.sm", "power.limit")
-    command = ["nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    values = done.stdout.splitlines()[0].split(", ")
-    return dict(zip(fields, values, strict=False))
 
 
 def main() -> int:
@@ -438,14 +445,18 @@ def main() -> int:
         return finish(bench, options.out, start)
     bench.part("warm_up", bench.load)
     if "warm_up" not in bench.out["skipped"]:
-        for name in ("stages", "end_to_end", "ratio"):
-            if name in options.parts:
-                bench.part(name, getattr(bench, name))
+        wanted = [name for name in PARTS[1:] if name in options.parts]
+        if options.preset == "fast" and "fast" in wanted:
+            wanted.remove("fast")  # measured already
+        for name in wanted:
+            bench.part(name, getattr(bench, name))
     return finish(bench, options.out, start)
 
 
 def finish(bench: Bench, path: Path, start: float) -> int:
     """Write the result and return the exit status."""
+    if bench.cuda:
+        bench.out["bars"] = bars(bench.out)
     bench.out["machine"]["seconds"]["all"] = round(time.perf_counter() - start, 1)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(bench.out, indent=1) + "\n")

@@ -15,6 +15,8 @@ torch = pytest.importorskip("torch", reason="the networks need torch: make setup
 
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
+from benchmarks.gpu_report import bars  # noqa: E402
+
 REPO = Path(__file__).resolve().parents[2]
 GOLDEN = REPO.parent / "shared" / "sam6d" / "public" / "ops_points.npz"
 
@@ -38,7 +40,10 @@ def test_every_part_runs_on_the_cpu(tmp_path: Path) -> None:
     assert machine["networks"] == "small"
     assert {"sam encoder", "proposals", "poses, 1", "poses, 2"} < set(result["stages"])
     assert result["end_to_end"]["quality, 2"]["median_ms"] > 0
+    assert result["end_to_end"]["fast, 1"]["median_ms"] > 0
     assert result["ratio"]["1"]["original_ms"] > 0
+    assert machine["tf32_used"] == {"convolutions": False, "products": False}
+    assert "over_limit" not in machine
     assert set(result["skipped"]) == {"golden", "launches", "memory", "times_faster"}
 
 
@@ -59,7 +64,7 @@ def test_the_status_says_whether_golden_arrays_hold(tmp_path: Path) -> None:
     assert len(result["golden"]["beyond_tolerance"]) == 1
 
 
-def test_a_bare_machine_can_import_it() -> None:
+def test_a_bare_machine_runs_it_without_sam(tmp_path: Path) -> None:
     code = (
         "import sys\n"
         "class Absent:\n"
@@ -67,9 +72,31 @@ def test_a_bare_machine_can_import_it() -> None:
         f"        if name.split('.')[0] in {ABSENT}:\n"
         "            raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, Absent())\n"
-        "import benchmarks.gpu, check"
+        "import benchmarks.gpu, check\n"
+        "sys.argv[1:] = sys.argv[1].split()\n"
+        "sys.exit(benchmarks.gpu.main())"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=REPO, check=True)
+    words = f"--device cpu --threads 1 --counts 1 --parts end_to_end --out {tmp_path}/gpu.json"
+    subprocess.run([sys.executable, "-c", code, words], cwd=REPO, check=True, timeout=300)
+    result = json.loads((tmp_path / "gpu.json").read_text())
+    assert "sam" in result["skipped"]
+    assert result["end_to_end"]["quality, 1"]["median_ms"] > 0
+
+
+def test_bars_are_those_that_were_measured() -> None:
+    out = {
+        "end_to_end": {"quality, 1": {"median_ms": 151.0}, "fast, 1": {"median_ms": 60.0}},
+        "ratio": {"1": {"times_faster": 6.5}, "16": {}},
+        "memory": {
+            "fast, 1": {"peak_allocated_mb": 3000.0},
+            "fast, 16": {"peak_allocated_mb": 5e3},
+        },
+    }
+    assert {name: bar["holds"] for name, bar in bars(out).items()} == {
+        "ms of 1 detections": False,
+        "times faster, 1": True,
+        "peak GB, fast": False,
+    }
 
 
 def test_constants_of_work_are_the_counted_ones(monkeypatch: pytest.MonkeyPatch) -> None:

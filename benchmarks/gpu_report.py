@@ -1,0 +1,95 @@
+"""Machine, summaries and bars of ``benchmarks.gpu``."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import subprocess
+from typing import Any
+
+import torch
+
+from benchmarks.meter import spread
+from sam6d_ros.models.exact import exact_float32
+
+# Limits of one frame on an H100 or H200; the ratio is to the original's way in the same run.
+FRAME_MS = {"1": 150.0, "16": 180.0}
+TIMES_FASTER = 6.0
+PEAK_GB = {"quality": 9.0, "fast": 4.0}
+
+
+def summary(taken_ms: list[float]) -> dict[str, Any]:
+    """Return median, 10th and 90th percentile of some milliseconds."""
+    return {
+        "median_ms": round(statistics.median(taken_ms), 3),
+        "spread_ms": [round(value, 3) for value in spread(taken_ms)],
+        "runs": len(taken_ms),
+    }
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """Return the card or the processor, the versions, and the TF32 settings found and used."""
+    found: dict[str, Any] = {
+        "device": str(device),
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda,
+        "python": platform.python_version(),
+        "threads": torch.get_num_threads(),
+        "tf32_found": tf32(),
+    }
+    with exact_float32():
+        found["tf32_used"] = tf32()
+    if device.type != "cuda":
+        return found | {"card": None, "note": "the CPU was measured with small counts"}
+    card = torch.cuda.get_device_properties(device)
+    capability = f"{card.major}.{card.minor}"
+    memory = card.total_memory // 2**20
+    return found | {"card": card.name, "capability": capability, "memory_mb": memory} | clocks()
+
+
+def tf32() -> dict[str, bool]:
+    """Return whether convolutions and products may use TF32."""
+    return {
+        "convolutions": torch.backends.cudnn.allow_tf32,
+        "products": torch.backends.cuda.matmul.allow_tf32,
+    }
+
+
+def clocks() -> dict[str, str]:
+    """Return driver and clocks by nvidia-smi, or nothing where it does not run."""
+    fields = ("driver_version", "clocks.sm", "clocks.max.sm", "power.limit")
+    command = ["nvidia-smi", f"--query-gpu={','.join(fields)}", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    values = done.stdout.splitlines()[0].split(", ")
+    return dict(zip(fields, values, strict=False))
+
+
+def bars(out: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return each bar that was measured: value, limit, and whether it holds.
+
+    Args:
+        out: results of a GPU.
+    """
+    found = {}
+
+    def add(name: str, value: float, limit: float, holds: bool) -> None:
+        found[name] = {"value": round(value, 3), "limit": limit, "holds": holds}
+
+    for count, limit in FRAME_MS.items():
+        row = out["end_to_end"].get(f"quality, {count}")
+        if row:
+            value = row["median_ms"]
+            add(f"ms of {count} detections", value, limit, value <= limit)
+    for count, row in out["ratio"].items():
+        if "times_faster" in row:
+            value = row["times_faster"]
+            add(f"times faster, {count}", value, TIMES_FASTER, value >= TIMES_FASTER)
+    for preset, limit in PEAK_GB.items():
+        rows = [row for name, row in out["memory"].items() if name.split(",")[0] == preset]
+        if rows:
+            value = max(row["peak_allocated_mb"] for row in rows) / 1024
+            add(f"peak GB, {preset}", value, limit, value <= limit)
+    return found
