@@ -2,7 +2,7 @@
 
     ros2 launch sam6d_ros pipeline.launch.py objects_file:=/path/to/objects.yaml camera_ns:=/camera
 
-`--show-args` lists the arguments. An argument left empty keeps what the parameter file says.
+`--show-args` lists the arguments. An argument left empty keeps the value of the parameter file.
 `tracking:=true` adds the tracking node, `one_process:=true` puts the first two into one process,
 `grasps:=true` and `planning_scene:=true` add what comes after the poses. `detector:=…` searches in
 the boxes of a 2D detector, `detector_node:=true` runs it as a node of its own.

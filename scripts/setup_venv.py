@@ -68,7 +68,7 @@ def make_environment() -> None:
     """Create `.venv`, or make it anew when it belongs to another Python."""
     if same_python():
         return
-    import venv  # after check_system, which says what to install where there is none
+    import venv  # after check_system, which names what to install where there is none
 
     print(f"creating {VENV.name} with Python {sys.version.split()[0]} …", flush=True)
     venv.create(VENV, clear=VENV.exists(), with_pip=True)

@@ -1,4 +1,4 @@
-"""README and docs say what is so: links, commands, versions, modules, constants."""
+"""README and docs state the truth: links, commands, versions, modules, constants."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def frame(**changes) -> Frame:
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "reason"),
     [
         ({"rgb": np.zeros((6, 8), np.uint8)}, r"\(H, W, 3\) uint8"),
         ({"rgb": np.zeros((6, 8, 4), np.uint8)}, r"\(H, W, 3\) uint8"),
@@ -51,8 +51,8 @@ def frame(**changes) -> Frame:
         ({"camera": CameraIntrinsics(20.0, 20.0, 4, 4, 9, 9)}, "intrinsics are for"),
     ],
 )
-def test_an_unusable_frame_is_refused_with_the_reason(changes, says):
-    with pytest.raises(InvalidFrame, match=says):
+def test_an_unusable_frame_is_refused_with_the_reason(changes, reason):
+    with pytest.raises(InvalidFrame, match=reason):
         frame(**changes)
 
 
@@ -78,7 +78,7 @@ def test_the_box_of_a_mask_is_tight():
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "reason"),
     [
         ({"class_id": ""}, "empty class_id"),
         ({"score": np.nan}, "score nan"),
@@ -89,14 +89,14 @@ def test_the_box_of_a_mask_is_tight():
         ({"pose_hints": np.eye(4)}, r"expected \(K, 4, 4\)"),
     ],
 )
-def test_a_detection_with_a_value_out_of_its_range_is_refused(changes, says) -> None:
+def test_a_detection_with_a_value_out_of_its_range_is_refused(changes, reason) -> None:
     given = {"class_id": "mug", "score": 0.5, "mask": np.ones((6, 8), bool)}
-    with pytest.raises(InvalidInput, match=says):
+    with pytest.raises(InvalidInput, match=reason):
         Detection(**{**given, **changes})
 
 
 @pytest.mark.parametrize(
-    ("shape", "kind", "scores", "says"),
+    ("shape", "kind", "scores", "reason"),
     [
         ((2, 6, 8), bool, [1.0], "for 2 masks"),
         ((6, 8), bool, [1.0], r"expected \(N, H, W\) bool"),
@@ -105,8 +105,8 @@ def test_a_detection_with_a_value_out_of_its_range_is_refused(changes, says) -> 
         ((1, 6, 8), bool, [np.nan], "nan"),
     ],
 )
-def test_proposals_that_contradict_themselves_are_refused(shape, kind, scores, says) -> None:
-    with pytest.raises(InvalidInput, match=says):
+def test_proposals_that_contradict_themselves_are_refused(shape, kind, scores, reason) -> None:
+    with pytest.raises(InvalidInput, match=reason):
         Proposals(np.ones(shape, kind), np.array(scores, np.float32))
 
 
@@ -186,7 +186,7 @@ def test_candidates_give_their_first_hypothesis_as_an_estimate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("poses", "scores", "says"),
+    ("poses", "scores", "reason"),
     [
         (np.zeros((0, 4, 4)), [], "1 or more"),
         ([np.eye(4)], [0.5, 0.6], "expected"),
@@ -195,8 +195,8 @@ def test_candidates_give_their_first_hypothesis_as_an_estimate() -> None:
         ([2 * np.eye(4)], [0.5], "rotation"),
     ],
 )
-def test_candidates_that_contradict_themselves_are_refused(poses, scores, says) -> None:
-    with pytest.raises(InvalidInput, match=says):
+def test_candidates_that_contradict_themselves_are_refused(poses, scores, reason) -> None:
+    with pytest.raises(InvalidInput, match=reason):
         candidates(poses, scores)
 
 

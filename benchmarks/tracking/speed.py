@@ -21,7 +21,7 @@ class Speed:
     """Time of one step, milliseconds, and frames per second over all frames.
 
     ``cpu_ms`` is the processor time of all threads: on a machine that does other work as well,
-    it says more than the clock.
+    it is a better measure than the clock.
     """
 
     objects: str

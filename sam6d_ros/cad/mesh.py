@@ -42,7 +42,7 @@ class Mesh:
         vertices: (V, 3) float64 in the unit of the file.
         faces: (F, 3) int32.
         colors: (V, 3) uint8 RGB, or None when the file has no colours.
-        is_metric: the format itself says that the unit is the metre (glTF).
+        is_metric: whether the format defines the metre as its unit (glTF).
         note: what was changed on loading, for the log; empty when nothing was.
     """
 

@@ -27,7 +27,7 @@ class CameraFile:
 
     Attributes:
         matrix: flat (9,) camera matrix K in pixels, row-major.
-        size: (width, height) in pixels, or None when the file does not say.
+        size: (width, height) in pixels, or None when the file does not state it.
         depth_scale: millimetres per unit of an integer depth image, or None.
         note: remark for the user about the file, or "".
     """

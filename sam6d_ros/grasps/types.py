@@ -44,7 +44,7 @@ class GraspSet:
     """The grasps of one object in the order in which to prefer them, the best first.
 
     Sampled ones differ as much as they can, so that the first few come from several sides.
-    ``reason`` says why there is none.
+    ``reason`` states why there is none.
     """
 
     grasps: tuple[Grasp, ...] = ()

@@ -207,7 +207,7 @@ def _mean_agreement(poses: Sequence[PoseEstimate]) -> dict[str, float]:
 
 
 def _common_id(poses: Sequence[PoseEstimate]) -> str:
-    """The id that all agree on (a tracker's, say), else none."""
+    """The id that all agree on, as a tracker gives it, else none."""
     ids = {pose.instance_id for pose in poses}
     return ids.pop() if len(ids) == 1 else ""
 

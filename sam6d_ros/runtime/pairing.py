@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 RECENT = 30  # stamps kept per topic, one second of a usual camera
 LOSS_WINDOW_S = 10.0
-# Fewer camera_info messages than that say nothing of a share.
+# Fewer camera_info messages than that give no reliable share.
 LEAST_MESSAGES = 10
 LOST_SHARE = 0.5
 # Longest gap between the stamps of a slow camera, in its shortest; losses leave gaps of any length.

@@ -16,7 +16,7 @@ from sam6d_ros.runtime.frame_age import OTHER_CLOCK_S
 WINDOW_S = 10.0
 # A camera of 200 Hz fills it within the window; memory stays small whatever happens.
 MOST_VALUES = 2000
-# Over less time than that a rate says nothing.
+# Over less time than that a rate is meaningless.
 SHORTEST_SPAN_S = 1.0
 
 Clock = Callable[[], float]

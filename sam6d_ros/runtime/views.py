@@ -48,7 +48,7 @@ def fuse_views(
     Returns:
         Poses best first. The score of an instance is the mean over the views that can judge it, 0
         where one should have seen it and did not; ``presence`` the share of these with a pose.
-        Instances that half of these views look through are left out, the reason says how many.
+        Instances that half of these views look through are left out; the reason states how many.
 
     Raises:
         InvalidInput: no view, or a camera pose that is no rigid transform.

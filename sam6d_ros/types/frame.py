@@ -17,7 +17,7 @@ from sam6d_ros.geometry.depth_gaps import bridge_gaps
 
 T = TypeVar("T")
 
-# Farther than any robot camera measures; more says that millimetres were taken for metres.
+# Farther than any robot camera measures; more means that millimetres were taken for metres.
 MAX_PLAUSIBLE_DEPTH_M = 100.0
 
 

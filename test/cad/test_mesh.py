@@ -145,7 +145,7 @@ def ply(vertices: list[str], faces: list[str], count: int | None = None) -> byte
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "says"),
+    ("name", "content", "reason"),
     [
         ("empty.ply", b"", "is empty"),
         ("noise.ply", b"not a mesh at all", "cannot be read as PLY"),
@@ -161,9 +161,9 @@ def ply(vertices: list[str], faces: list[str], count: int | None = None) -> byte
         ("giant.ply", ply(["0 0 0"], ["3 0 0 0"], 50_000_000), "50,000,000 faces.*Decimate"),
     ],
 )
-def test_unusable_files_are_refused_with_the_reason(tmp_path, name, content, says):
+def test_unusable_files_are_refused_with_the_reason(tmp_path, name, content, reason):
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(InvalidMesh, match=says) as caught:
+    with pytest.raises(InvalidMesh, match=reason) as caught:
         load_mesh(tmp_path / name)
     assert name in str(caught.value)
 

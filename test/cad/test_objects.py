@@ -86,7 +86,7 @@ def test_other_settings_are_stated_in_the_options_as_well(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("values", "says"),
+    ("values", "reason"),
     [
         ({"min_score": float("nan")}, "min_score"),
         ({"min_score": -0.1}, "min_score"),
@@ -94,8 +94,8 @@ def test_other_settings_are_stated_in_the_options_as_well(tmp_path):
         ({"detector_classes": ("cup", "")}, "detector_classes"),
     ],
 )
-def test_settings_out_of_range_are_refused(values, says):
-    with pytest.raises(InvalidObjects, match=says):
+def test_settings_out_of_range_are_refused(values, reason):
+    with pytest.raises(InvalidObjects, match=reason):
         ObjectSettings(**values)
 
 
@@ -128,7 +128,7 @@ def test_symmetries_are_generators_in_metres(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("keys", "says"),
+    ("keys", "reason"),
     [
         ({"name": ""}, r"objects\[0\]\.name"),
         ({"name": 5}, r"objects\[0\]\.name"),
@@ -176,14 +176,14 @@ def test_symmetries_are_generators_in_metres(tmp_path):
         ({"symmetries": {"continuous": [{"axis": [0, 0, 0]}]}}, "zero"),
     ],
 )
-def test_wrong_values_are_refused_by_place(tmp_path, keys, says):
-    with pytest.raises(InvalidObjects, match=says) as caught:
+def test_wrong_values_are_refused_by_place(tmp_path, keys, reason):
+    with pytest.raises(InvalidObjects, match=reason) as caught:
         one(tmp_path, **keys)
     assert "objects.yaml" in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "reason"),
     [
         ("", "no list `objects:`"),
         ("objects: 5", "no list `objects:`"),
@@ -196,8 +196,8 @@ def test_wrong_values_are_refused_by_place(tmp_path, keys, says):
         ("\x00", "is not YAML"),
     ],
 )
-def test_wrong_files_are_refused(tmp_path, content, says):
-    with pytest.raises(InvalidObjects, match=says):
+def test_wrong_files_are_refused(tmp_path, content, reason):
+    with pytest.raises(InvalidObjects, match=reason):
         read_objects_file(write(tmp_path, content))
 
 

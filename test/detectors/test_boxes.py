@@ -24,7 +24,7 @@ def test_sound_boxes_and_none_are_accepted():
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "reason"),
     [
         ({"labels": ("mug", "can")}, "2 labels"),
         ({"xyxy": np.zeros((1, 5), np.float32)}, r"\(1, 5\)"),
@@ -37,6 +37,6 @@ def test_sound_boxes_and_none_are_accepted():
         ({"masks": np.zeros((1, 6, 8), np.uint8)}, "masks are"),
     ],
 )
-def test_unsound_boxes_are_refused_with_the_value(changes, says):
-    with pytest.raises(InvalidInput, match=says):
+def test_unsound_boxes_are_refused_with_the_value(changes, reason):
+    with pytest.raises(InvalidInput, match=reason):
         boxes(**changes)

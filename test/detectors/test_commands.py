@@ -127,18 +127,18 @@ def test_detect_reads_a_camera_by_its_number(repository, tmp_path, capsys, monke
 
 
 @pytest.mark.parametrize(
-    ("source", "says"),
+    ("source", "reason"),
     [
         (["--camera", "63"], "/dev/video63"),
         (["--video", "rtsp://user:geheim@127.0.0.1:1/x"], "//***@127.0.0.1:1/x"),
         (["--video", "none.mp4"], "none.mp4"),
     ],
 )
-def test_detect_names_a_source_that_cannot_be_opened(repository, tmp_path, capsys, source, says):
+def test_detect_names_a_source_that_cannot_be_opened(repository, tmp_path, capsys, source, reason):
     words = ["--detector", str(repository / "tiny_onnx"), "--out", str(tmp_path)]
     assert main(["detect", *source, *words]) == 2
     told = capsys.readouterr().err
-    assert says in told
+    assert reason in told
     assert "check" in told
     assert "geheim" not in told
 

@@ -40,7 +40,7 @@ def test_a_short_manifest_takes_defaults_and_a_label_set():
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "reason"),
     [
         ("no json", "test describes no detector"),
         ("[]", "describes no detector"),
@@ -56,8 +56,8 @@ def test_a_short_manifest_takes_defaults_and_a_label_set():
         ('{"name": "m", "input": {"std": [1, 0, 1]}}', "positive"),
     ],
 )
-def test_an_unusable_manifest_is_refused_with_the_reason(text, says):
-    with pytest.raises(InvalidConfig, match=says):
+def test_an_unusable_manifest_is_refused_with_the_reason(text, reason):
+    with pytest.raises(InvalidConfig, match=reason):
         Manifest.from_json(text, "test")
 
 

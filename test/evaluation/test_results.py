@@ -96,7 +96,7 @@ def test_a_damaged_csv_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "reason"),
     [
         ("1,2,3,nan,1 0 0 0 1 0 0 0 1,0 0 500,1", "score nan"),
         ("1,2,3,inf,1 0 0 0 1 0 0 0 1,0 0 500,1", "score inf"),
@@ -106,11 +106,11 @@ def test_a_damaged_csv_is_named(tmp_path):
         ("1,2,3,0.5,1 0 0 0 1 0 0 0 1,0 0 500", "6 columns"),
     ],
 )
-def test_a_damaged_line_is_refused_by_its_number(tmp_path, line, says):
+def test_a_damaged_line_is_refused_by_its_number(tmp_path, line, reason):
     """A NaN score became 1.0, the best of all."""
     good = "1,2,3,0.5,1 0 0 0 1 0 0 0 1,0 0 500,1"
     (tmp_path / "bad.csv").write_text(f"scene_id,im_id,obj_id,score,R,t,time\n{good}\n{line}\n")
-    with pytest.raises(InvalidDataset, match=f"line 3: .*{says}"):
+    with pytest.raises(InvalidDataset, match=f"line 3: .*{reason}"):
         read_csv(tmp_path / "bad.csv")
 
 

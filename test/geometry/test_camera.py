@@ -48,7 +48,7 @@ def test_matrix_round_trip():
 
 
 @pytest.mark.parametrize(
-    ("k", "says"),
+    ("k", "reason"),
     [
         (CAMERA.matrix.T, "by columns: transpose it"),
         ([572, 0, 325, 0, 573, 242, 0, 0, 0], "last row"),
@@ -59,8 +59,8 @@ def test_matrix_round_trip():
     ],
     ids=["transposed", "no one", "projective", "skew", "skew below", "zeros"],
 )
-def test_a_matrix_of_another_form_is_refused_with_the_remedy(k, says):
-    with pytest.raises(InvalidCamera, match=says):
+def test_a_matrix_of_another_form_is_refused_with_the_remedy(k, reason):
+    with pytest.raises(InvalidCamera, match=reason):
         CameraIntrinsics.from_matrix(k, 640, 480)
 
 
@@ -76,7 +76,7 @@ def test_scaling_keeps_the_rays_of_the_corners(factor):
 
 
 @pytest.mark.parametrize(
-    ("values", "says"),
+    ("values", "reason"),
     [
         ((np.nan, 500, 320, 240, 640, 480), "not finite"),
         ((500, 500, np.inf, 240, 640, 480), "not finite"),
@@ -86,8 +86,8 @@ def test_scaling_keeps_the_rays_of_the_corners(factor):
         ((500, 500, 1900, 240, 640, 480), "belong to this image size"),
     ],
 )
-def test_unusable_intrinsics_are_refused_with_the_reason(values, says):
-    with pytest.raises(InvalidCamera, match=says):
+def test_unusable_intrinsics_are_refused_with_the_reason(values, reason):
+    with pytest.raises(InvalidCamera, match=reason):
         CameraIntrinsics(*values)
 
 

@@ -73,7 +73,7 @@ def test_exp_of_small_motions(scale):
 
 
 @pytest.mark.parametrize(
-    ("broken", "says"),
+    ("broken", "reason"),
     [
         (np.eye(3), r"\(3, 3\)"),
         (np.full((4, 4), np.nan), "not finite"),
@@ -82,8 +82,8 @@ def test_exp_of_small_motions(scale):
         (se3.exp([0.1, 0, 0, 0, 0, 1]).T, r"last row .* Transpose a matrix"),
     ],
 )
-def test_check_rigid_refuses(broken, says):
-    with pytest.raises(InvalidInput, match=says):
+def test_check_rigid_refuses(broken, reason):
+    with pytest.raises(InvalidInput, match=reason):
         se3.check_rigid(broken, "pose")
 
 

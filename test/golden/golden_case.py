@@ -57,7 +57,7 @@ def check_templates(ref: Reference, name: str, report: Report) -> None:
     )
     spread = features[0].double().std(0, unbiased=False)
     golden = a["dense_fo_channel_std"]
-    if max_error(spread, golden) > 1e-4:  # the file does not say which estimator it used
+    if max_error(spread, golden) > 1e-4:  # the file does not state which estimator it used
         spread = features[0].double().std(0)
     report.compare(name, "dense_fo_channel_std", spread, golden, 1e-4)
     report.compare(name, "radius", points.norm(dim=2).amax(1), a["radius"], 1e-6)

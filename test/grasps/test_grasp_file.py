@@ -51,7 +51,7 @@ def test_a_pose_may_be_written_in_three_ways(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("keys", "says"),
+    ("keys", "reason"),
     [
         ({"name": ""}, r"grasps\.mug\[0\]\.name"),
         ({"name": 5}, r"\.name: is 5"),
@@ -82,14 +82,14 @@ def test_a_pose_may_be_written_in_three_ways(tmp_path):
         ({"with": 0.2}, r"\.with.*unknown.*'width'"),
     ],
 )
-def test_wrong_values_are_refused_by_place(tmp_path, keys, says):
-    with pytest.raises(InvalidGrasps, match=says) as caught:
+def test_wrong_values_are_refused_by_place(tmp_path, keys, reason):
+    with pytest.raises(InvalidGrasps, match=reason) as caught:
         one(tmp_path, **keys)
     assert "grasps.yaml, grasps.mug[0]" in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("content", "says"),
+    ("content", "reason"),
     [
         ("", "no map `grasps:`"),
         ("grasps: 5", "no map `grasps:`"),
@@ -102,8 +102,8 @@ def test_wrong_values_are_refused_by_place(tmp_path, keys, says):
         ("\x00", "is not YAML"),
     ],
 )
-def test_wrong_files_are_refused(tmp_path, content, says):
-    with pytest.raises(InvalidGrasps, match=says):
+def test_wrong_files_are_refused(tmp_path, content, reason):
+    with pytest.raises(InvalidGrasps, match=reason):
         read_grasp_file(write(tmp_path, content), MAX_WIDTH)
 
 

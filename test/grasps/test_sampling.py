@@ -181,7 +181,7 @@ def test_grasps_come_from_the_cache_until_object_gripper_or_sampling_change(tmp_
 
 
 @pytest.mark.parametrize(
-    ("wrong", "says"),
+    ("wrong", "reason"),
     [
         ({"max_width": 0.0}, "max_width is 0.0; expected a number above 0"),
         ({"friction": float("nan")}, "friction is nan"),
@@ -189,14 +189,14 @@ def test_grasps_come_from_the_cache_until_object_gripper_or_sampling_change(tmp_
         ({"clearance": 0.04}, "leaves nothing between two clearances"),
     ],
 )
-def test_a_gripper_that_cannot_be_is_refused(wrong, says):
-    with pytest.raises(InvalidConfig, match=says):
+def test_a_gripper_that_cannot_be_is_refused(wrong, reason):
+    with pytest.raises(InvalidConfig, match=reason):
         Gripper(**wrong)
     with pytest.raises(InvalidConfig, match="above 0"):
         SamplingConfig(samples=0)
 
 
-def test_the_swept_boxes_are_as_large_as_the_measures_say():
+def test_the_swept_boxes_are_as_large_as_the_measures():
     palm, *fingers = GRIPPER.swept_boxes(0.04, 0.08)
     assert palm[1, 2] < -GRIPPER.finger_length
     assert palm[0, 2] == pytest.approx(-GRIPPER.finger_length - GRIPPER.palm_height - 0.08)

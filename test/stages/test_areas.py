@@ -61,12 +61,12 @@ def test_an_object_that_the_detector_does_not_report_is_searched_everywhere(clas
     given = boxes(("cup", *WHOLE), classes=classes)
     areas = areas_of(given, FRAME, settings(red=["cup"], bolt=[], tin=["can", "tin"]))
     assert areas.everywhere == everywhere
-    says = ("the detector has no class 'can', 'tin': the object 'tin' is searched in the whole",)
-    assert tuple(text.removesuffix(" frame") for text in areas.warnings) == says * bool(classes)
+    reason = ("the detector has no class 'can', 'tin': the object 'tin' is searched in the whole",)
+    assert tuple(text.removesuffix(" frame") for text in areas.warnings) == reason * bool(classes)
 
 
 @pytest.mark.parametrize(
-    ("row", "says"),
+    ("row", "reason"),
     [
         (("cat", 0, 0, 9, 9), "1 box of class 'cat', which no object has"),
         (("carton", -9, 0, 0, 9), "1 box of class 'carton' outside the image"),
@@ -75,15 +75,15 @@ def test_an_object_that_the_detector_does_not_report_is_searched_everywhere(clas
         (("carton", 0, 0, 8, 8), "1 box of class 'carton' without depth"),
     ],
 )
-def test_an_unusable_box_is_left_out_and_reported(row, says):
+def test_an_unusable_box_is_left_out_and_reported(row, reason):
     depth = FRAME.depth.copy()
     depth[:8, :8] = 0
     frame = replace(FRAME, depth=depth)
     areas = areas_of(boxes(row, ("carton", -5, 4, 12.5, 500)), frame, settings(carton=[]))
-    assert areas.left_out == (says,)
+    assert areas.left_out == (reason,)
     assert [area.region for area in areas.items] == [Region(0, 4, 13, 236)]
     twice = areas_of(boxes(row, row), frame, settings(carton=["carton"]))
-    assert twice.left_out == (says.replace("1 box", "2 boxes"),)
+    assert twice.left_out == (reason.replace("1 box", "2 boxes"),)
     assert "reported none of the objects; 2 boxes of class" in twice.reason
 
 

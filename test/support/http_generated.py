@@ -11,7 +11,7 @@ schemathesis = pytest.importorskip(
 
 from schemathesis.specs.openapi.checks import positive_data_acceptance  # noqa: E402
 
-# A schema cannot say that a text is an image, or a name an object.
+# A schema cannot state that a text is an image, or a name an object.
 NOT_CHECKED = [positive_data_acceptance]
 LEAST_S = 60.0
 FEW = hypothesis.settings(

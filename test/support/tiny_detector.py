@@ -1,7 +1,7 @@
 """A small detector for tests: finds the bright cells of an image. TorchScript and ONNX alike.
 
 It has the outputs of `export.BatchFirst`: boxes (B, N, 4), labels (B, N) int64, scores (B, N).
-The cells are 16 pixels wide; the label of a cell says in which row of cells it lies.
+The cells are 16 pixels wide; the label of a cell reason in which row of cells it lies.
 """
 
 from __future__ import annotations

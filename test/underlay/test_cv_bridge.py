@@ -1,4 +1,4 @@
-"""Laws of the image conversions: what goes in comes out, and colours mean what they say."""
+"""Laws of the image conversions: what goes in comes out, and colours keep their meaning."""
 
 import array
 

@@ -146,7 +146,7 @@ def test_what_is_wrong_with_a_question_has_the_originals_type() -> None:
     buffer = buffer_of(
         moving("base", "arm", 10), moving("base", "arm", 12), moving("map", "odom", 10)
     )
-    for error, target, source, time, says in (
+    for error, target, source, time, reason in (
         (LookupException, "base", "camera", 11, '"camera" passed to .* does not exist'),
         (InvalidArgumentException, "", "arm", 11, "cannot be empty"),
         (InvalidArgumentException, "/base", "arm", 11, "cannot start with a '/'"),
@@ -156,7 +156,7 @@ def test_what_is_wrong_with_a_question_has_the_originals_type() -> None:
         (ExtrapolationException, "map", "odom", 11, "only time 10.000000 is in the buffer"),
     ):
         assert issubclass(error, TransformException)
-        with pytest.raises(error, match=says):
+        with pytest.raises(error, match=reason):
             buffer.lookup_transform(target, source, at(time))
         known, reason = buffer.can_transform(target, source, at(time), return_debug_tuple=True)
         assert not known

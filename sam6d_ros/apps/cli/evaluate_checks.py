@@ -1,4 +1,4 @@
-"""Refusals of `sam6d eval`: runs after which no figure would say anything."""
+"""Refusals of `sam6d eval`: runs whose figures would be meaningless."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def _is_open(scope: Scope, headers: Headers) -> bool:
 
 
 def wants_page(headers: Mapping[str, str]) -> bool:
-    """Whether a client wants a page for people: browsers say so, other clients do not."""
+    """Whether a client wants a page for people: browsers state it, other clients do not."""
     return "text/html" in headers.get("accept", "")
 
 
@@ -153,7 +153,7 @@ class _Bodies:
 
 
 class _Bounded:
-    """``receive`` that ends a body which is too large or too slow, whatever its headers say.
+    """``receive`` that ends a body which is too large or too slow, whatever its headers state.
 
     Args:
         receive: of the server.

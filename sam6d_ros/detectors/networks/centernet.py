@@ -86,5 +86,5 @@ def _traced(module: torch.nn.Module) -> torch.jit.ScriptModule:
     example = torch.zeros(2, 3, SIDE, SIDE)
     with (
         torch.inference_mode()
-    ):  # the export compares on a photo, which says more than a second run
+    ):  # the export compares on a photo, a stronger check than a second run
         return torch.jit.trace(module, example, check_trace=False)

@@ -86,7 +86,7 @@ class TritonAdmin:
         try:
             with translated(self.url, name):
                 self._client.load_model(name)
-        except NotReady as error:  # the server says "not found" of the folder
+        except NotReady as error:  # the server answers "not found" for the folder
             raise InvalidInput(f"cannot load '{name}': {error.__cause__}") from error
         self.probe(name)
 

@@ -193,7 +193,7 @@ class TritonProcess:
 
 
 def is_up(address: Address, timeout_s: float = 1.0) -> bool:
-    """Whether a server at the address says that it is ready; it says nothing of the models."""
+    """Whether a server at the address reports that it is ready, whatever its models are."""
     connection = http.client.HTTPConnection(address.host, address.http, timeout=timeout_s)
     try:
         connection.request("GET", "/v2/health/ready")

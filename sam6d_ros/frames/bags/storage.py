@@ -59,8 +59,8 @@ def readable(path: Path) -> Iterator[None]:
         yield
     except InvalidBag:
         raise
-    # rosbags unpacks what the file says and checks little of it: damaged files end in errors of
-    # every kind (struct, Unicode, assertions, zstd, SQLite, even memory).
+    # rosbags unpacks the content of the file and checks little of it: damaged files end in errors
+    # of every kind (struct, Unicode, assertions, zstd, SQLite, even memory).
     except Exception as error:
         reason = str(error) or type(error).__name__
         raise InvalidBag(f"{path} is no readable ROS 2 bag: {reason}. {UNCLOSED}") from error

@@ -56,7 +56,7 @@ def rgb_from_compressed(message: Any) -> NDArray[np.uint8]:
     pixels = colour_8_bits(_decoded(message, bytes(message.data), COLOUR_FLAGS))
     if pixels.ndim == 2:
         return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
-    # Old senders may have written RGB where the file format has BGR; they say so.
+    # Old senders may have written RGB where the file format has BGR; they state it.
     stored_as_rgb = "compressed rgb" in message.format
     return pixels if stored_as_rgb else np.ascontiguousarray(pixels[..., ::-1])
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sam6d_ros.errors import InvalidFrame
 
 BITS = 3  # of a number in one nibble
-MORE = 8  # the nibble's bit that says that the number goes on
+MORE = 8  # the nibble's bit that is set when the number goes on
 NIBBLE_SHIFTS = np.arange(28, -1, -4, dtype=np.uint32)
 # The longest number: 32 bits. More nibbles than that are not of this code.
 MAX_NIBBLES = 11

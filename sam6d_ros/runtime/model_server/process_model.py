@@ -106,7 +106,7 @@ class ProcessModel:
         if not self._process.is_alive():
             self._kill()
             self._start()
-        with suppress(OSError):  # it ended; the wait below says how
+        with suppress(OSError):  # it ended; the wait below gives its status
             self._pipe.send(job)
         return self._received(self._spec.timeout_s, "in its last call")
 

@@ -216,7 +216,7 @@ class StreamSet:
             raise Overloaded(f"{MAX_TESTS} tests of streams run; try again", timeout_s)
         try:
             self._policy.check(spec.address)
-            reading = replace(spec.reading, open_s=0.8 * timeout_s)  # its reason says more
+            reading = replace(spec.reading, open_s=0.8 * timeout_s)  # its reason is more precise
             stream = Stream("test", open_source(spec.address, self._policy, reading))
             try:
                 return _tried(stream, timeout_s)

@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 VELOCITY_GAIN = 0.6  # of the newest motion in the velocity: the rest is what was known before
 PREDICTION_GAIN = 0.8  # below 1: what no frame binds must not run away
-MAX_EXTRAPOLATION_S = 0.2  # a velocity says nothing of the time beyond
+MAX_EXTRAPOLATION_S = 0.2  # a velocity is not valid beyond
 DECAY_S = 0.3  # of the velocity of an instance that is not seen
 USUAL_GAIN, USUAL_SHARE = 0.05, 0.7  # a score falls when something hides the object, by less
 UNCERTAIN_ROTATION_RAD = np.radians(2)  # standard deviation

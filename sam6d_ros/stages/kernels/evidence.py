@@ -1,4 +1,4 @@
-"""Compiled loops that gather what a scene says for and against rendered poses."""
+"""Compiled loops that gather the evidence of a scene for and against rendered poses."""
 
 from __future__ import annotations
 

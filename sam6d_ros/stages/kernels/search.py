@@ -185,7 +185,7 @@ def _place(maps, camera, views, effort, seed, r, a, floor):  # type: ignore[no-u
         else:
             shown -= 1.0
             least = floor * math.sqrt(n_pts * max(shown, MIN_SHOWN * n_pts))
-    # Hidden points say nothing: they lower the score by the square root of their share only.
+    # Hidden points are no evidence: they lower the score by the square root of their share only.
     score = got / math.sqrt(n_pts * max(shown, MIN_SHOWN * n_pts))
     if score <= floor:
         return -1.0

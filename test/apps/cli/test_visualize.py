@@ -1,4 +1,4 @@
-"""Pictures say what they claim to say."""
+"""Laws of the pictures: what they claim to show is shown."""
 
 from __future__ import annotations
 

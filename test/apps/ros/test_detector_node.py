@@ -22,14 +22,14 @@ def made(**parameters):
 
 
 @pytest.mark.parametrize(
-    ("parameters", "says"),
+    ("parameters", "reason"),
     [({}, "parameter detector is not set"), ({"detector": "/none"}, "no detector at '/none'")],
 )
-def test_without_a_detector_the_node_stays_unconfigured(parameters, says):
+def test_without_a_detector_the_node_stays_unconfigured(parameters, reason):
     with spun(made(**parameters)) as node:
         node.trigger_configure()
         assert node.lifecycle == "unconfigured"
-        assert says in node.status.snapshot().last_error
+        assert reason in node.status.snapshot().last_error
 
 
 @pytest.mark.sam6d

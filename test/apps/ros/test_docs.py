@@ -1,4 +1,4 @@
-"""The documents say what is so: parameters of docs/ros.md, tests named in two of the documents."""
+"""The documents state the truth: parameters of docs/ros.md, tests named in two of the documents."""
 
 import re
 from pathlib import Path

@@ -10,7 +10,7 @@ REPO = Path(__file__).resolve().parents[3]
 
 
 def test_an_executable_ends_on_ctrl_c_while_it_imports(tmp_path: Path) -> None:
-    """Libraries swallow a KeyboardInterrupt while they are imported: here one that says so."""
+    """Libraries swallow a KeyboardInterrupt while they are imported: here one that reports it."""
     marker = tmp_path / "importing"
     (tmp_path / "sitecustomize.py").write_text(
         "import pathlib, sys, types\n"

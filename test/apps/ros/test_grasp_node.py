@@ -156,7 +156,7 @@ def test_detections_that_cannot_be_right_are_refused_and_the_node_recovers(graph
 
 
 @pytest.mark.parametrize(
-    ("parameters", "says"),
+    ("parameters", "reason"),
     [
         ({"grasp_file": "/nowhere/grasps.yaml"}, "the grasp file /nowhere/grasps.yaml cannot be"),
         ({"max_approach_angle": 0.5}, "max_approach_angle is set, but base_frame is not"),
@@ -164,11 +164,11 @@ def test_detections_that_cannot_be_right_are_refused_and_the_node_recovers(graph
     ids=["grasp file", "filter"],
 )
 def test_settings_that_cannot_be_leave_the_node_unconfigured_with_the_reason(
-    graph, parameters, says
+    graph, parameters, reason
 ):
     graph.start(wait=False, **parameters)
     graph.probe.wait_for(
-        lambda: says in graph.probe.diagnostics("/grasp_node").get("message", ""), "the reason"
+        lambda: reason in graph.probe.diagnostics("/grasp_node").get("message", ""), "the reason"
     )
     values = graph.probe.diagnostics("/grasp_node")
     assert (values["state"], values["lifecycle"]) == ("loading failed", "unconfigured")

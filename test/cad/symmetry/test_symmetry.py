@@ -189,7 +189,7 @@ def test_a_list_beyond_the_largest_group_stays_as_it_is(caplog):
 
 
 @pytest.mark.parametrize(
-    ("entry", "says"),
+    ("entry", "reason"),
     [
         ({"symmetries_discrete": [[1, 2, 3]]}, r"symmetries_discrete\[0\].*16"),
         ({"symmetries_discrete": [[2.0] * 16]}, "no proper rotation"),
@@ -198,8 +198,8 @@ def test_a_list_beyond_the_largest_group_stays_as_it_is(caplog):
         ({"symmetries_continuous": [[0, 0, 1]]}, "a map with axis"),
     ],
 )
-def test_wrong_symmetries_are_refused(entry, says):
-    with pytest.raises(InvalidInput, match=says):
+def test_wrong_symmetries_are_refused(entry, reason):
+    with pytest.raises(InvalidInput, match=reason):
         symmetry.from_bop(entry)
 
 

@@ -31,15 +31,15 @@ def python_that_prints(folder: Path, facts: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("facts", "says"),
+    ("facts", "reason"),
     [
         ('{"numpy": "2.4.6", "wheel": "/w", "libdir": "", "minor": "3.11"}', r"NumPy 2\.4\.6"),
         ('{"numpy": "1.26.4", "wheel": "", "libdir": "", "minor": "3.11"}', "nvidia-pytriton"),
         ("Traceback", "no Python environment"),
     ],
 )
-def test_an_unfit_environment_is_refused_with_the_command_that_makes_one(facts, says, tmp_path):
-    with pytest.raises(BackendUnavailable, match=f"{says}.*sam6d triton setup"):
+def test_an_unfit_environment_is_refused_with_the_command_that_makes_one(facts, reason, tmp_path):
+    with pytest.raises(BackendUnavailable, match=f"{reason}.*sam6d triton setup"):
         find(python_that_prints(tmp_path, facts))
 
 

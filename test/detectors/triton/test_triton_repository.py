@@ -61,7 +61,7 @@ def test_the_manifest_survives_the_configuration():
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "reason"),
     [
         ({"max_batch": 0}, "max_batch"),
         ({"max_batch": 4, "preferred_batch": (8,)}, r"\[8\] are not all within 1"),
@@ -69,8 +69,8 @@ def test_the_manifest_survives_the_configuration():
         ({"instances": 0}, "instances"),
     ],
 )
-def test_impossible_options_are_refused(options, says):
-    with pytest.raises(InvalidConfig, match=says):
+def test_impossible_options_are_refused(options, reason):
+    with pytest.raises(InvalidConfig, match=reason):
         ServingOptions(**options)
 
 

@@ -132,7 +132,7 @@ def test_a_killed_driver_is_resumed_without_work_done_twice(cluster, frames, pla
 
 
 class Fragile:
-    """Worker of a test: dies at frame "deadly", fails otherwise as the key says."""
+    """Worker of a test: dies at frame "deadly", fails otherwise as the key demands."""
 
     def run(self, task: FrameTask) -> FrameResult:
         if task.key == "deadly":

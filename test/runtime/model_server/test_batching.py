@@ -16,7 +16,7 @@ PATIENCE_S = 10.0
 
 
 class Calls:
-    """Doubles numbers; a negative one fails alone, 13 fails its call, 66 says the model is gone."""
+    """Doubles numbers; a negative one fails alone, 13 fails its call, at 66 the model is gone."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []

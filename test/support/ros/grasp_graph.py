@@ -90,7 +90,7 @@ class Graph:
         self.probe.wait_for(condition, what, every=lambda: self.send(*names))
 
     def broadcast_camera(self):
-        """Where the camera is in the base frame, as a robot's description would say it."""
+        """Publish the camera's place in the base frame, as a robot's description would."""
         transform = TransformStamped(child_frame_id=CAMERA)
         transform.header.frame_id = BASE
         pose = pose_message(BASE_FROM_CAM)

@@ -41,7 +41,7 @@ def spun(*makers):
         rclpy.try_shutdown()
 
 
-def asked(node, kind=Trigger, name="~/say", request=None):
+def asked(node, kind=Trigger, name="~/answer", request=None):
     """Call a service by a client of the node; returns a function that waits for the response."""
     client = node.create_client(kind, name, callback_group=node.service_group)
     assert client.wait_for_service(PATIENCE_S)

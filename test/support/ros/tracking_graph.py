@@ -74,7 +74,7 @@ class Graph:
         return result
 
     def tell(self, items, known, stamp_ns=None, frame_id=FRAME_ID):
-        """What a pose node would say of a frame, by default the last one.
+        """Publish estimates of a frame, by default the last one, as a pose node would.
 
         Args:
             items: the poses.
@@ -127,7 +127,7 @@ class Squares(Graph):
 
 
 def pose_of(colour, column, row):
-    """Where a square is, 1 m away, turned as the double of the pose node would say."""
+    """Pose of a square, 1 m away, with the rotation of the double of the pose node."""
     place = [(column - CAMERA.cx) / CAMERA.fx, (row - CAMERA.cy) / CAMERA.fy, 1.0]
     return se3.exp([*place, *TURNS[CLASSES[colour]]])
 

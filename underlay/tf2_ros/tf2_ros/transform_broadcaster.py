@@ -16,7 +16,7 @@ def as_list(transform: TransformStamped | Iterable[TransformStamped]) -> list[Tr
 
 
 class TransformBroadcaster:
-    """Sends transforms on `/tf`; reliable, with a history of 100 unless `qos` says otherwise."""
+    """Sends transforms on `/tf`; reliable, with a history of 100 unless `qos` is given."""
 
     def __init__(self, node: Node, qos: QoSProfile | int | None = None) -> None:
         self.pub_tf = node.create_publisher(

@@ -129,7 +129,7 @@ def run_unload(args: argparse.Namespace) -> int:
 
 
 def run_status(args: argparse.Namespace) -> int:
-    """Print a table; the exit code says whether each loaded model answers."""
+    """Print a table; the exit code states whether each loaded model answers."""
     with TritonAdmin(args.url) as admin:
         states = admin.states()
     table = Table("model", "state", "probe")

@@ -76,7 +76,7 @@ def fetch_one(folder: Path, file: weights.WeightsFile, mirror: str | None, offli
 
 
 def show(states: list[weights.WeightsState], sam_variant: str) -> int:
-    """Print a table; the exit code says whether all required files are there and sound."""
+    """Print a table; the exit code states whether all required files are there and sound."""
     needed = {file.name for file in weights.required(sam_variant)}
     table = Table("file", "network", "state")
     table.add_column("path or source", overflow="fold")

@@ -128,14 +128,14 @@ function options() {
 }
 
 /** Show a state in the line that screen readers read out; the same state once only. */
-function say(text) {
+function showProgress(text) {
   if (byId("stage").textContent !== text) byId("stage").textContent = text;
 }
 
 /** Show the stage of a request until it ended. */
 async function follow(id, ended) {
   const began = performance.now();
-  say("The server reads the images and prepares the object …");
+  showProgress("The server reads the images and prepares the object …");
   while (!ended.aborted) {
     await new Promise((resolve) => { setTimeout(resolve, POLL_MS); });
     const seen = await fetch(`api/v1/requests/${id}`, { cache: "no-store", signal: ended })
@@ -143,7 +143,7 @@ async function follow(id, ended) {
     if (ended.aborted) return;
     byId("clock").textContent = `${((performance.now() - began) / 1000).toFixed(1)} s`;
     if (!seen) continue;
-    say(seen.stage === "queue" ? "Waiting for the requests before …" : `Stage: ${STAGES[seen.stage] || seen.stage} …`);
+    showProgress(seen.stage === "queue" ? "Waiting for the requests before …" : `Stage: ${STAGES[seen.stage] || seen.stage} …`);
   }
 }
 

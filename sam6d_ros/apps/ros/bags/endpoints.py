@@ -48,7 +48,7 @@ class BagClock:
 
 
 class ReadyTopics:
-    """Latched topics that say when a node is ready; ``missing`` are those that did not yet."""
+    """Latched topics that report when a node is ready; ``missing`` are those that did not yet."""
 
     def __init__(self, node: Node, topics: Sequence[str]) -> None:
         self.missing = set(topics)

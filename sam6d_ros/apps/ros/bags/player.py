@@ -51,7 +51,7 @@ class Player:
     """Plays one bag on the node of a session.
 
     Args:
-        stopped: says when to end early.
+        stopped: whether to end early.
 
     Raises:
         InvalidBag: there is nothing to play: no such topic, no installed type, no message.

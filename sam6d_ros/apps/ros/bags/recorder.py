@@ -97,7 +97,7 @@ class Recorder:
         clock, gaps = self._node.get_clock(), self._gaps[topic]
 
         def write(data: bytes, info: Mapping[str, Any]) -> None:
-            # Kilted says who sent a message, Jazzy does not.
+            # Kilted gives the publisher of a message, Jazzy does not.
             sender = info.get("publisher_gid") or {}
             gaps.saw(info["publication_sequence_number"], sender.get("data"))
             self._writer.write_raw(topic, clock.now().nanoseconds, data)
@@ -108,8 +108,8 @@ class Recorder:
 class Gaps:
     """Counts what is missing between the numbers that a publisher gives its messages.
 
-    Where messages do not say who sent them, the numbers of several publishers mix, and nothing is
-    counted.
+    Where messages do not carry their publisher, the numbers of several publishers mix, and nothing
+    is counted.
     """
 
     def __init__(self) -> None:

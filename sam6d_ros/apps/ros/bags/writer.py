@@ -53,7 +53,7 @@ class BagWriter:
         self._add(name, type_name, definition(type_name), offers)
 
     def copy_topic(self, topic: Topic) -> None:
-        """Begin a topic of another bag, with what that bag says of its type.
+        """Begin a topic of another bag, with that bag's definition of its type.
 
         Raises:
             InvalidBag: neither the bag nor this machine defines the type.

@@ -79,7 +79,7 @@ class CameraWatch:
         return self._pairing.jam(self._slop_s)
 
     def check(self) -> None:
-        """To be called once per second: say what is wrong with the inputs, if anything is."""
+        """Report problems of the inputs; to be called once per second."""
         problem = (
             self._incompatible()
             or self._lossy()  # before its consequences: silence, stamps apart, full queues

@@ -24,7 +24,7 @@ class Listener(GraphSession):
 
     Args:
         domain_id: DDS domain of the graph.
-        ready_topics: latched topics that say when each node is ready.
+        ready_topics: latched topics that report when each node is ready.
     """
 
     def __init__(self, domain_id: int, ready_topics: Sequence[str]) -> None:

@@ -52,7 +52,9 @@ class OnDemandServers:
             goal_service_qos_profile=SERVICES,
             result_service_qos_profile=SERVICES,
             cancel_service_qos_profile=SERVICES,
-            goal_callback=lambda _: GoalResponse.ACCEPT,  # an abort can say why, a refusal cannot
+            goal_callback=lambda _: (
+                GoalResponse.ACCEPT
+            ),  # an abort can give a reason, a refusal cannot
             handle_accepted_callback=self._accepted,
             cancel_callback=self._cancel,
         )

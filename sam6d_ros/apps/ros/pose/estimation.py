@@ -87,7 +87,7 @@ class OnDemandEstimation:
 
         Raises:
             Overloaded: too many goals wait.
-            Cancelled, DeadlineExceeded: as the goal's request says.
+            Cancelled, DeadlineExceeded: the goal's request was cancelled, or is over.
             Sam6dError: any other reason, with the remedy.
         """
         goal.validate()

@@ -1,4 +1,4 @@
-"""The camera side of the nodes: what they take, what they refuse, and what they say about it."""
+"""Camera inputs of the nodes: accepted and refused messages, and the reports about them."""
 
 import re
 

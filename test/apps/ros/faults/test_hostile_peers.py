@@ -108,7 +108,7 @@ def test_a_hundred_objects_added_at_once_are_each_answered(world):
 
 
 @pytest.mark.parametrize(
-    ("goal", "says"),
+    ("goal", "reason"),
     [
         (EstimatePoses.Goal(timeout=LONGEST), "2 objects"),
         (EstimatePoses.Goal(class_ids=["x" * MILLION]), "no object is named 'xxx"),
@@ -116,7 +116,7 @@ def test_a_hundred_objects_added_at_once_are_each_answered(world):
     ],
     ids=["timeout", "name", "names"],
 )
-def test_a_goal_of_large_values_gets_a_short_answer(world, goal, says):
+def test_a_goal_of_large_values_gets_a_short_answer(world, goal, reason):
     """The remaining time of the longest timeout was sent as a negative one."""
     client = ActionClient(world.probe.node, EstimatePoses, "/pose_node/estimate_poses")
     world.probe.wait_for(client.server_is_ready, "the action server")
@@ -126,7 +126,7 @@ def test_a_goal_of_large_values_gets_a_short_answer(world, goal, says):
     result = handle.result().get_result_async()
     world.probe.wait_for(result.done, "the result", 40.0, **feed)
     message = result.result().result.message
-    assert says in message
+    assert reason in message
     assert len(message) < 3000
     client.destroy()
 

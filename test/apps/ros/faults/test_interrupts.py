@@ -58,7 +58,7 @@ COMMANDS = [
     SEARCH,
     ("sam6d_ros.stages.geometric.examine", "cast_poses"),
 ]
-# The command, whose search says that it has begun, and does not end.
+# The command, whose search reports that it has begun, and does not end.
 SEARCHING = """
 import pathlib, sys
 from sam6d_ros.apps.cli import main

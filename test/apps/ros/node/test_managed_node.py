@@ -49,9 +49,9 @@ class Parrot(VisionNode):
 
         super().__init__("parrot", "pose", vision.PARAMETERS, remembered, arguments())
         self.heard, self.go_on = threading.Semaphore(0), threading.Event()
-        self.create_service(Trigger, "~/say", self.say, callback_group=self.service_group)
+        self.create_service(Trigger, "~/answer", self.answer, callback_group=self.service_group)
 
-    async def say(self, _request, response):
+    async def answer(self, _request, response):
         words = self.awaitable(self.host.submit(Request(self.job)))
         self.heard.release()
         try:

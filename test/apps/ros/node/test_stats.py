@@ -1,4 +1,4 @@
-"""What the nodes measure of their own work, and how they say it."""
+"""Measurements of the nodes of their own work, and their publication."""
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus

@@ -24,7 +24,7 @@ from sam6d_ros.types import Boxes
 
 REAL = Path(__file__).resolve().parents[5] / "shared/real/lm"
 STAMP_NS = 7_000_000_000
-# The frame shows a red and a green square; the boxes say that the left one may be either.
+# The frame shows a red and a green square; by the boxes the left one may be either.
 LEFT, RIGHT = (9.0, 19.0, 22.0, 32.0), (39.0, 19.0, 52.0, 32.0)
 GIVEN = [("red_box", *LEFT), ("green_box", *LEFT), ("cat", *RIGHT)]
 NO_OBJECT = "1 box of class 'cat', which no object has"
@@ -132,17 +132,17 @@ def test_the_detector_of_the_node_restricts_the_search(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("parameters", "says"),
+    ("parameters", "reason"),
     [
         ({"detector": "/none/model.pt"}, "no detector at '/none/model.pt'"),
         ({"detector": "model.pt", "box_input": "labels"}, "are both set"),
     ],
 )
-def test_a_detector_that_cannot_be_opened_keeps_the_node_unconfigured(parameters, says):
+def test_a_detector_that_cannot_be_opened_keeps_the_node_unconfigured(parameters, reason):
     with spun(segmentation(**parameters)) as node:
         node.trigger_configure()
         assert node.lifecycle == "unconfigured"
-        assert says in node.status.snapshot().last_error
+        assert reason in node.status.snapshot().last_error
 
 
 def real_boxes(dataset: BopDataset) -> list[tuple[str, float, float, float, float]]:
