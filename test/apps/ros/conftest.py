@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from support.ros.asking import MASKS, POSES, Asking
+from support.ros.forked import ForkedDoubles
 from support.ros.grasp_graph import Graph, write_files
 from support.ros.probe import Probe
 
 from sam6d_ros.apps.ros.camera.input import INPUTS
 from sam6d_ros.apps.ros.node.domain import own_domain
-from sam6d_ros.apps.ros.node.graph import Children, graph_environment
+from sam6d_ros.apps.ros.node.graph import graph_environment
 
 
 class _Last:
@@ -42,7 +43,7 @@ def probe(tmp_path, monkeypatch, graph_domain):
     environment = graph_environment(graph_domain, tmp_path)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    with Children(environment, tmp_path) as children:
+    with ForkedDoubles(environment, tmp_path) as children:
         probe = Probe(graph_domain, children)
         yield probe
         probe.close()

@@ -9,11 +9,12 @@ from typing import Any
 
 from rclpy.qos import QoSProfile
 from support.ros import probe as probe_module
+from support.ros.forked import ForkedDoubles
 from support.ros.probe import INPUT_REMAPPINGS, Probe, scene
 from vision_msgs.msg import Detection3DArray
 
 from sam6d_ros.apps.ros.camera.input import INPUTS
-from sam6d_ros.apps.ros.node.graph import Child, Children, graph_environment
+from sam6d_ros.apps.ros.node.graph import Child, graph_environment
 
 ROS_TESTS = Path(probe_module.__file__).parent
 PROGRAMS = {
@@ -41,7 +42,7 @@ class World:
     """
 
     def __init__(self, domain_id: int, folder: Path) -> None:
-        self.children = Children(graph_environment(domain_id, folder), folder)
+        self.children = ForkedDoubles(graph_environment(domain_id, folder), folder)
         self.probe = Probe(domain_id, self.children)
         self.nodes: dict[str, Child] = {}
         self.tracebacks = ""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from sam6d_ros.apps.resources import shipped
 from sam6d_ros.apps.ros.node.parent import VARIABLE as PARENT
@@ -54,20 +55,23 @@ def parameter_arguments(parameters: Mapping[str, object]) -> list[str]:
     return arguments
 
 
+class Process(Protocol):
+    """Members of ``subprocess.Popen`` that are used here."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Return the exit status, None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit status once it has ended."""
+
+
 class Child:
     """One process in a session of its own, with its output in a file."""
 
-    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str], log: Path):
-        self.name, self.log = name, log
-        with log.open("wb") as out:
-            self._process = subprocess.Popen(
-                command,
-                env={**os.environ, **env, PARENT: str(os.getpid())},
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+    def __init__(self, name: str, process: Process, log: Path):
+        self.name, self.log, self._process = name, log, process
 
     @property
     def pid(self) -> int:
@@ -116,10 +120,25 @@ class Children:
         """Start the executable ``name``, or another program, with ROS arguments."""
         program = program or ("-m", module_of(name))
         ros_arguments = ["--ros-args", *parameter_arguments(parameters), *arguments]
-        command = [sys.executable, *program, *ros_arguments]
+        return self.start_command(name, [sys.executable, *program, *ros_arguments])
+
+    def start_command(self, name: str, command: Sequence[str]) -> Child:
+        """Start any command under a name, with the graph's environment."""
         log = self._log_dir / f"{len(self.running)}_{name}.log"
-        self.running.append(Child(name, command, self.env, log))
+        env = {**os.environ, **self.env, PARENT: str(os.getpid())}
+        self.running.append(Child(name, self._launch(command, env, log), log))
         return self.running[-1]
+
+    def _launch(self, command: Sequence[str], env: Mapping[str, str], log: Path) -> Process:
+        with log.open("wb") as out:
+            return subprocess.Popen(
+                command,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def check(self) -> None:
         """Raises ChildDied when any of them is not running any more."""

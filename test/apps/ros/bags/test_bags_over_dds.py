@@ -25,7 +25,6 @@ from support.bag_maker import (
 from sam6d_ros.apps.ros import conversions
 from sam6d_ros.apps.ros.bags.reader import BagReader
 from sam6d_ros.apps.ros.bags.writer import BagWriter
-from sam6d_ros.apps.ros.node.graph import Child
 from sam6d_ros.apps.ros.node.qos import LATCHED
 
 BOTH = ("segmentation_node", "pose_node")
@@ -39,12 +38,9 @@ def sam6d(probe, tmp_path):
     """Start a command as a process; the probe's fixture checks how it ends."""
 
     def start(*words):
-        name = str(words[0])
-        log = tmp_path / f"{len(probe.children.running)}_{name}.log"
-        command = [sys.executable, "-m", "sam6d_ros.apps.cli.main", *map(str, words)]
-        child = Child(name, command, probe.children.env, log)
-        probe.children.running.append(child)
-        return child
+        return probe.children.start_command(
+            str(words[0]), [sys.executable, "-m", "sam6d_ros.apps.cli.main", *map(str, words)]
+        )
 
     def end(child):
         """Wait for its end, on a busy machine too."""
