@@ -49,10 +49,10 @@ class TrackingConfig:
 
     Attributes:
         confirm_score: a tracked pose that scores lower is not confirmed by the frame.
-        hold_s: an instance that no frame confirms is held so long, then it is lost.
-        remember_s: an instance found again within so long after its loss, near its last place,
-            gets its name back.
-        remember_radius: how near, in diameters of the object.
+        coast_s: an instance that no frame confirms coasts so long, then it is lost.
+        reidentify_s: an instance found within so long after its loss, near its last place,
+            is re-identified: it gets its name back.
+        reidentify_radius: how near, in diameters of the object.
         max_missed: an instance that so many full estimates in a row do not contain, though it was
             in plain view, is lost; 0 keeps it.
         buffer_s: how old a frame may be whose full estimate still starts or corrects a track.
@@ -60,9 +60,9 @@ class TrackingConfig:
     """
 
     confirm_score: float = 0.45
-    hold_s: float = 1.5
-    remember_s: float = 30.0
-    remember_radius: float = 1.0
+    coast_s: float = 1.5
+    reidentify_s: float = 30.0
+    reidentify_radius: float = 1.0
     max_missed: int = 3
     buffer_s: float = 20.0
     buffer_hz: float = 10.0
@@ -70,7 +70,7 @@ class TrackingConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.confirm_score <= 1:
             raise InvalidConfig(f"confirm_score {self.confirm_score} is not in [0, 1]")
-        for name in ("hold_s", "remember_s", "remember_radius", "max_missed", "buffer_s"):
+        for name in ("coast_s", "reidentify_s", "reidentify_radius", "max_missed", "buffer_s"):
             if getattr(self, name) < 0:
                 raise InvalidConfig(f"{name} {getattr(self, name)} must not be negative")
         if self.buffer_hz <= 0:

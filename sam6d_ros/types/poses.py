@@ -140,7 +140,7 @@ class PoseEstimate:
             on its keys.
         alternatives: other poses or names that the frame does not rule out, most probable first.
         visible: share of the silhouette that nothing hides, in [0, 1]; 1 where it is unknown.
-        confirmed: whether the frame shows it; a tracked instance that is hidden is held for a
+        confirmed: whether the frame shows it; a tracked instance that is hidden coasts for a
             while and is not confirmed.
         presence: share of the frames with an agreeing pose, in [0, 1]; 1 for a single frame.
 

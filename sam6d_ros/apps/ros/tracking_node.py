@@ -43,12 +43,12 @@ from sam6d_ros.types import PoseEstimates
 
 TRACKING = {
     "confirm_score": ("a frame confirms an instance whose pose there scores at least this", (0, 1)),
-    "hold_s": ("how long an instance is held that no frame confirms (hidden), seconds", (0, 3600)),
-    "remember_s": (
-        "how long after its loss an instance gets its id back when found again, seconds",
+    "coast_s": ("how long an instance coasts that no frame confirms (hidden), seconds", (0, 3600)),
+    "reidentify_s": (
+        "how long after its loss an instance can be re-identified, with its id, seconds",
         (0, 3600),
     ),
-    "remember_radius": (
+    "reidentify_radius": (
         "how near to its last place it must then be, in diameters of the object",
         (0, 100),
     ),

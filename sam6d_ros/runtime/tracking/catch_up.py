@@ -22,11 +22,11 @@ def catch_up(
     frames_from: Callable[[int], Sequence[Frame]],
     confirm: Callable[[Frame, Sequence[tuple[Track, PoseEstimate]], float], Sequence[Track]],
     others: Callable[[], Sequence[Track]],
-    hold_s: float,
+    coast_s: float,
 ) -> Generator[None, None, bool]:
     """Follow one instance to the newest frame; yields after every frame that was looked at.
 
-    An estimate that no frame confirms was wrong; one that is hidden in the end is held. Where
+    An estimate that no frame confirms was wrong; one that is hidden in the end coasts. Where
     little moves, frames are skipped; where others show the camera's motion, all but the newest.
 
     Args:
@@ -35,7 +35,7 @@ def catch_up(
         confirm: takes tracks from their expected poses onto a frame; gives those that it shows
             with a share of their usual score.
         others: confirmed instances, which show the motion of the camera.
-        hold_s: see ``Track.hold``.
+        coast_s: see ``Track.coast``.
 
     Returns:
         Whether the instance is to be followed on.
@@ -55,8 +55,8 @@ def catch_up(
             stride = 0 if leap else 1  # too far: look at the frames between
         else:
             next_ns = frame.stamp_ns + 1
-            track.hold(expected, frame.stamp_ns, hold_s)
-            if track.unseen_s(frame.stamp_ns) > hold_s:
+            track.coast(expected, frame.stamp_ns, coast_s)
+            if track.unseen_s(frame.stamp_ns) > coast_s:
                 return False
         yield
     return shown

@@ -50,7 +50,7 @@ def common_motion(
     return se3.fit_points(start, end)
 
 
-def held_place(track: Track, others: Sequence[Track], before_ns: int, now_ns: int) -> Array:
+def coasting_place(track: Track, others: Sequence[Track], before_ns: int, now_ns: int) -> Array:
     """Return the pose (4, 4) of an unseen instance that moved as the others since it was seen.
 
     Args:

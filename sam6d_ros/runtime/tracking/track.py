@@ -21,7 +21,8 @@ MAX_EXTRAPOLATION_S = 0.2  # a velocity is not valid beyond
 DECAY_S = 0.3  # of the velocity of an instance that is not seen
 USUAL_GAIN, USUAL_SHARE = 0.05, 0.7  # a score falls when something hides the object, by less
 UNCERTAIN_ROTATION_RAD = np.radians(2)  # standard deviation
-HELD_SPEED, HELD_TURN = 0.05, 0.5  # m/s, rad/s: how fast the pose of an unseen one grows uncertain
+# How fast the pose of an unseen instance grows uncertain.
+COASTING_SPEED, COASTING_TURN = 0.05, 0.5  # m/s, rad/s
 
 
 class Track:
@@ -146,25 +147,25 @@ class Track:
         self._usual_score = risen + USUAL_GAIN * (pose.score - risen)
         self._advance(pose, stamp_ns)
 
-    def hold(self, cam_from_obj: Array, stamp_ns: int, hold_s: float) -> None:
+    def coast(self, cam_from_obj: Array, stamp_ns: int, coast_s: float) -> None:
         """Record an assumed pose while no frame shows the instance; score and certainty fall.
 
         Args:
             cam_from_obj: (4, 4).
             stamp_ns: of the frame, nanoseconds.
-            hold_s: seconds after which the score is 0.
+            coast_s: seconds after which the score is 0.
         """
         self.velocity *= np.exp(-(stamp_ns - self.stamp_ns) * 1e-9 / DECAY_S)
         unseen_s = (stamp_ns - self.seen_ns) * 1e-9
         last = self._last_seen
-        left = max(0.0, 1 - unseen_s / hold_s) if hold_s > 0 else 0.0
-        growth = np.diag(np.repeat([HELD_SPEED, HELD_TURN], 3) ** 2) * unseen_s**2
+        left = max(0.0, 1 - unseen_s / coast_s) if coast_s > 0 else 0.0
+        growth = np.diag(np.repeat([COASTING_SPEED, COASTING_TURN], 3) ** 2) * unseen_s**2
         covariance = None if last.covariance is None else last.covariance + growth
-        held = replace(
+        coasting = replace(
             last, cam_from_obj=cam_from_obj, score=last.score * left, covariance=covariance,
             mask=None, confirmed=False,
         )  # fmt: skip
-        self._advance(held, stamp_ns)
+        self._advance(coasting, stamp_ns)
 
     def replace_pose(self, pose: PoseEstimate, key: str) -> None:
         """Replace the pose of the newest stamp, and move the history with it.

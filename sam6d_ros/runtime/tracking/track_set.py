@@ -21,12 +21,12 @@ class TrackingCounts:
 
     Attributes:
         tracked: instances that the last frame confirmed.
-        held: instances that are kept though the last frame did not confirm them.
+        coasting: instances that are kept though the last frame did not confirm them.
         started, lost, redetected, corrected: how often since the start.
     """
 
     tracked: int = 0
-    held: int = 0
+    coasting: int = 0
     started: int = 0
     lost: int = 0
     redetected: int = 0
@@ -37,7 +37,7 @@ class TrackSet:
     """Names belong to physical objects: none is used twice.
 
     Attributes:
-        live: followed or held, by name.
+        live: followed or coasting, by name.
         lost: kept for re-identification, by name.
         config: settings.
     """
@@ -53,7 +53,7 @@ class TrackSet:
     def counts(self) -> TrackingCounts:
         """Numbers for diagnostics."""
         seen = len(self.seen())
-        return replace(self._counts, tracked=seen, held=len(self.live) - seen)
+        return replace(self._counts, tracked=seen, coasting=len(self.live) - seen)
 
     def seen(self) -> list[Track]:
         """Return the instances that the last frame confirmed."""
@@ -78,9 +78,9 @@ class TrackSet:
         Args:
             track: the instance.
         """
-        held = self.live.get(track.name)
-        if held is not None:
-            if not held.is_seen:
+        live = self.live.get(track.name)
+        if live is not None:
+            if not live.is_seen:
                 self.correct(track)
             return
         if not self._makes_room_for(track):
@@ -130,10 +130,10 @@ class TrackSet:
             stamp_ns: of the newest frame, nanoseconds.
         """
         for track in list(self.live.values()):
-            if track.unseen_s(stamp_ns) > self.config.hold_s:
+            if track.unseen_s(stamp_ns) > self.config.coast_s:
                 self.lose(track)
         for track in list(self.lost.values()):
-            if track.unseen_s(stamp_ns) > self.config.hold_s + self.config.remember_s:
+            if track.unseen_s(stamp_ns) > self.config.coast_s + self.config.reidentify_s:
                 del self.lost[track.name]
 
     def keep_only(self, models: Mapping[str, ObjectModel]) -> None:

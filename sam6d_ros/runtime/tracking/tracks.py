@@ -19,7 +19,7 @@ from sam6d_ros.geometry import se3
 from sam6d_ros.runtime.tracking.association import distance, nearest_alike, pair_up, without_spin
 from sam6d_ros.runtime.tracking.catch_up import catch_up
 from sam6d_ros.runtime.tracking.frame_buffer import FrameBuffer
-from sam6d_ros.runtime.tracking.motion import common_motion, held_place
+from sam6d_ros.runtime.tracking.motion import coasting_place, common_motion
 from sam6d_ros.runtime.tracking.track import USUAL_SHARE, Track
 from sam6d_ros.runtime.tracking.track_set import TrackingCounts, TrackSet
 from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates
@@ -110,7 +110,7 @@ class TrackedObjects:
 
         Returns:
             All live instances, best first, ``instance_id`` constant per physical object. One that
-            this frame does not confirm is held for ``hold_s``, with a falling score, a growing
+            this frame does not confirm coasts for ``coast_s``, with a falling score, a growing
             covariance and ``confirmed`` false.
         """
         with self._lock, own_results("tracking"):
@@ -177,7 +177,7 @@ class TrackedObjects:
         config = self._tracks.config
         for track in (*live, *self._tracks.lost.values()):
             if track.stamp_ns != now_ns:
-                track.hold(held_place(track, firm, before_ns, now_ns), now_ns, config.hold_s)
+                track.coast(coasting_place(track, firm, before_ns, now_ns), now_ns, config.coast_s)
             track.forget(now_ns - round(1e9 * (config.buffer_s + HISTORY_SLACK_S)))
 
     def _confirm(
@@ -219,7 +219,7 @@ class TrackedObjects:
         live = [t for t in self._tracks.live.values() if t.model.name == model.name]
         lost = [t for t in self._tracks.lost.values() if t.model.name == model.name]
         matched, found = pair_up(live, found, stamp_ns, SAME_PLACE)
-        again, found = pair_up(lost, found, stamp_ns, self._tracks.config.remember_radius)
+        again, found = pair_up(lost, found, stamp_ns, self._tracks.config.reidentify_radius)
         for track, pose in matched:
             track.missed = 0
             self._check(track, pose, stamp_ns)
@@ -274,7 +274,7 @@ class TrackedObjects:
             own_name, self._new_key(own_name), model, replace(pose, instance_id=own_name), start_ns
         )
         caught = yield from catch_up(
-            track, self._frames_from, self._confirm, self._tracks.seen, self._tracks.config.hold_s
+            track, self._frames_from, self._confirm, self._tracks.seen, self._tracks.config.coast_s
         )
         if caught:
             self._tracks.start(track)

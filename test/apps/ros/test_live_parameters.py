@@ -57,14 +57,14 @@ def test_min_score_and_max_instances_change_at_run_time(probe):
 
 
 def test_thresholds_of_tracking_change_at_run_time(probe):
-    """An instance is held for ``hold_s``; a longer time holds it over more frames."""
+    """An instance coasts for ``coast_s``; with a longer time it does so over more frames."""
     world = Squares(probe)
     world.start()
     first = world.find([(RED, 15, 20)])
     assert len(first.detections) == 1
-    set_parameter(probe, "tracking_node", "tracking.hold_s", 60.0)
+    set_parameter(probe, "tracking_node", "tracking.coast_s", 60.0)
     for _ in range(20):  # 0.66 s; it is lost after 0.4 s by the parameter of the start
         result = world.show([])
     assert len(result.detections) == 1
-    set_parameter(probe, "tracking_node", "tracking.hold_s", 0.1)
+    set_parameter(probe, "tracking_node", "tracking.coast_s", 0.1)
     assert not world.show([]).detections

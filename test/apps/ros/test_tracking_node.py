@@ -79,7 +79,7 @@ def test_an_object_that_is_hidden_for_a_moment_is_followed_through(world):
     squares = [(RED, 20, 30), (GREEN, 60, 30)]
     before = world.find(squares)
     (green,) = [name for name in ids(before) if name.startswith("green")]
-    held = [scores(world.show(squares[:1]))[green] for _ in range(8)]  # 0.26 s: less than hold_s
+    held = [scores(world.show(squares[:1]))[green] for _ in range(8)]  # 0.26 s: less than coast_s
     assert held == sorted(held, reverse=True)
     assert 0 < held[-1] < held[0] < 0.8
     after = world.show(squares)

@@ -84,8 +84,8 @@ def test_equal_looks_are_no_distance():
     "setting",
     [
         {"confirm_score": 1.5},
-        {"hold_s": -1},
-        {"remember_s": -1},
+        {"coast_s": -1},
+        {"reidentify_s": -1},
         {"buffer_hz": 0},
         {"max_missed": -1},
     ],

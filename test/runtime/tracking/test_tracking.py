@@ -64,7 +64,7 @@ def test_equal_objects_keep_their_names_whatever_the_order_of_the_estimates():
 
 def test_a_hidden_instance_is_held_and_fades_and_is_followed_again():
     world = World(a="box")
-    tracked = follow(world, hold_s=1.0)
+    tracked = follow(world, coast_s=1.0)
     tracked.step(world.frame(0))
     tracked.correct(world.estimate(0, "a"))
     seen = run(tracked, world, 1, 10).items[0]
@@ -77,7 +77,7 @@ def test_a_hidden_instance_is_held_and_fades_and_is_followed_again():
     assert scores == sorted(scores, reverse=True)
     assert scores[0] < seen.score
     assert spread == sorted(spread)
-    assert (tracked.counts.tracked, tracked.counts.held) == (0, 1)
+    assert (tracked.counts.tracked, tracked.counts.coasting) == (0, 1)
     world.hidden.clear()
     again = run(tracked, world, 31, 31).items[0]
     assert again.instance_id == "box_1"
@@ -87,7 +87,7 @@ def test_a_hidden_instance_is_held_and_fades_and_is_followed_again():
 
 def test_what_stays_hidden_is_lost_and_gets_its_name_back_when_found_near():
     world = World(a="box", b="box")
-    tracked = follow(world, hold_s=0.5, remember_s=5.0)
+    tracked = follow(world, coast_s=0.5, reidentify_s=5.0)
     tracked.step(world.frame(0))
     tracked.correct(world.estimate(0, "a", "b"))
     names = names_by_place(world, run(tracked, world, 1, 5))
@@ -105,7 +105,7 @@ def test_what_stays_hidden_is_lost_and_gets_its_name_back_when_found_near():
 @pytest.mark.parametrize("why", ["too late", "too far"])
 def test_a_name_is_not_given_again(why):
     world = World(a="box")
-    tracked = follow(world, hold_s=0.2, remember_s=1.0)
+    tracked = follow(world, coast_s=0.2, reidentify_s=1.0)
     tracked.step(world.frame(0))
     tracked.correct(world.estimate(0, "a"))
     run(tracked, world, 1, 2)

@@ -89,7 +89,7 @@ def test_a_board_that_passes_takes_no_name_away(tracked):
     held = 0
     for index, board_x in enumerate(np.linspace(-0.2, 0.25, 10), start=2):
         tracked.step(frame_at(index, board_x))
-        held += tracked.counts.held
+        held += tracked.counts.coasting
     assert held > 0, "the test wants something hidden"
     assert where(tracked.step(frame_at(12)), 12) == before
     assert tracked.counts.lost == 0

@@ -20,7 +20,7 @@ NODE = "tracking_node"
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 CLASSES = {RED: "red_box", GREEN: "green_box"}
 FRAME_NS = 33_000_000
-QUICK = {"tracking.hold_s": 0.4, "tracking.remember_s": 60.0}
+QUICK = {"tracking.coast_s": 0.4, "tracking.reidentify_s": 60.0}
 
 
 class Graph:

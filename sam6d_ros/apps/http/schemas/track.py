@@ -75,7 +75,7 @@ class TrackedPose(BaseModel):
     instance_id: str = Field(description="of the physical object; constant within the session")
     name: str
     confirmed: bool = Field(
-        description="whether the frame shows it; else it is held at its expected pose for a while"
+        description="whether the frame shows it; else it coasts at its expected pose for a while"
     )
     rotation: list[list[float]]
     translation: list[float] = Field(description="of the CAD origin, in `units`")
