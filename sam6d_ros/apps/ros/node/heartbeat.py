@@ -16,8 +16,6 @@ from sam6d_ros.apps.ros.node.lifecycle import ManagedNode
 from sam6d_ros.apps.ros.node.qos import RESULTS
 from sam6d_ros.runtime.peers import MAX_TEXT, PERIOD_S, Beat, PeerWatch
 
-_INSTANCE = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-
 
 class Heartbeats:
     """Heartbeat of a managed node, and sentences about peers that are missing or stuck.
@@ -34,6 +32,7 @@ class Heartbeats:
         self._node, self._changed = node, changed
         self.problems: list[str] = []
         self._stuck = ""
+        self._instance = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._watch = PeerWatch(lambda name: is_announced(node, name))
         self._publisher = node.create_publisher(DiagnosticStatus, topics.HEARTBEAT, RESULTS)
         node.create_subscription(DiagnosticStatus, topics.HEARTBEAT, self._heard, RESULTS)
@@ -51,7 +50,7 @@ class Heartbeats:
 
     def _tick(self) -> None:
         node, stuck = self._node, self._node.status.stuck()
-        self._publisher.publish(_message(node, stuck))
+        self._publisher.publish(_message(node, stuck, self._instance))
         problems = self._watch.problems()
         if stuck != self._stuck:
             node.follow_stuck(stuck)
@@ -80,13 +79,13 @@ def beat_of(message: DiagnosticStatus) -> Beat:
     )
 
 
-def _message(node: ManagedNode, stuck: str) -> DiagnosticStatus:
+def _message(node: ManagedNode, stuck: str, instance: str) -> DiagnosticStatus:
     state = node.status.snapshot().state.value
     values = {"lifecycle": node.lifecycle, "stuck": stuck, "failed": str(node.broken).lower()}
     return DiagnosticStatus(
         level=DiagnosticStatus.ERROR if stuck or node.broken else DiagnosticStatus.OK,
         name=node.status.name,
         message=state,
-        hardware_id=_INSTANCE,
+        hardware_id=instance,
         values=[KeyValue(key=key, value=value) for key, value in values.items()],
     )
