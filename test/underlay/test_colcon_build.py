@@ -1,6 +1,7 @@
 """A workspace with a copy of this package builds with colcon, and what it installs works."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 REPO = Path(__file__).resolve().parents[2]
 NOT_SOURCES = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "install", "log")
+SERVICES = r"  (action|srv)/\w+\.\w+\n"
 EXECUTABLES = ("pipeline", "pose_node", "replay_node", "segmentation_node", "tracking_node")
 USE_WHAT_WAS_INSTALLED = f"""
 import importlib, pathlib, sys
@@ -34,7 +36,11 @@ assert (share / "config/fastdds.xml").is_file()
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
-    shutil.copytree(REPO, tmp_path / "src/sam6d_ros", ignore=NOT_SOURCES)
+    """A workspace without services and actions: set-up compiles these, by the same file."""
+    package = tmp_path / "src/sam6d_ros"
+    shutil.copytree(REPO, package, ignore=NOT_SOURCES)
+    build_file = package / "CMakeLists.txt"
+    build_file.write_text(re.sub(SERVICES, "", build_file.read_text()))
     return tmp_path
 
 

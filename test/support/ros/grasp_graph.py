@@ -56,7 +56,8 @@ class Graph:
 
     def __init__(self, probe, files):
         self.probe, self.files, self.received = probe, files, probe.received
-        self.models = {m.name: m for m in load_objects(files / "objects.yaml")}
+        models = load_objects(files / "objects.yaml", cache_dir=files / "cache")
+        self.models = {m.name: m for m in models}
         self.stamp_ns = probe.now_ns()
 
     def start(self, node="grasp_node", wait=True, **parameters):
