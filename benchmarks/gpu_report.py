@@ -16,6 +16,7 @@ from sam6d_ros.models.exact import exact_float32
 FRAME_MS = {"1": 150.0, "16": 180.0}
 TIMES_FASTER = 6.0
 PEAK_GB = {"quality": 9.0, "fast": 4.0}
+FIRST_FRAME_S = 2.0  # after warm-up
 
 
 def summary(taken_ms: list[float]) -> dict[str, Any]:
@@ -78,6 +79,9 @@ def bars(out: dict[str, Any]) -> dict[str, dict[str, Any]]:
     def add(name: str, value: float, limit: float, holds: bool) -> None:
         found[name] = {"value": round(value, 3), "limit": limit, "holds": holds}
 
+    first = out["end_to_end"].get("start", {}).get("first_frame_s")
+    if first is not None:
+        add("first frame, s", first, FIRST_FRAME_S, first <= FIRST_FRAME_S)
     for count, limit in FRAME_MS.items():
         row = out["end_to_end"].get(f"quality, {count}")
         if row:

@@ -85,7 +85,11 @@ def test_a_bare_machine_runs_it_without_sam(tmp_path: Path) -> None:
 
 def test_bars_are_those_that_were_measured() -> None:
     out = {
-        "end_to_end": {"quality, 1": {"median_ms": 151.0}, "fast, 1": {"median_ms": 60.0}},
+        "end_to_end": {
+            "start": {"first_frame_s": 0.4},
+            "quality, 1": {"median_ms": 151.0},
+            "fast, 1": {"median_ms": 60.0},
+        },
         "ratio": {"1": {"times_faster": 6.5}, "16": {}},
         "memory": {
             "fast, 1": {"peak_allocated_mb": 3000.0},
@@ -93,6 +97,7 @@ def test_bars_are_those_that_were_measured() -> None:
         },
     }
     assert {name: bar["holds"] for name, bar in bars(out).items()} == {
+        "first frame, s": True,
         "ms of 1 detections": False,
         "times faster, 1": True,
         "peak GB, fast": False,
