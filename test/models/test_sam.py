@@ -242,3 +242,19 @@ def test_torchvision_is_not_needed() -> None:
         "sam_network.package(); assert 'segment_anything' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(("device", "form"), [("cpu", "attend"), ("meta", "attend_folded")])
+def test_the_device_decides_the_form_of_attention(
+    monkeypatch: pytest.MonkeyPatch, device: str, form: str
+) -> None:
+    """A GPU takes the folded bias alone, the CPU the form in pieces."""
+    called: list[str] = []
+    for name in ("attend", "attend_folded"):
+        note = lambda attention, package, x, name=name: called.append(name) or x  # noqa: E731
+        monkeypatch.setattr(sam_attention, name, note)
+    with torch.device(device):
+        shape = sam_network.SamShape(32, 2, 2, (1,), image_size=128)
+        encoder = sam_network.build_sam(shape).image_encoder
+        encoder(torch.zeros(1, 3, 128, 128))
+    assert called == [form] * 2
