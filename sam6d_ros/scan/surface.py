@@ -112,9 +112,40 @@ def close(surface: Surface) -> Surface:
     filled = mesh.fill_holes(hole_size=10.0)
     return Surface(
         filled.vertex.positions.numpy().astype(np.float64),
-        filled.triangle.indices.numpy().astype(np.int32),
+        wound_alike(filled.triangle.indices.numpy().astype(np.int32), len(surface.faces)),
         surface.voxel_m,
     )
+
+
+def wound_alike(faces: NDArray[np.int32], count: int) -> NDArray[np.int32]:
+    """Return faces, patches among the added ones turned to face out where they face in.
+
+    Open3D winds some of the patches that fill holes inwards.
+
+    Args:
+        faces: (F, 3), the added ones last.
+        count: number of faces before them.
+    """
+    added = faces[count:]
+    size = int(faces.max(initial=0)) + 1
+    before = _directed(faces[:count], size)
+    wrong = np.isin(_directed(added, size), before).reshape(-1, 3).sum(1)
+    right = np.isin(_directed(added[:, ::-1], size), before).reshape(-1, 3).sum(1)
+    patch = np.zeros(len(added), np.intp)
+    links = trimesh.graph.face_adjacency(added)
+    for number, part in enumerate(
+        trimesh.graph.connected_components(links, nodes=np.arange(len(added)))
+    ):
+        patch[part] = number
+    turned = np.bincount(patch, wrong - right.astype(float)) > 0
+    out = faces.copy()
+    out[count:][turned[patch]] = added[turned[patch]][:, ::-1]
+    return out
+
+
+def _directed(faces: NDArray[np.int32], size: int) -> NDArray[np.int64]:
+    """Return a number for each directed edge (3 F,) of faces whose indices are below a size."""
+    return (faces.astype(np.int64) * size + np.roll(faces, -1, axis=1)).ravel()
 
 
 def _rims(faces: NDArray[np.int32]) -> list[NDArray[np.intp]]:
@@ -158,6 +189,8 @@ def coloured(surface: Surface, takes: Sequence[Take]) -> tuple[Mesh, Array]:
     counts = np.isfinite(samples[:, :, 0]).sum(0)
     colors = np.full((len(counts), 3), UNSEEN, np.float32)
     some = counts > 0
+    if not takes[0].without_plane:  # normals of the rim are those of no surface
+        some &= surface.vertices[:, 2] > CUT_M / 2
     colors[some] = np.nanmedian(samples[:, some], axis=0)
     colors = without_shading(colors, normals, _areas(surface) * some)
     colors[~some] = _spread(surface, colors, some)
