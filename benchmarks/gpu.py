@@ -10,14 +10,12 @@ beyond its tolerance or a part failed. Regions and detections are fixed: seeded 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import gc
 import json
 import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +23,18 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "test/golden"))
 
-from benchmarks import gpu_inputs, gpu_original
-from benchmarks.gpu_report import bars, machine, summary
-from sam6d_ros.models import sam_attention
-from sam6d_ros.models.device import encoder_dtype, encoding, resolve_device
-from sam6d_ros.models.reduced import hold_weights
-from sam6d_ros.stages.sam6d import estimate, score
+from benchmarks import gpu_inputs
+from benchmarks.gpu_report import (
+    bars,
+    counted,
+    machine,
+    summary,
+    tf32_default,
+    unplanned_wait,
+)
+from benchmarks.gpu_stages import Setup, Stages
+from sam6d_ros.models.device import resolve_device
 from sam6d_ros.stages.sam6d.settings import Sam6dConfig
-from sam6d_ros.types import Detections, Proposals
 
 # Multiply-adds times two, by torch's FLOP counter on meta tensors.
 FLOP = {
@@ -52,7 +54,6 @@ LIMITS_S = {  # with 5 s for the start, 150 s
     "fast": 12.0,
 }
 PARTS = ("golden", "stages", "end_to_end", "ratio", "fast")
-SHARE = 0.25  # of SAM's masks that pass the first threshold
 
 
 class Bench:
@@ -66,19 +67,21 @@ class Bench:
         self.counts = options.counts or ([1, 4, 16] if self.cuda else [1, 2])
         self.regions = 100 if self.cuda else 4
         self.views = 42 if self.cuda else 6
-        self.configure(options.preset)
-        self.scene = gpu_inputs.scene()
-        self.model = gpu_inputs.FixedModel()
+        self.reference: Any = None
         keys = ("machine", "golden", "stages", "end_to_end", "memory", "ratio", "skipped")
         self.out: dict[str, Any] = {key: {} for key in keys}
         self.failed = False
 
-    def configure(self, preset: str) -> None:
-        """Take the settings of a preset."""
+    def build(self, preset: str, dino: Any, pem: Any) -> Stages:
+        """Build the stages with the settings of a preset and prepare the object."""
         words = f"preset={preset} views={self.views}"
         words += f" sam_variant={self.options.sam}" if self.options.sam else ""
         config = Sam6dConfig.parse(words)
-        self.config = gpu_inputs.tiny_config(config) if self.tiny else config
+        config = gpu_inputs.tiny_config(config) if self.tiny else config
+        golden = None if self.tiny else self.options.golden
+        views = gpu_inputs.read_templates(golden, self.views)
+        setup = Setup(config, self.device, self.tiny, self.regions, views)
+        return Stages(setup, dino, pem, self.out["skipped"])
 
     def part(self, name: str, work: Callable[[float], Any]) -> None:
         """Run one part; an error is kept in the result and the other parts go on."""
@@ -146,155 +149,65 @@ class Bench:
     def load(self, deadline: float) -> None:
         """Build the networks, prepare the object, run every stage once, then a first frame."""
         start = time.perf_counter()
-        reference = getattr(self, "reference", None)
-        if reference is not None and not self.tiny:
-            dino, pem = reference.dino, reference.pem
+        if self.reference is not None and not self.tiny:
+            dino, pem = self.reference.dino, self.reference.pem
         else:
             dino = gpu_inputs.seed(gpu_inputs.build_dino(self.tiny), 2, self.device)
             pem = gpu_inputs.seed(gpu_inputs.build_pem(self.tiny), 3, self.device)
-        self.build(dino, pem)
+        self.backend = self.build(self.options.preset, dino, pem)
         seconds = {"load_s": time.perf_counter() - start}
         for key in ("warm_up_s", "first_frame_s"):
             start = time.perf_counter()
             # the largest first: smaller batches share its memory
             for count in sorted(self.counts)[::-1] if key == "warm_up_s" else self.counts[:1]:
-                self.frame(count)
+                self.backend.frame(count)
                 print(f"  {count} detections", file=sys.stderr, flush=True)
             self.synchronize()
             seconds[key] = time.perf_counter() - start
-        self.out["end_to_end"]["start"] = seconds | {"graphs": self.graphs()}
-
-    def build(self, dino: Any, pem: Any) -> None:
-        """Build the stages with the present settings and prepare the object."""
-        dtype = encoder_dtype(self.config.precision, self.device)
-        self.networks = gpu_inputs.LoadedNetworks(
-            self.config, self.segmenter(dtype), dino, pem, self.device, dtype
-        )
-        for part in gpu_inputs.reduced(self.networks):
-            hold_weights(part, dtype)
-        golden = None if self.tiny else self.options.golden
-        views = gpu_inputs.read_templates(golden, self.views)
-        self.context = gpu_inputs.prepare(self.networks, views)
-        self.scorer = score.DescriptorScorer(self.networks, self.context)  # type: ignore[arg-type]
-        self.estimator = estimate.PemEstimator(self.networks, self.context)  # type: ignore[arg-type]
-
-    def graphs(self) -> dict[str, int]:
-        """Return the number of recorded graphs; none where the GPU refused, and on the CPU."""
-        found = {"poses": self.estimator._graphs.shapes}
-        if self.networks.sam is not None:
-            found["sam encoder"] = self.networks.sam._encoder.shapes
-        return found
-
-    def attention_forms(self) -> dict[str, Callable[[], Any]]:
-        """Return both forms of SAM's attention, on the tokens of a global block."""
-        encoder = self.networks.sam.sam.image_encoder
-        block = next(block for block in encoder.blocks if not block.window_size)
-        package = sys.modules[type(block.attn).__base__.__module__]
-        side, width = encoder.img_size // encoder.patch_embed.proj.stride[0], block.norm1.weight
-        x = torch.rand(1, side, side, len(width), device=self.device)
-
-        def run(form: Callable[..., torch.Tensor]) -> torch.Tensor:
-            with encoding(self.networks.dtype, self.device):
-                return form(block.attn, package, x)
-
-        forms = (sam_attention.attend, sam_attention.attend_folded)
-        return {f"global block, {f.__name__}": (lambda f=f: run(f)) for f in forms}  # type: ignore[misc]
-
-    def segmenter(self, dtype: torch.dtype | None) -> Any:
-        """Return SAM with a threshold that a share of its masks pass, or None."""
-        try:
-            sam = gpu_inputs.build_sam(self.config.sam_variant, self.tiny)
-            from sam6d_ros.models.sam import SamSegmenter
-        except Exception as error:
-            self.out["skipped"]["sam"] = f"{type(error).__name__}: {error}"
-            return None
-        sam = gpu_inputs.seed(sam, 1, self.device)
-        random = SamSegmenter(sam, replace(self.config, min_predicted_iou=0.0), dtype)
-        quality = sam_qualities(random, self.scene.frame.rgb)
-        limit = float(quality.quantile(1 - SHARE).clamp(0, 1))
-        config = replace(self.config, min_predicted_iou=limit, min_stability=0.0)
-        return SamSegmenter(sam, config, dtype)
-
-    def frame(self, count: int) -> None:
-        """Run all stages on one frame with fixed regions and detections."""
-        if self.networks.sam is not None:
-            self.networks.sam.segment(self.scene.frame.rgb)
-        self.score()
-        self.poses(count)
-
-    def score(self) -> Detections:
-        """Score the fixed regions."""
-        regions: Proposals = gpu_inputs.proposals(self.regions)
-        limits = {gpu_inputs.NAME: self.regions}
-        return self.scorer.score(self.scene, regions, [self.model], limits)  # type: ignore[list-item]
-
-    def poses(self, count: int) -> None:
-        """Estimate the poses of fixed detections."""
-        found = gpu_inputs.detections(count)
-        poses = self.estimator.estimate(self.scene, found, [self.model])  # type: ignore[list-item]
-        if len(poses.items) != count:
-            raise RuntimeError(f"{len(poses.items)} poses of {count} detections: {poses.reason}")
+        self.out["end_to_end"]["start"] = seconds | {"graphs": self.backend.graphs()}
 
     def stages(self, deadline: float) -> None:
         """Time each stage and count its launches and waits."""
-        networks, prompts = self.networks, self.config.points_per_side**2
+        backend = self.backend
+        networks, prompts = backend.networks, backend.config.points_per_side**2
         work: dict[str, tuple[Callable[[], Any], float]] = {}
         if networks.sam is not None:
-            sam, variant = networks.sam, f"sam {self.config.sam_variant}"
-            image = sam._to_input(self.scene.frame.rgb)
+            sam, variant = networks.sam, f"sam {backend.config.sam_variant}"
+            image = sam._to_input(backend.scene.frame.rgb)
             work["sam encoder"] = (lambda: sam._encode(image), FLOP[variant])
             whole = FLOP[variant] + prompts * FLOP["sam prompt"]
-            work["proposals"] = (lambda: sam.segment(self.scene.frame.rgb), whole)
-            work |= {name: (run, 0.0) for name, run in self.attention_forms().items()}
+            work["proposals"] = (lambda: sam.segment(backend.scene.frame.rgb), whole)
+            work |= {name: (run, 0.0) for name, run in backend.attention_forms().items()}
         work[f"scores, {self.regions} regions"] = (
-            self.score,
+            backend.score,
             self.regions * FLOP["dinov2 crop"],
         )
         for count in self.counts:
             flop = count * FLOP["pem detection"]
-            work[f"poses, {count}"] = (lambda n=count: self.poses(n), flop)  # type: ignore[misc]
+            work[f"poses, {count}"] = (lambda n=count: backend.poses(n), flop)  # type: ignore[misc]
         for name, (run, flop) in work.items():
             row = summary(self.time_ms(run, deadline))
             if flop and not self.tiny:
                 row["tflops"] = flop / row["median_ms"] / 1e9
-            row |= self.counted(run)
+            row |= counted(run) if self.cuda else {}
             self.out["stages"][name] = row
             print(f"  {name}: {row}", file=sys.stderr, flush=True)
         if self.cuda:
-            self.out["stages"]["unplanned wait"] = unplanned_wait(lambda: self.frame(1))
-
-    def counted(self, run: Callable[[], Any]) -> dict[str, Any]:
-        """Return launches and waits of one run by torch's profiler; none without CUDA."""
-        if not self.cuda:
-            self.out["skipped"]["launches"] = "counted on CUDA alone; tests bound them on the CPU"
-            return {}
-        from torch.profiler import ProfilerActivity, profile
-
-        with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
-            run()
-        calls = {event.key: event.count for event in seen.key_averages()}
-
-        def total(*names: str) -> int:
-            return sum(n for key, n in calls.items() if any(name in key for name in names))
-
-        return {
-            "launches": total("cudaLaunchKernel", "cuLaunchKernel", "cudaGraphLaunch"),
-            "waits": total("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSync"),
-            "copies": total("cudaMemcpyAsync"),
-        }
+            self.out["stages"]["unplanned wait"] = unplanned_wait(lambda: backend.frame(1))
+        else:
+            reason = "counted on CUDA alone; tests bound them on the CPU"
+            self.out["skipped"]["launches"] = reason
 
     def fast(self, deadline: float) -> None:
         """Time whole frames of the preset ``fast``; the networks before it are freed."""
-        dino, pem = self.networks.dino, self.networks.pem
-        for name in ("networks", "context", "scorer", "estimator"):
-            delattr(self, name)
+        dino, pem = self.backend.networks.dino, self.backend.networks.pem
+        del self.backend
         gc.collect()
         if self.cuda:
             torch.cuda.empty_cache()
-        self.configure("fast")
-        self.build(dino, pem)
+        self.backend = self.build("fast", dino, pem)
         for count in sorted(self.counts)[::-1]:
-            self.frame(count)
+            self.backend.frame(count)
         self.end_to_end(deadline, "fast")
 
     def end_to_end(self, deadline: float, preset: str = "") -> None:
@@ -307,7 +220,7 @@ class Bench:
                 if number and time.perf_counter() > deadline:
                     break
                 start = time.perf_counter()
-                self.frame(count)
+                self.backend.frame(count)
                 self.synchronize()
                 taken.append((time.perf_counter() - start) * 1e3)
             name = f"{preset or self.options.preset}, {count}"
@@ -325,11 +238,11 @@ class Bench:
         """Time the original's way with the same networks and set it against ours."""
         if self.tiny:
             self.out["skipped"]["times_faster"] = "small networks say nothing of the released ones"
-        for part in gpu_inputs.reduced(self.networks):
+        for part in gpu_inputs.reduced(self.backend.networks):
             part.float()  # the original runs in float32; our graphs are not used after this
         with tf32_default():
             for count in self.counts:
-                parts = self.original_parts(count)
+                parts = self.backend.original_parts(count)
                 for run in parts.values():
                     run()  # warm up
                 rows = {name: summary(self.time_ms(run, deadline)) for name, run in parts.items()}
@@ -340,83 +253,6 @@ class Bench:
                     row["times_faster"] = whole / ours["median_ms"]
                 self.out["ratio"][str(count)] = row
                 print(f"  {count}: {row}", file=sys.stderr, flush=True)
-
-    def original_parts(self, count: int) -> dict[str, Callable[[], Any]]:
-        """Return the stages of one frame in the original's way."""
-        networks, device = self.networks, self.device
-        crops = torch.rand(self.regions, 3, 224, 224, device=device)
-        known = self.context.library.values["PemEstimator"].code
-        random = torch.Generator().manual_seed(4)
-        inputs = {
-            "bgr": torch.zeros(count, 224, 224, 3, dtype=torch.uint8, device=device),
-            "flat_index": torch.randint(0, 224**2, (count, 2048), generator=random).to(device),
-            "points": known.points.expand(count, -1, -1) * known.radius + 0.8,
-            "uniforms": torch.rand(count, 3 * networks.pem.config.hypotheses, generator=random).to(
-                device
-            ),
-        }
-        if inputs["flat_index"].shape[1] != known.points.shape[1]:  # small networks
-            inputs["flat_index"] = inputs["flat_index"][:, : known.points.shape[1]]
-        cloud, features = known.points * known.radius, known.features
-        parts: dict[str, Callable[[], Any]] = {
-            "scores": lambda: gpu_original.describe(networks.dino, crops),
-            "poses": lambda: gpu_original.poses(networks.pem, inputs, cloud, features),
-        }
-        if networks.sam is not None:
-            sam, rgb = networks.sam.sam, self.scene.frame.rgb
-            image = networks.sam._to_input(rgb)
-            side = self.config.points_per_side
-            prompts = torch.rand(side * side, 2, generator=random).to(device) * image.shape[-1]
-            parts["proposals"] = lambda: gpu_original.masks(sam, image, prompts, rgb.shape[:2])
-        return parts
-
-
-def sam_qualities(segmenter: Any, rgb: Any) -> torch.Tensor:
-    """Return the predicted IoU of all masks of some prompts."""
-    image = segmenter._to_input(rgb)
-    features = segmenter._encode(image)
-    points = torch.rand(64, 1, 2, generator=torch.Generator().manual_seed(5)).to(image.device)
-    labels = torch.ones(64, 1, dtype=torch.int32, device=image.device)
-    sam = segmenter.sam
-    with torch.inference_mode():
-        given = (points * image.shape[-2], labels)
-        sparse, dense = sam.prompt_encoder(points=given, boxes=None, masks=None)
-        position = sam.prompt_encoder.get_dense_pe()
-        quality = [
-            sam.mask_decoder(features, position, sparse[i : i + 4], dense[i : i + 4], True)[1]
-            for i in range(0, 64, 4)
-        ]
-    return torch.cat(quality).flatten()
-
-
-def unplanned_wait(run: Callable[[], Any]) -> str:
-    """Return the first wait of one run that is no read of results, or "none".
-
-    Args:
-        run: one frame whose shapes ran before.
-    """
-    before = torch.cuda.get_sync_debug_mode()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        run()
-    except RuntimeError as error:
-        return "".join(traceback.format_exception(error)[-2:])
-    finally:
-        torch.cuda.set_sync_debug_mode(before)
-    return "none"
-
-
-@contextlib.contextmanager
-def tf32_default() -> Any:
-    """Run with the TF32 settings that a fresh torch has: convolutions yes, products no."""
-    flags = torch.backends.cudnn, torch.backends.cuda.matmul
-    found = [flag.allow_tf32 for flag in flags]
-    flags[0].allow_tf32, flags[1].allow_tf32 = True, False
-    try:
-        yield
-    finally:
-        for flag, value in zip(flags, found, strict=True):
-            flag.allow_tf32 = value
 
 
 def main() -> int:

@@ -1,10 +1,13 @@
-"""Machine, summaries and bars of ``benchmarks.gpu``."""
+"""Machine, summaries, counts and bars of ``benchmarks.gpu``."""
 
 from __future__ import annotations
 
 import platform
 import statistics
 import subprocess
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -97,3 +100,55 @@ def bars(out: dict[str, Any]) -> dict[str, dict[str, Any]]:
             value = max(row["peak_allocated_mb"] for row in rows) / 1024
             add(f"peak GB, {preset}", value, limit, value <= limit)
     return found
+
+
+def counted(run: Callable[[], Any]) -> dict[str, int]:
+    """Return launches, waits and copies of one run on CUDA, by torch's profiler.
+
+    Args:
+        run: one frame or stage.
+    """
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
+        run()
+    calls = {event.key: event.count for event in seen.key_averages()}
+
+    def total(*names: str) -> int:
+        return sum(n for key, n in calls.items() if any(name in key for name in names))
+
+    return {
+        "launches": total("cudaLaunchKernel", "cuLaunchKernel", "cudaGraphLaunch"),
+        "waits": total("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSync"),
+        "copies": total("cudaMemcpyAsync"),
+    }
+
+
+def unplanned_wait(run: Callable[[], Any]) -> str:
+    """Return the first wait of one run that is no read of results, or "none".
+
+    Args:
+        run: one frame whose shapes ran before.
+    """
+    before = torch.cuda.get_sync_debug_mode()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        run()
+    except RuntimeError as error:
+        return "".join(traceback.format_exception(error)[-2:])
+    finally:
+        torch.cuda.set_sync_debug_mode(before)
+    return "none"
+
+
+@contextmanager
+def tf32_default() -> Iterator[None]:
+    """Run with the TF32 settings that a fresh torch has: convolutions yes, products no."""
+    flags = torch.backends.cudnn, torch.backends.cuda.matmul
+    found = [flag.allow_tf32 for flag in flags]
+    flags[0].allow_tf32, flags[1].allow_tf32 = True, False
+    try:
+        yield
+    finally:
+        for flag, value in zip(flags, found, strict=True):
+            flag.allow_tf32 = value

@@ -15,7 +15,7 @@ torch = pytest.importorskip("torch", reason="the networks need torch: make setup
 
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
-from benchmarks.gpu_report import bars  # noqa: E402
+from benchmarks.gpu_report import bars, unplanned_wait  # noqa: E402
 
 REPO = Path(__file__).resolve().parents[2]
 GOLDEN = REPO.parent / "shared" / "sam6d" / "public" / "ops_points.npz"
@@ -129,3 +129,18 @@ def test_constants_of_work_are_the_counted_ones(monkeypatch: pytest.MonkeyPatch)
     assert found["sam vit_b"] == pytest.approx(gpu.FLOP["sam vit_b"], rel=0.02)
     assert found["dinov2"] == pytest.approx(networks.FLOP["dinov2"], rel=0.02)
     assert found["dinov2"] == pytest.approx(gpu.FLOP["dinov2 crop"], rel=0.02)
+
+
+def test_an_unplanned_wait_is_named_and_the_mode_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a stand-in for CUDA's mode in which a wait is an error."""
+    modes: list[object] = ["default"]
+    monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: modes[-1])
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", modes.append)
+
+    def read_a_number() -> None:
+        assert modes[-1] == "error"
+        raise RuntimeError("called a synchronizing CUDA operation")
+
+    assert unplanned_wait(lambda: None) == "none"
+    assert "synchronizing CUDA operation" in unplanned_wait(read_a_number)
+    assert modes[-1] == "default"
