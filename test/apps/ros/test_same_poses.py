@@ -11,7 +11,7 @@ from sam6d_ros.apps.environment import default_cache_dir
 from sam6d_ros.apps.ros import conversions
 from sam6d_ros.apps.ros.demo import run as demo
 from sam6d_ros.apps.ros.demo import scene as demo_scene
-from sam6d_ros.evaluation.synthetic import make_scene, write_bop
+from sam6d_ros.evaluation.synthetic import CAMERA, make_scene, write_bop
 
 pytest.importorskip("fastapi", reason="missing: pip install 'sam6d_ros[http]'")
 
@@ -26,7 +26,9 @@ IMAGE = "000001.png"
 @pytest.fixture
 def scene(tmp_path):
     """A scene on disk, and its objects file."""
-    made = make_scene(3, targets=TARGETS, cache_dir=default_cache_dir())
+    made = make_scene(
+        3, camera=CAMERA.scaled(0.5), targets=TARGETS, clutter=1, cache_dir=default_cache_dir()
+    )
     task = demo_scene.read_task(write_bop(made, tmp_path / "set"), 0)
     models = list(task.models.values())
     return task.scene_dir, demo.write_objects_file(models, tmp_path / "objects.yaml")
