@@ -13,7 +13,7 @@ from sam6d_ros.cad.bop_models import load_bop_models
 from sam6d_ros.cad.model import Symmetries
 from sam6d_ros.cad.objects import load_objects
 from sam6d_ros.evaluation.bop_truth import GroundTruth
-from sam6d_ros.evaluation.synthetic import make_scene, write_bop
+from sam6d_ros.evaluation.synthetic import CAMERA, make_scene, write_bop
 from sam6d_ros.geometry import se3
 from sam6d_ros.runtime.warmup import box_model
 from sam6d_ros.types import PoseEstimate, PoseEstimates
@@ -73,7 +73,8 @@ def test_tables_have_a_row_for_each_pose(model):
 
 
 def test_the_objects_file_says_what_the_dataset_says(tmp_path):
-    folder = write_bop(make_scene(0, targets=["tea_box", "mug"], clutter=0), tmp_path / "set")
+    made = make_scene(0, camera=CAMERA.scaled(0.25), targets=["tea_box", "mug"], clutter=0)
+    folder = write_bop(made, tmp_path / "set")
     models = load_bop_models(folder / "models")
     back = load_objects(demo.write_objects_file(models, tmp_path / "objects.yaml"))
     for before, after in zip(models, back, strict=True):

@@ -19,6 +19,8 @@ from support.ros.world import PROGRAMS
 from sam6d_ros.apps.ros.node.domain import own_domain
 from sam6d_ros.apps.ros.node.graph import graph_environment
 
+pytestmark = pytest.mark.slow  # each test starts a program and interrupts it
+
 NODE, COMMAND = "sam6d_ros.apps.ros.pose_node", "sam6d_ros.apps.cli.start"
 TIMEOUT_S = 60
 # Libraries swallow a KeyboardInterrupt while they are imported: so does this import.
