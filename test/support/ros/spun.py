@@ -27,15 +27,23 @@ def spun(*makers):
     executor = SingleThreadedExecutor()
     for node in nodes:
         executor.add_node(node)
-    spinning = threading.Thread(target=executor.spin)
+    ended = threading.Event()
+
+    def spin():
+        while not ended.is_set():
+            executor.spin_once(timeout_sec=PATIENCE_S)
+
+    spinning = threading.Thread(target=spin)
     spinning.start()
     try:
         yield nodes[0] if len(nodes) == 1 else nodes
     finally:
         for node in nodes:
             node.stop()
-        executor.shutdown()
+        ended.set()
+        executor.wake()
         spinning.join(PATIENCE_S)
+        executor.shutdown()  # after its last step, which uses what this destroys
         for node in nodes:
             node.destroy_node()
         rclpy.try_shutdown()
