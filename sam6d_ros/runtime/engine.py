@@ -18,6 +18,7 @@ from sam6d_ros.errors import InvalidConfig, UnknownName
 from sam6d_ros.geometry.region import Region
 from sam6d_ros.pipeline import PoseEstimation, RunContext, Segmentation
 from sam6d_ros.runtime import warmup
+from sam6d_ros.runtime.size_check import with_size_question
 from sam6d_ros.stages.accept import Acceptance
 from sam6d_ros.stages.areas import SearchAreas, areas_of
 from sam6d_ros.stages.backends import NO_BACKEND
@@ -209,26 +210,25 @@ class Engine:
         ctx: RunContext | None = None,
         boxes: Boxes | None = None,
     ) -> PoseEstimates:
-        """Run both halves: find all instances of the named objects, with timings.
-
-        ``timings_s`` has one entry per stage and "total"; ``acceptance`` as in ``estimate``,
-        ``boxes`` as in ``segment``.
+        """Run both halves: find all instances of the named objects.
 
         Args:
             frame: the image.
             names: objects to find; None for all.
             acceptance: thresholds and limits; None for those of the engine.
             ctx: timings, record and checkpoint; None for neither.
-            boxes: of a detector, in which to search; None for the whole image.
+            boxes: of a detector, in which to search, as in ``segment``; None for everywhere.
 
         Returns:
-            The accepted estimates, best first; empty with a reason if there is none.
+            The accepted estimates, best first, with the seconds of each stage and "total"; empty
+            with a reason if there is none.
         """
         ctx = ctx or RunContext()
         with ctx.timings.measure("total"):
             scene = Scene(frame)
             found = self.segment(scene, names, None, acceptance, ctx, boxes)
             poses = self.estimate(scene, found, acceptance, ctx)
+        poses = with_size_question(poses, self._select(names), scene)
         return poses.with_timings(ctx.timings.seconds)
 
     def track(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from sam6d_ros.runtime.frame_checks import (
     color_order_warning,
     frame_warnings,
     other_scale,
+    scale_question,
     with_swapped_colors,
 )
 from sam6d_ros.runtime.size_check import size_warning
@@ -39,32 +41,57 @@ def check_frame(models: Sequence[ObjectModel], frame: Frame) -> None:
 
 
 def check_result(
-    frame: Frame, poses: PoseEstimates, engine: Engine, is_scale_assumed: bool
-) -> None:
+    frame: Frame, poses: PoseEstimates, engine: Engine, scale: DepthScale
+) -> PoseEstimates:
     """Print warnings about the frame that follow from its result.
 
     Args:
-        is_scale_assumed: whether the unit of depth was not stated.
         frame: the image.
         poses: poses found in it.
         engine: repeats the search with other readings of the frame.
+        scale: unit of depth, and whether it was stated.
+
+    Returns:
+        The poses; the reason of an empty result asks about a stated unit of depth that misfits.
 
     Raises:
         InvalidFrame: the objects fit far better with another unit of depth.
     """
-    if is_scale_assumed and (warning := other_scale(frame, poses, engine.run)):
+    if scale.is_assumed and (warning := other_scale(frame, poses, engine.run)):
         raise InvalidFrame(warning)
+    if scale.stated_mm is not None:
+        poses = scale_question(frame, poses, engine.run, scale.stated_mm)
     warning = color_order_warning(frame, poses, engine.objects)
     if warning or (warning := with_swapped_colors(frame, poses, engine.run)):
         warn(warning)
+    return poses
 
 
-def is_scale_assumed(depth: Path, depth_scale: float | None, camera: frames.CameraFile) -> bool:
-    """Return whether neither the call nor the camera file states the unit of an integer image."""
-    if depth_scale is not None or camera.depth_scale is not None or depth.suffix == ".npy":
-        return False
+@dataclass(frozen=True)
+class DepthScale:
+    """Unit of an integer depth image.
+
+    Attributes:
+        stated_mm: millimetres per unit as stated by the call or the camera file, or None.
+        is_assumed: whether neither states it and it was taken as 1 mm per unit.
+    """
+
+    stated_mm: float | None
+    is_assumed: bool
+
+
+def depth_scale_of(
+    depth: Path, depth_scale: float | None, camera: frames.CameraFile
+) -> DepthScale:
+    """Return the unit of a depth image; floats are metres unless the call states their unit."""
+    if depth_scale is not None:
+        return DepthScale(depth_scale, is_assumed=False)
+    if depth.suffix == ".npy":
+        return DepthScale(None, is_assumed=False)
     image = cv2.imread(str(depth), cv2.IMREAD_UNCHANGED)
-    return image is not None and image.dtype.kind in "ui"
+    is_integer = image is not None and image.dtype.kind in "ui"
+    stated_mm = camera.depth_scale if is_integer else None
+    return DepthScale(stated_mm, is_assumed=is_integer and stated_mm is None)
 
 
 def warn(text: str) -> None:

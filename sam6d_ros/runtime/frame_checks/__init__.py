@@ -9,11 +9,21 @@ from __future__ import annotations
 
 from sam6d_ros.runtime.frame_checks.along_ray import along_ray_warning
 from sam6d_ros.runtime.frame_checks.color_order import color_order_warning
-from sam6d_ros.runtime.frame_checks.readings import other_scale, with_swapped_colors
+from sam6d_ros.runtime.frame_checks.readings import (
+    other_scale,
+    scale_question,
+    with_swapped_colors,
+)
 from sam6d_ros.runtime.frame_checks.registration import registration_warning
 from sam6d_ros.types import Scene
 
-__all__ = ["color_order_warning", "frame_warnings", "other_scale", "with_swapped_colors"]
+__all__ = [
+    "color_order_warning",
+    "frame_warnings",
+    "other_scale",
+    "scale_question",
+    "with_swapped_colors",
+]
 
 
 def frame_warnings(scene: Scene) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ A trial runs the whole search again, so it is for single frames (the command lin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -39,11 +39,7 @@ def other_scale(frame: Frame, poses: PoseEstimates, search: Search) -> str:
     """
     if best_score(poses) >= POOR_SCORE:
         return ""
-    found = {
-        scale: best_score(search(replace(frame, depth=frame.depth * np.float32(scale))))
-        for scale in SCALES_MM
-    }
-    scale, score = max(found.items(), key=lambda item: item[1])
+    scale, score = _best_scale(frame, SCALES_MM, 1.0, search)
     if score < FITS_SCORE or score < best_score(poses) + BETTER_BY:
         return ""
     return (
@@ -51,6 +47,41 @@ def other_scale(frame: Frame, poses: PoseEstimates, search: Search) -> str:
         f"{scale:g} mm per unit the best pose scores {score:.2f}. State the unit of the depth "
         f"image: --depth-scale {scale:g}, or depth_scale in the camera file (1 if it is mm)"
     )
+
+
+def scale_question(
+    frame: Frame, poses: PoseEstimates, search: Search, stated_mm: float
+) -> PoseEstimates:
+    """Return a result; the reason of an empty one asks about a stated unit of depth that misfits.
+
+    Args:
+        frame: with depth in metres, of the stated unit.
+        poses: the result of this frame.
+        search: the same search in another frame.
+        stated_mm: millimetres per unit of the depth image.
+    """
+    if len(poses):
+        return poses
+    scales = [scale for scale in (1.0, *SCALES_MM) if scale != stated_mm]
+    scale, score = _best_scale(frame, scales, stated_mm, search)
+    if score < FITS_SCORE:
+        return poses
+    question = (
+        f"is the depth scale of {stated_mm:g} mm per unit right? With {scale:g} mm per unit the "
+        f"best pose scores {score:.2f}: --depth-scale {scale:g}, or depth_scale in the camera file"
+    )
+    return replace(poses, reason=f"{poses.reason}; {question}")
+
+
+def _best_scale(
+    frame: Frame, scales: Iterable[float], given_mm: float, search: Search
+) -> tuple[float, float]:
+    """Return the scale of the best pose, mm per unit, and its score."""
+    found = {
+        scale: best_score(search(replace(frame, depth=frame.depth * np.float32(scale / given_mm))))
+        for scale in scales
+    }
+    return max(found.items(), key=lambda item: item[1])
 
 
 def with_swapped_colors(frame: Frame, poses: PoseEstimates, search: Search) -> str:

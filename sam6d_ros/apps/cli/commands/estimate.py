@@ -10,7 +10,7 @@ from sam6d_ros.apps.cli import debug_pictures
 from sam6d_ros.apps.cli.boxes import add_detector_options, boxes_in, detector_of, show_warning
 from sam6d_ros.apps.cli.estimate_results import finish
 from sam6d_ros.apps.cli.estimate_views import run_views
-from sam6d_ros.apps.cli.frame_warnings import check_frame, check_result, is_scale_assumed
+from sam6d_ros.apps.cli.frame_warnings import check_frame, check_result, depth_scale_of
 from sam6d_ros.apps.cli.objects import add_object_options, load_models, read_settings
 from sam6d_ros.apps.cli.options import (
     CONSOLE,
@@ -157,8 +157,8 @@ def run(args: argparse.Namespace) -> int:
     ctx = RunContext(record=record, on_warning=show_warning)
     with detector_of(args) as detector, CONSOLE.status("estimating"):
         poses = engine.run(frame, ctx=ctx, boxes=boxes_in(frame, detector))
-        assumed = is_scale_assumed(args.depth, args.depth_scale, camera)
-        check_result(frame, poses, engine, assumed)
+        scale = depth_scale_of(args.depth, args.depth_scale, camera)
+        poses = check_result(frame, poses, engine, scale)
     if args.order == "pickable":
         poses = pickable_first(poses)
     if record:
