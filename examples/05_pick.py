@@ -38,9 +38,13 @@ class Picker(Node):
         self.grasps = GraspArray()
         self.buffer = Buffer(node=self)
         self.listener = TransformListener(self.buffer, self)
-        self.create_subscription(GraspArray, "~/base/grasps", self.on_grasps, 5)
-        self.create_subscription(Detection3DArray, "~/detections", self.on_detections, 5)
+        self.inputs = (
+            self.create_subscription(GraspArray, "~/base/grasps", self.on_grasps, 5),
+            self.create_subscription(Detection3DArray, "~/detections", self.on_detections, 5),
+        )
         self.detections = Detection3DArray()
+        report_s = self.declare_parameter("report_s", 5.0).value
+        self.create_timer(report_s, self.report_silence)
 
     def on_grasps(self, message: GraspArray) -> None:
         """Keep the grasps of the newest image; they belong to the detections of its stamp."""
@@ -51,6 +55,16 @@ class Picker(Node):
         """Keep the detections of the newest image."""
         self.detections = message
         self.try_to_pick()
+
+    def report_silence(self) -> None:
+        """Log the topics on which nothing has arrived."""
+        for topic, message in zip(self.inputs, (self.grasps, self.detections), strict=True):
+            if not message.header.frame_id:
+                name = topic.topic_name
+                self.get_logger().warning(
+                    f"no message on {name} yet ({self.count_publishers(name)} publishers); does "
+                    "the pipeline run, with grasps:=true, and is the topic remapped?"
+                )
 
     def try_to_pick(self) -> None:
         """Pick if all conditions hold; otherwise log the first one that does not."""

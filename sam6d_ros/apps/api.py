@@ -121,9 +121,15 @@ def open_engine(
         The engine; ``run(frame)`` returns its estimates.
 
     Raises:
+        InvalidObjects: the objects are no ``ObjectSet``.
         InvalidConfig: the backend or the role is unknown, or a number is out of its range.
         BackendUnavailable, CheckpointError: the backend cannot run.
     """
+    if not isinstance(objects, ObjectSet):
+        raise InvalidObjects(
+            f"objects is {repr(objects)[:80]}; expected what load_objects returns: "
+            "open_engine(load_objects(...))"
+        )
     keep_compiled_loops()
     cache = default_cache_dir() if cache_dir is None else cache_dir
     config = PipelineConfig(backend, min_score=min_score, max_instances=max_instances)

@@ -111,7 +111,13 @@ def read_objects_file(
     """
     path = Path(path)
     example = "[{name, mesh}, …]"
-    items = read_entries(path, "the objects file", "objects", list, example, InvalidObjects)
+    try:
+        items = read_entries(path, "the objects file", "objects", list, example, InvalidObjects)
+    except InvalidObjects as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            remedy = f"write one to fill in: sam6d onboard --template {path}"
+            raise InvalidObjects(f"{error}; {remedy}") from error
+        raise
     entries: list[ObjectEntry] = []
     for index, item in enumerate(items):
         entry = EntryReader(f"{path}, objects[{index}]", path.parent, item, resolve_package).entry()

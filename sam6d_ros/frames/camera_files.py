@@ -17,6 +17,7 @@ from sam6d_ros.frames.camera_info import CameraInfo, Roi
 from sam6d_ros.types.text_files import read_text
 from sam6d_ros.types.yaml_text import load_first
 
+SUFFIXES = (".json", ".yaml", ".yml", ".xml")
 MATRIX_KEYS = ("camera_matrix", "K", "Camera_Matrix")
 MAX_MATRIX = 1000  # values; distortion has 14 at most
 
@@ -58,15 +59,28 @@ def read_camera(path: Path, image_id: int | None = None) -> CameraFile:
     try:
         data = _content(text, path)
     except (json.JSONDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise InvalidCamera(f"{path} is neither JSON nor YAML: {error}") from error
+        text = f"{path} is neither JSON nor YAML: {error}{_swapped(path)}"
+        raise InvalidCamera(text) from error
     if not isinstance(data, Mapping):
-        raise InvalidCamera(f"{path} holds a {type(data).__name__}; expected camera parameters")
+        raise InvalidCamera(
+            f"{path} holds a {type(data).__name__}; expected camera parameters{_swapped(path)}"
+        )
     try:
         return parse_camera(pick_image(data, image_id, path))
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
         if isinstance(error, InvalidInput):
             raise InvalidCamera(f"{path}: {error}") from error
         raise InvalidCamera(f"{path} has a value of the wrong type: {error}") from error
+
+
+def _swapped(path: Path) -> str:
+    """Return the question about a file that is by its name no camera file; or ""."""
+    if path.suffix.lower() in ("", *SUFFIXES):
+        return ""
+    return (
+        f"; a camera file is one of {', '.join(SUFFIXES)}: are --camera and --cad, or the camera "
+        "and the depth file, swapped?"
+    )
 
 
 def _content(text: str, path: Path) -> Any:

@@ -86,6 +86,17 @@ def test_files_that_are_no_objects_are_refused(tmp_path, files, names, unit, mes
         sam6d_ros.load_objects([tmp_path / name for name in names], unit, tmp_path / "cache")
 
 
+def test_an_engine_of_a_file_is_refused_with_the_remedy():
+    with pytest.raises(InvalidInput, match=r"'part.stl'; expected .*open_engine\(load_objects"):
+        sam6d_ros.open_engine("part.stl")
+
+
+def test_a_missing_objects_file_names_the_command_that_writes_one(tmp_path):
+    path = tmp_path / "absent.yaml"
+    with pytest.raises(InvalidInput, match=f"sam6d onboard --template {path}"):
+        sam6d_ros.load_objects(path)
+
+
 def test_package_addresses_are_found_without_ros(tmp_path, files, monkeypatch):
     """The Python interface refused them, the command line did not."""
     (tmp_path / "share/ament_index/resource_index/packages").mkdir(parents=True)

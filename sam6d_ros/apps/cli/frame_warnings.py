@@ -80,9 +80,7 @@ class DepthScale:
     is_assumed: bool
 
 
-def depth_scale_of(
-    depth: Path, depth_scale: float | None, camera: frames.CameraFile
-) -> DepthScale:
+def depth_scale_of(depth: Path, depth_scale: float | None, camera: frames.CameraFile) -> DepthScale:
     """Return the unit of a depth image; floats are metres unless the call states their unit."""
     if depth_scale is not None:
         return DepthScale(depth_scale, is_assumed=False)

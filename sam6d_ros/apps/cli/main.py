@@ -26,6 +26,7 @@ from sam6d_ros.apps.cli.commands import (
     triton,
     weights,
 )
+from sam6d_ros.apps.cli.parser import CommandParser
 from sam6d_ros.apps.compiled_loops import keep_compiled_loops
 from sam6d_ros.apps.environment import allow_openexr
 from sam6d_ros.apps.threads import share_the_cores
@@ -35,22 +36,6 @@ INTERRUPTED = 130
 
 DESCRIPTION = """\
 6D poses of known objects from an RGB-D frame and CAD models.
-
-  sam6d estimate   find objects in one frame: poses.json, overlay.png, debug pictures
-  sam6d eval       measure accuracy and time on a dataset in BOP format
-  sam6d onboard    check CAD models: unit, size, symmetries
-  sam6d scan       make a CAD model of an object from an RGB-D recording
-  sam6d weights    list, verify, fetch the released checkpoints of the networks
-  sam6d demo       poses in a synthetic scene or a dataset, compared with the truth
-  sam6d label      poses and masks of recordings, to train detectors with
-  sam6d offline    find objects in the frames of a ROS 2 bag, without a graph
-  sam6d replay     play a bag into the ROS graph
-  sam6d record     write topics of the ROS graph into a bag
-  sam6d detect     boxes of a 2D detector in images, videos and camera streams
-  sam6d detector   export 2D detectors for a Triton server
-  sam6d triton     run a Triton server, load and unload its models
-  sam6d serve      HTTP services: segmentation, poses, the whole pipeline
-  sam6d completion print a completion script for bash or zsh
 
 Poses are camera_from_object: they take a point of the CAD model (metres, its own origin) into
 the camera optical frame (x right, y down, z forward, metres)."""
@@ -90,7 +75,7 @@ def report(error: Exception) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser with all subcommands; each sets ``run`` to its function."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="sam6d",
         description=DESCRIPTION,
         epilog=EPILOG,
@@ -98,7 +83,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"sam6d_ros {__version__}")
     parser.add_argument("-v", "--verbose", action="store_true", help="log progress to stderr")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", title="commands"
+    )
     poses = (estimate, evaluate, onboard, scan, weights, demo, process_bag, replay, record)
     for module in (*poses, label, detect, detector, triton, serve):
         module.add_parser(commands)

@@ -98,6 +98,14 @@ def test_unusable_cameras(tmp_path, data, message):
         read_camera(write(tmp_path / "c.json", data))
 
 
+@pytest.mark.parametrize("content", [b"part\0binary", b"solid part\nendsolid part\n"])
+def test_a_mesh_in_place_of_the_camera_file_is_named(tmp_path, content):
+    path = tmp_path / "part.stl"
+    path.write_bytes(content)
+    with pytest.raises(InvalidCamera, match="are --camera and --cad, .* swapped?"):
+        read_camera(path)
+
+
 def save_depth(path, values):
     if path.suffix == ".npy":
         np.save(path, values)

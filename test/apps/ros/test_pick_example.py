@@ -47,6 +47,13 @@ def test_pose_and_grasp_are_printed_in_the_base_frame(graph, picker):
     assert re.search(r"grasp sampled_\d+: fingers at .* 0\.0[56]\d? ?", child.output())
 
 
+def test_topics_without_a_message_are_named(graph):
+    child = graph.probe.children.start("picker", {"report_s": 0.2}, REMAPPED, (str(EXAMPLE),))
+    for topic in ("/grasp_node/detections", BASE_GRASPS):
+        text = f"no message on {topic} yet"
+        graph.probe.wait_for(lambda text=text: text in child.output(), text)
+
+
 def send(graph):
     graph.send("red_box", "block")
 

@@ -34,7 +34,9 @@ examples:
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Register the subcommand."""
-    parser = add_command(commands, "onboard", "check and prepare CAD models", DESCRIPTION)
+    parser = add_command(
+        commands, "onboard", "check CAD models: unit, size, symmetries", DESCRIPTION
+    )
     parser.add_argument("meshes", type=Path, nargs="*", metavar="MESH", help="PLY, OBJ, STL, GLB")
     parser.add_argument("--objects", type=Path, metavar="YAML", help="objects file with names")
     parser.add_argument(

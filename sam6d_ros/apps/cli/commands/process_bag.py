@@ -59,7 +59,9 @@ exit codes: 0 found, 3 nothing found in any frame, 2 bad input, 1 frames broke t
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Register the subcommand."""
-    parser = add_command(commands, "offline", "find objects in the frames of a bag", DESCRIPTION)
+    parser = add_command(
+        commands, "offline", "find objects in the frames of a ROS 2 bag", DESCRIPTION
+    )
     group = parser.add_argument_group("input")
     add_bag_option(group)
     for name, what in (("rgb", "colour images"), ("depth", "depth images"), ("info", "CameraInfo")):

@@ -41,7 +41,7 @@ examples:
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Register the subcommands."""
     parser = add_command(
-        commands, "scan", "a recording of an object becomes its model", DESCRIPTION
+        commands, "scan", "make a CAD model of an object from a recording", DESCRIPTION
     )
     verbs = parser.add_subparsers(dest="scan_command", required=True, metavar="COMMAND")
     _add_model(verbs)

@@ -46,7 +46,9 @@ Serve over HTTP; see /docs of the running server, and docs/http.md.
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Register the subcommand with one subcommand per role."""
-    parser = add_command(commands, "serve", "HTTP services", DESCRIPTION)
+    parser = add_command(
+        commands, "serve", "HTTP services: segmentation, poses, pipeline", DESCRIPTION
+    )
     roles = parser.add_subparsers(dest="role", required=True, metavar="ROLE")
     for role in ROLES:
         _add_role(roles, role)
