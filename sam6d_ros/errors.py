@@ -27,6 +27,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
+def install_extra(extra: str) -> str:
+    """Return the remedy of a missing optional package, to end an error text with.
+
+    Args:
+        extra: of pyproject.toml.
+    """
+    # The package is on no index.
+    return f"run in the clone of sam6d_ros: pip install -e '.[{extra}]'"
+
+
 class Sam6dError(Exception):
     """Base of all errors raised on purpose by this project."""
 

@@ -16,7 +16,7 @@ from sam6d_ros.detectors.manifest import Manifest
 from sam6d_ros.detectors.onnx import OnnxRunner
 from sam6d_ros.detectors.preprocess import prepare
 from sam6d_ros.detectors.torchscript import TorchScriptRunner
-from sam6d_ros.errors import BackendUnavailable, InvalidConfig, InvariantError
+from sam6d_ros.errors import BackendUnavailable, InvalidConfig, InvariantError, install_extra
 
 if TYPE_CHECKING:
     import torch
@@ -155,7 +155,7 @@ def _write_onnx(detector: Exportable, tensor: NDArray, path: Path) -> None:
             )
         except ImportError as error:
             raise BackendUnavailable(
-                f"ONNX files need onnx ({error}): pip install 'sam6d_ros[detectors]'"
+                f"ONNX files need onnx ({error}); {install_extra('detectors')}"
             ) from error
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam6d_ros.detectors.model import run_in_batches
-from sam6d_ros.errors import BackendUnavailable, CheckpointError, InvalidInput
+from sam6d_ros.errors import BackendUnavailable, CheckpointError, InvalidInput, install_extra
 
 SPINNING = "session.intra_op.allow_spinning"  # of onnxruntime_session_options_config_keys.h
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -38,7 +38,7 @@ class OnnxRunner:
             import onnxruntime
         except ImportError as error:
             raise BackendUnavailable(
-                "ONNX detectors need onnxruntime: pip install 'sam6d_ros[detectors]'"
+                f"ONNX detectors need onnxruntime; {install_extra('detectors')}"
             ) from error
         provider = PROVIDERS.get(device.partition(":")[0], device)
         if provider not in onnxruntime.get_available_providers():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sam6d_ros.detectors.buffers import Buffers, FreshBuffers
 from sam6d_ros.detectors.model import run_in_batches
-from sam6d_ros.errors import BackendUnavailable, CheckpointError, InvalidInput
+from sam6d_ros.errors import BackendUnavailable, CheckpointError, InvalidInput, install_extra
 
 
 class TorchScriptRunner:
@@ -41,7 +41,7 @@ class TorchScriptRunner:
             import torch
         except ImportError as error:
             raise BackendUnavailable(
-                "TorchScript detectors need torch: pip install 'sam6d_ros[sam6d]'"
+                f"TorchScript detectors need torch; {install_extra('sam6d')}"
             ) from error
         from sam6d_ros.detectors.torchvision_ops import provide_operators
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from sam6d_ros.errors import BackendUnavailable, InvalidConfig
+from sam6d_ros.errors import BackendUnavailable, InvalidConfig, install_extra
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def import_ray() -> ModuleType:
         import ray
     except ModuleNotFoundError as error:
         raise BackendUnavailable(
-            "a fleet needs Ray, which is not installed; run: pip install 'sam6d_ros[fleet]'"
+            f"a fleet needs Ray, which is not installed; {install_extra('fleet')}"
         ) from error
     return ray
 

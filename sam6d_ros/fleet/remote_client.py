@@ -18,6 +18,7 @@ from sam6d_ros.errors import (
     Sam6dError,
     TooLarge,
     UnknownName,
+    install_extra,
 )
 
 CONNECT_S = 2.0
@@ -48,7 +49,7 @@ class RemoteClient:
             import httpx
         except ModuleNotFoundError as error:
             raise BackendUnavailable(
-                "remote_url needs httpx, which is not installed; run: pip install 'sam6d_ros[http]'"
+                f"remote_url needs httpx, which is not installed; {install_extra('http')}"
             ) from error
         if not url.startswith(("http://", "https://")):
             raise InvalidConfig(f"remote_url is {url!r}; expected http://HOST:PORT")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, Protocol
 
-from sam6d_ros.errors import BackendUnavailable, NotReady
+from sam6d_ros.errors import BackendUnavailable, NotReady, install_extra
 from sam6d_ros.fleet.connect import import_ray
 
 APPLICATION, DEPLOYMENT = "sam6d", "Poses"
@@ -130,7 +130,7 @@ def import_serve() -> ModuleType:
         from ray import serve
     except ImportError as error:
         raise BackendUnavailable(
-            f"services on a fleet need Ray Serve ({error}); run: pip install 'sam6d_ros[fleet]'"
+            f"services on a fleet need Ray Serve ({error}); {install_extra('fleet')}"
         ) from error
     return serve
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from sam6d_ros.errors import BackendUnavailable
+from sam6d_ros.errors import BackendUnavailable, install_extra
 from sam6d_ros.models.sam_attention import replace_attention
 
 MASKS_PER_PROMPT = 3
@@ -28,8 +28,7 @@ def package() -> ModuleType:
     spec = importlib.util.find_spec("segment_anything")
     if spec is None or not spec.submodule_search_locations:
         raise BackendUnavailable(
-            "the package segment-anything is not installed; pip install 'sam6d_ros[sam6d]' "
-            "(from source: make setup-sam6d)"
+            f"the package segment-anything is not installed; {install_extra('sam6d')}"
         )
     alias = ModuleType(ALIAS)
     alias.__path__ = list(spec.submodule_search_locations)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sam6d_ros.errors import BackendUnavailable, InvalidInput
+from sam6d_ros.errors import BackendUnavailable, InvalidInput, install_extra
 from sam6d_ros.scan.frames import InMemory
 from sam6d_ros.scan.motion import Frames, Motion, check_motion
 from sam6d_ros.types import Frame
@@ -55,7 +55,7 @@ def bag_recording(path: Path, every: int) -> InMemory:
         from sam6d_ros.frames.bags.frames import bag_frames
     except ModuleNotFoundError as error:
         raise BackendUnavailable(
-            f"bags need {error.name}, which is missing: pip install 'sam6d_ros[bags]'"
+            f"bags need {error.name}, which is missing; {install_extra('bags')}"
         ) from error
     held: list[Frame] = []
     count = 0

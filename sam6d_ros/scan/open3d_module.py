@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sam6d_ros.errors import BackendUnavailable
+from sam6d_ros.errors import BackendUnavailable, install_extra
 
 
 def open3d() -> Any:
@@ -17,8 +17,7 @@ def open3d() -> Any:
         import open3d as module
     except ImportError as error:
         raise BackendUnavailable(
-            f"scanning needs Open3D, which cannot be imported ({error}); install it with: "
-            "pip install 'sam6d_ros[scan]'"
+            f"scanning needs Open3D, which cannot be imported ({error}); {install_extra('scan')}"
         ) from error
     module.utility.set_verbosity_level(module.utility.VerbosityLevel.Error)
     return module

@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def environment() -> TritonEnvironment:
-    pytest.importorskip("tritonclient", reason="missing: pip install 'sam6d_ros[detectors]'")
+    pytest.importorskip("tritonclient", reason="missing: pip install -e '.[detectors]'")
     try:
         return find(default_cache_dir() / "triton/bin/python3")
     except BackendUnavailable as error:

@@ -31,7 +31,7 @@ def photo(height: int = 96, width: int = 128) -> np.ndarray:
 
 
 def test_what_is_written_is_compared_and_takes_other_sizes(tiny, tmp_path):
-    pytest.importorskip("onnxruntime", reason="missing: pip install 'sam6d_ros[detectors]'")
+    pytest.importorskip("onnxruntime", reason="missing: pip install -e '.[detectors]'")
     from sam6d_ros.detectors.export import export
     from sam6d_ros.detectors.onnx import OnnxRunner
 

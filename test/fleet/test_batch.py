@@ -66,7 +66,7 @@ def test_the_name_of_the_extra_is_in_the_error_without_ray(monkeypatch):
         return original(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(BackendUnavailable, match=r"pip install 'sam6d_ros\[fleet\]'"):
+    with pytest.raises(BackendUnavailable, match=r"pip install -e '.\[fleet\]'"):
         import_ray()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 for _module in ("fastapi", "httpx"):
-    pytest.importorskip(_module, reason="missing: pip install 'sam6d_ros[http]'")
+    pytest.importorskip(_module, reason="missing: pip install -e '.[http]'")
 
 from support.fleet_frames import BOX, write_frames  # noqa: E402
 from support.http_server import running, settings_for  # noqa: E402

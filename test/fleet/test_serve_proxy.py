@@ -8,7 +8,7 @@ import json
 import pytest
 
 for _module in ("fastapi", "httpx"):
-    pytest.importorskip(_module, reason="missing: pip install 'sam6d_ros[http]'")
+    pytest.importorskip(_module, reason="missing: pip install -e '.[http]'")
 
 import httpx  # noqa: E402
 from starlette.responses import JSONResponse, PlainTextResponse  # noqa: E402

@@ -21,7 +21,7 @@ CONFIG, DOC = ROOT / "config/serve.yaml", ROOT / "docs/fleet.md"
 
 
 @pytest.mark.fleet
-@pytest.mark.skipif(find_spec("ray") is None, reason="missing: pip install 'sam6d_ros[fleet]'")
+@pytest.mark.skipif(find_spec("ray") is None, reason="missing: pip install -e '.[fleet]'")
 def test_the_configuration_file_is_one_of_ray_serve(monkeypatch):
     monkeypatch.setenv("RAY_AUTH_MODE", "token")  # as in all tests that import Ray
     from ray.serve.schema import ServeDeploySchema
@@ -37,7 +37,7 @@ def test_the_configuration_file_is_one_of_ray_serve(monkeypatch):
 
 
 @pytest.mark.fleet
-@pytest.mark.skipif(find_spec("ray") is None, reason="missing: pip install 'sam6d_ros[fleet]'")
+@pytest.mark.skipif(find_spec("ray") is None, reason="missing: pip install -e '.[fleet]'")
 def test_the_example_of_kuberay_states_services_that_can_be_built(monkeypatch):
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     from ray.serve.schema import ServeDeploySchema

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 for _module, _extra in (("torch", "sam6d"), ("fastapi", "http"), ("httpx", "http")):
-    pytest.importorskip(_module, reason=f"missing: pip install 'sam6d_ros[{_extra}]'")
+    pytest.importorskip(_module, reason=f"missing: pip install -e '.[{_extra}]'")
 
 from support.contexts import context  # noqa: E402
 from support.http_server import serving, settings_for  # noqa: E402

@@ -20,7 +20,7 @@ from sam6d_ros.scan.build import ScannedObject, scan_object
 from sam6d_ros.scan.motion import Motion, from_poses
 from sam6d_ros.types import Frame
 
-pytest.importorskip("open3d", reason="missing: pip install 'sam6d_ros[scan]'")
+pytest.importorskip("open3d", reason="missing: pip install -e '.[scan]'")
 
 BOARD = BoardSpec(7, 5, 0.055)
 FRAMES, SECOND_FRAMES = 30, 20

@@ -22,7 +22,7 @@ from sam6d_ros.scan.symmetry import check_symmetry
 
 @pytest.fixture(scope="module")
 def bag(recorded: Recorded, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("rosbags", reason="missing: pip install 'sam6d_ros[bags]'")
+    pytest.importorskip("rosbags", reason="missing: pip install -e '.[bags]'")
     path = tmp_path_factory.mktemp("bags") / "walk"
     return write_bag(path, recorded.orbit.frames, world_from_cam=recorded.orbit.world_from_cam)
 

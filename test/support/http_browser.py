@@ -71,7 +71,7 @@ def chromium() -> Iterator[Browsing]:
     found = shutil.which("chromium")
     skip_without(found, "chromium")
     sync_api = pytest.importorskip(
-        "playwright.sync_api", reason="missing: pip install 'sam6d_ros[http-test]'"
+        "playwright.sync_api", reason="missing: pip install -e '.[http-test]'"
     )
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hypothesis
 import pytest
 
-schemathesis = pytest.importorskip(
-    "schemathesis", reason="missing: pip install 'sam6d_ros[http-test]'"
-)
+schemathesis = pytest.importorskip("schemathesis", reason="missing: pip install -e '.[http-test]'")
 
 from schemathesis.specs.openapi.checks import positive_data_acceptance  # noqa: E402
 

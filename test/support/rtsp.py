@@ -32,7 +32,7 @@ BITS, PERIOD_MS = 24, 1 << 24
 
 def require_rtsp() -> None:
     """Skip by name where the RTSP server cannot run; see `packages.skip_without`."""
-    pytest.importorskip("av", reason="missing: pip install 'sam6d_ros[streams]'")
+    pytest.importorskip("av", reason="missing: pip install -e '.[streams]'")
     found = (
         shutil.which(SYSTEM_PYTHON)
         and not subprocess.run(

@@ -50,8 +50,8 @@ def write_torchscript(folder: Path, name: str = "model.pt") -> Path:
 
 
 def write_onnx(folder: Path, name: str = "model.onnx") -> Path:
-    pytest.importorskip("onnx", reason="onnx is missing: pip install 'sam6d_ros[detectors]'")
-    pytest.importorskip("onnxruntime", reason="missing: pip install 'sam6d_ros[detectors]'")
+    pytest.importorskip("onnx", reason="onnx is missing: pip install -e '.[detectors]'")
+    pytest.importorskip("onnxruntime", reason="missing: pip install -e '.[detectors]'")
     import torch
 
     path = folder / name

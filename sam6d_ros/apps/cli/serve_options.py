@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sam6d_ros.apps.http.settings import DEFAULT_PORTS, LOOPBACK, Limits
-from sam6d_ros.errors import BackendUnavailable, InvalidConfig
+from sam6d_ros.errors import BackendUnavailable, InvalidConfig, install_extra
 
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 
@@ -117,6 +117,5 @@ def web_libraries() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise BackendUnavailable(
-            f"`sam6d serve` needs {error.name}, which is not installed; run: "
-            "pip install 'sam6d_ros[http]' (in a clone: pip install -e '.[http]')"
+            f"`sam6d serve` needs {error.name}, which is not installed; {install_extra('http')}"
         ) from error

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sam6d_ros.apps.cli.viewed_scene import Placed, ViewedScene
-from sam6d_ros.errors import BackendUnavailable
+from sam6d_ros.errors import BackendUnavailable, install_extra
 
 
 def rerun() -> Any:
@@ -19,8 +19,8 @@ def rerun() -> Any:
         import rerun as module
     except ImportError as error:
         raise BackendUnavailable(
-            f"--rerun needs the Rerun SDK, which cannot be imported ({error}); install it with: "
-            "pip install 'sam6d_ros[rerun]'"
+            f"--rerun needs the Rerun SDK, which cannot be imported ({error}); "
+            f"{install_extra('rerun')}"
         ) from error
     return module
 

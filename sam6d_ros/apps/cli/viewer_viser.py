@@ -10,7 +10,7 @@ import trimesh
 from scipy.spatial.transform import Rotation
 
 from sam6d_ros.apps.cli.viewed_scene import Placed, ViewedScene
-from sam6d_ros.errors import BackendUnavailable
+from sam6d_ros.errors import BackendUnavailable, install_extra
 
 HOST, PORT = "127.0.0.1", 8080
 POINT_SIZE_M = 0.001
@@ -27,8 +27,7 @@ def viser() -> Any:
         import viser as module
     except ImportError as error:
         raise BackendUnavailable(
-            f"--viser needs viser, which cannot be imported ({error}); install it with: "
-            "pip install 'sam6d_ros[viser]'"
+            f"--viser needs viser, which cannot be imported ({error}); {install_extra('viser')}"
         ) from error
     return module
 

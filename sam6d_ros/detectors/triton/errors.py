@@ -12,6 +12,7 @@ from sam6d_ros.errors import (
     InvalidInput,
     NotReady,
     Sam6dError,
+    install_extra,
 )
 
 NOT_LOADED = ("unknown model", "not found", "no available versions", "is not ready")
@@ -35,7 +36,7 @@ def clients(protocol: str) -> Any:
             raise InvalidInput(f"protocol is '{protocol}'; expected http or grpc")
     except ImportError as error:
         raise BackendUnavailable(
-            f"clients of Triton need tritonclient ({error}): pip install 'sam6d_ros[detectors]'"
+            f"clients of Triton need tritonclient ({error}); {install_extra('detectors')}"
         ) from error
     return module
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Generator
 from dataclasses import replace
 
-from sam6d_ros.errors import BackendUnavailable
+from sam6d_ros.errors import BackendUnavailable, install_extra
 from sam6d_ros.geometry.units import NS_PER_S
 from sam6d_ros.runtime.streams.address import Address
 from sam6d_ros.runtime.streams.failures import Failure, ended, explain
@@ -92,6 +92,6 @@ def _bag_reading():  # type: ignore[no-untyped-def]
         from sam6d_ros.frames.bags.frames import bag_frames
     except ModuleNotFoundError as error:
         raise BackendUnavailable(
-            f"bags need {error.name}, which is missing: pip install 'sam6d_ros[bags]'"
+            f"bags need {error.name}, which is missing; {install_extra('bags')}"
         ) from error
     return bag_frames

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from sam6d_ros.errors import BackendUnavailable
+from sam6d_ros.errors import BackendUnavailable, install_extra
 from sam6d_ros.runtime.streams.source import ReadSettings
 
 log = logging.getLogger(__name__)
@@ -66,6 +66,6 @@ def _import_av() -> Any:
         import av
     except ImportError as error:
         raise BackendUnavailable(
-            "video streams need PyAV, which is missing: pip install 'sam6d_ros[streams]'"
+            f"video streams need PyAV, which is missing; {install_extra('streams')}"
         ) from error
     return av

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sam6d_ros.config import PipelineConfig
-from sam6d_ros.errors import BackendUnavailable
+from sam6d_ros.errors import BackendUnavailable, install_extra
 from sam6d_ros.models import weights
 from sam6d_ros.stages.backends import Backend, PoseStages
 from sam6d_ros.stages.library import BuildContext
@@ -39,7 +39,7 @@ class Sam6dBackend(Backend):
         lacking = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
         if lacking:
             words = " and ".join(lacking)
-            return f"{words} not installed (make setup-sam6d, or pip install '.[sam6d]')"
+            return f"{words} not installed; {install_extra('sam6d')}"
         if config.weights_dir is None:
             return "no weights folder is configured (weights_dir)"
         variant = self.parse_options(config.backend_options).sam_variant

@@ -33,4 +33,4 @@ def test_bash_completes_commands_and_options(capsys, words, completed):
 def test_without_shtab_the_remedy_is_named(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "shtab", None)
     assert main(["completion", "zsh"]) == 4
-    assert "pip install 'sam6d_ros[completion]'" in capsys.readouterr().err
+    assert "pip install -e '.[completion]'" in capsys.readouterr().err

@@ -102,7 +102,7 @@ def test_unusable_cameras(tmp_path, data, message):
 def test_a_mesh_in_place_of_the_camera_file_is_named(tmp_path, content):
     path = tmp_path / "part.stl"
     path.write_bytes(content)
-    with pytest.raises(InvalidCamera, match="are --camera and --cad, .* swapped?"):
+    with pytest.raises(InvalidCamera, match=r"are --camera and --cad, .* swapped\?"):
         read_camera(path)
 
 

@@ -124,7 +124,7 @@ def test_a_viewer_that_is_not_installed_is_named_before_the_search(
     monkeypatch.setitem(sys.modules, library, None)
     code, _, err = sam6d("estimate", *scene_files, option)
     assert code == 4
-    assert f"pip install 'sam6d_ros[{library}]'" in " ".join(err.split())
+    assert f"pip install -e '.[{library}]'" in " ".join(err.split())
 
 
 def test_viewers_are_for_one_frame(sam6d):
@@ -134,7 +134,7 @@ def test_viewers_are_for_one_frame(sam6d):
 
 
 def test_the_page_of_viser_serves_the_scene(scene):
-    pytest.importorskip("viser", reason="viser is not installed: pip install 'sam6d_ros[viser]'")
+    pytest.importorskip("viser", reason="viser is not installed: pip install -e '.[viser]'")
     server = open_page(scene, port=18080)
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{server.get_port()}/") as page:
@@ -153,7 +153,7 @@ def test_the_page_of_viser_serves_the_scene(scene):
 
 
 def test_ctrl_c_ends_the_page_and_the_command_goes_on(monkeypatch, frame, result):
-    pytest.importorskip("viser", reason="viser is not installed: pip install 'sam6d_ros[viser]'")
+    pytest.importorskip("viser", reason="viser is not installed: pip install -e '.[viser]'")
     args = build_parser().parse_args(["estimate", "--viser", "18090"])
 
     class Interrupted:

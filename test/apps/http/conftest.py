@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 for _module, _extra in (("fastapi", "http"), ("httpx", "http")):
-    pytest.importorskip(_module, reason=f"missing: pip install 'sam6d_ros[{_extra}]'")
+    pytest.importorskip(_module, reason=f"missing: pip install -e '.[{_extra}]'")
 
 from support.http_server import Served, serving, settings_for  # noqa: E402
 from support.model_server import ModelServer, serving_models, write_models  # noqa: E402

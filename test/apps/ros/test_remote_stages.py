@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 for _module in ("fastapi", "httpx"):
-    pytest.importorskip(_module, reason="missing: pip install 'sam6d_ros[http]'")
+    pytest.importorskip(_module, reason="missing: pip install -e '.[http]'")
 
 from support.fleet_frames import write_frames  # noqa: E402
 from support.http_server import running, settings_for  # noqa: E402

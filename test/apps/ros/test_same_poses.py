@@ -13,7 +13,7 @@ from sam6d_ros.apps.ros.demo import run as demo
 from sam6d_ros.apps.ros.demo import scene as demo_scene
 from sam6d_ros.evaluation.synthetic import CAMERA, make_scene, write_bop
 
-pytest.importorskip("fastapi", reason="missing: pip install 'sam6d_ros[http]'")
+pytest.importorskip("fastapi", reason="missing: pip install -e '.[http]'")
 
 from support.http_server import serving, settings_for
 

@@ -17,7 +17,7 @@ from support.ros.probe import FRAME_ID
 from support.ros.spun import asked, await_that, spun
 from tf2_ros import TransformBroadcaster
 
-pytest.importorskip("open3d", reason="missing: pip install 'sam6d_ros[scan]'")
+pytest.importorskip("open3d", reason="missing: pip install -e '.[scan]'")
 
 from sam6d_ros.apps.ros import conversions
 from sam6d_ros.apps.ros.conversions.rigid import pose_message

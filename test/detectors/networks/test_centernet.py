@@ -54,7 +54,7 @@ def true_box(scene: str, obj_id: int) -> np.ndarray:
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason="real data: ../shared/real is not there")
 def test_real_things_are_found_where_they_are(centernet, tmp_path):
-    pytest.importorskip("onnxruntime", reason="missing: pip install 'sam6d_ros[detectors]'")
+    pytest.importorskip("onnxruntime", reason="missing: pip install -e '.[detectors]'")
     from sam6d_ros.detectors.export import export
     from sam6d_ros.detectors.onnx import OnnxRunner
 

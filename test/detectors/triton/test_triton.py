@@ -230,7 +230,7 @@ def test_shared_memory_outlives_a_broken_connection(way, triton, repository):
 
 @pytest.mark.parametrize("way", ["http", "grpc"])
 def test_a_server_that_never_answers_is_given_up(way):
-    pytest.importorskip("tritonclient", reason="missing: pip install 'sam6d_ros[detectors]'")
+    pytest.importorskip("tritonclient", reason="missing: pip install -e '.[detectors]'")
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

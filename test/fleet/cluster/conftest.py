@@ -12,7 +12,7 @@ import pytest
 from support.fleet_frames import IMAGES, write_frames
 
 if find_spec("ray") is None:  # an import would fix its settings
-    pytest.skip("missing: pip install 'sam6d_ros[fleet]'", allow_module_level=True)
+    pytest.skip("missing: pip install -e '.[fleet]'", allow_module_level=True)
 
 STORE_BYTES = 80 * 2**20  # of each node, in /dev/shm
 

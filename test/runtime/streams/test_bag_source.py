@@ -11,7 +11,7 @@ import pytest
 from support.bop_folder import BopFolder
 from support.rtsp import wait_for
 
-pytest.importorskip("rosbags", reason="missing: pip install 'sam6d_ros[bags]'")
+pytest.importorskip("rosbags", reason="missing: pip install -e '.[bags]'")
 
 from rosbags.rosbag2 import StoragePlugin
 from support.plain_bag import write_bag
@@ -103,7 +103,7 @@ def test_the_missing_package_is_named(tmp_path, frames, played, monkeypatch):
             monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "rosbags.interfaces", None)
     monkeypatch.setitem(sys.modules, "rosbags.rosbag2", None)
-    assert "sam6d_ros[bags]" in reason_of(played(bag))
+    assert ".[bags]" in reason_of(played(bag))
 
 
 def test_bags_are_read_without_ros():

@@ -9,7 +9,7 @@ import pytest
 from support.rtsp import wait_for
 
 for _module in ("fastapi", "httpx"):
-    pytest.importorskip(_module, reason="missing: pip install 'sam6d_ros[http]'")
+    pytest.importorskip(_module, reason="missing: pip install -e '.[http]'")
 
 from support.stream_server import CLOSED, SHOWN, add, served, state  # noqa: E402
 

@@ -16,7 +16,7 @@ from support.rtsp import wait_for
 
 from sam6d_ros.runtime.streams import ReadSettings, SourcePolicy, StreamState
 
-av = pytest.importorskip("av", reason="missing: pip install 'sam6d_ros[streams]'")
+av = pytest.importorskip("av", reason="missing: pip install -e '.[streams]'")
 
 
 def write_video(path: Path, pictures: int = 5, rate_hz: int = 50, size: int = 64) -> Path:
@@ -163,7 +163,7 @@ def test_the_cpu_decodes_where_a_device_is_missing(tmp_path, opened, hardware):
 def test_missing_package_is_named(tmp_path, opened, monkeypatch):
     path = write_video(tmp_path / "a.mp4")
     monkeypatch.setitem(sys.modules, "av", None)
-    assert "sam6d_ros[streams]" in reason_of(opened(str(path), SourcePolicy(roots=(tmp_path,))))
+    assert ".[streams]" in reason_of(opened(str(path), SourcePolicy(roots=(tmp_path,))))
 
 
 def test_frame_folder_gives_frames_with_depth(tmp_path, opened):

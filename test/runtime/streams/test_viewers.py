@@ -14,7 +14,7 @@ import pytest
 from support.rtsp import age_s, wait_for
 
 for _module in ("fastapi", "httpx"):
-    pytest.importorskip(_module, reason="missing: pip install 'sam6d_ros[http]'")
+    pytest.importorskip(_module, reason="missing: pip install -e '.[http]'")
 
 import httpx  # noqa: E402
 import numpy as np  # noqa: E402
@@ -68,7 +68,7 @@ def health(client: httpx.Client) -> dict:
 
 def bag_of(root: Path) -> Path:
     """Return the frames of a folder as a bag."""
-    pytest.importorskip("rosbags", reason="missing: pip install 'sam6d_ros[bags]'")
+    pytest.importorskip("rosbags", reason="missing: pip install -e '.[bags]'")
     from support.plain_bag import write_bag
 
     dataset = BopDataset(root)

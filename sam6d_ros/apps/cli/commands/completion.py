@@ -6,7 +6,7 @@ import argparse
 from functools import partial
 
 from sam6d_ros.apps.cli.options import add_command
-from sam6d_ros.errors import BackendUnavailable
+from sam6d_ros.errors import BackendUnavailable, install_extra
 
 DESCRIPTION = """\
 Print a script that completes commands, options and file names of `sam6d`.
@@ -42,8 +42,7 @@ def run(root: argparse.ArgumentParser, args: argparse.Namespace) -> int:
         import shtab
     except ModuleNotFoundError as error:
         raise BackendUnavailable(
-            "`sam6d completion` needs shtab, which is not installed; run "
-            "`pip install 'sam6d_ros[completion]'`"
+            f"`sam6d completion` needs shtab, which is not installed; {install_extra('completion')}"
         ) from error
     print(shtab.complete(root, args.shell))
     return 0

@@ -14,7 +14,7 @@ from sam6d_ros.apps.cli.options import add_command
 from sam6d_ros.apps.environment import default_cache_dir
 from sam6d_ros.detectors.export import FILES
 from sam6d_ros.detectors.triton.repository import ServingOptions, version_folder, write_model
-from sam6d_ros.errors import BackendUnavailable
+from sam6d_ros.errors import BackendUnavailable, install_extra
 from sam6d_ros.frames import read_rgb
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def run_export(args: argparse.Namespace) -> int:
         detector = build(args.name, args.weights)
     except ImportError as error:
         raise BackendUnavailable(
-            f"the export needs torch ({error}): pip install 'sam6d_ros[sam6d]'"
+            f"the export needs torch ({error}); {install_extra('sam6d')}"
         ) from error
     from sam6d_ros.detectors.export import export
 

@@ -17,7 +17,7 @@ ADDRESSES = ("", "models", "video", "video-config")
 
 @pytest.fixture(scope="module")
 def server():
-    pytest.importorskip("av", reason="missing: pip install 'sam6d_ros[streams]'")
+    pytest.importorskip("av", reason="missing: pip install -e '.[streams]'")
     with served() as client:
         yield client
 
