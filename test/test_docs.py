@@ -126,6 +126,19 @@ def test_every_option_that_is_named_exists() -> None:
     assert not unknown
 
 
+def test_extras_are_installed_from_the_clone() -> None:
+    """The package is on no index, so `pip install 'sam6d_ros[http]'` found nothing."""
+    text = (REPO / "pyproject.toml").read_text().partition("[project.optional-dependencies]")[2]
+    known = set(re.findall(r"^([\w-]+) = \[", text.partition("\n[")[0], re.MULTILINE))
+    modules = (REPO / "sam6d_ros").rglob("*.py")
+    for path in (*PAGES, *modules):
+        text = path.read_text()
+        assert "install 'sam6d_ros[" not in text, path.name
+        named = re.findall(r"install (?:-e )?'\.\[([^\]]+)\]'|install_extra\(['\"]([^'\"]+)", text)
+        for extra in {word for names in named for word in (names[0] or names[1]).split(",")}:
+            assert extra in known or "{" in extra, f"{path.name} names the extra {extra}"
+
+
 def test_the_version_is_the_same_everywhere() -> None:
     project = re.search(r'^version = "(.+?)"', (REPO / "pyproject.toml").read_text(), re.MULTILINE)
     changes = (REPO / "CHANGELOG.rst").read_text()

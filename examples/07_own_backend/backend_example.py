@@ -95,8 +95,10 @@ class FunctionBackend(Backend):
         try:
             function: PoseFunction = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError, ValueError) as error:
+            remedy = "; of a module in the current folder: start the command with PYTHONPATH=."
             raise InvalidConfig(
                 f"backend_options is {text!r}; expected module:function ({error})"
+                f"{remedy if isinstance(error, ModuleNotFoundError) else ''}"
             ) from error
         return function
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.bop_folder import CAMERA, POSES, SIZES
+
+from sam6d_ros.errors import InvalidConfig
 
 pytestmark = pytest.mark.slow  # each test starts the command
 
@@ -108,3 +111,9 @@ def test_a_function_that_fails_is_reported(estimate, function, code, complaints)
 def test_a_function_without_a_pose_gives_an_empty_result(estimate):
     code, poses, _ = estimate("my_method:none")
     assert (code, poses) == (3, [])
+
+
+def test_a_module_that_python_does_not_find_is_refused_with_the_remedy():
+    backend = runpy.run_path(str(REPO / "examples/07_own_backend/backend_example.py"))["BACKEND"]
+    with pytest.raises(InvalidConfig, match=r"No module named 'absent_method'.*PYTHONPATH=\."):
+        backend.parse_options("absent_method:pose")
