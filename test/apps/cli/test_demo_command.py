@@ -7,10 +7,13 @@ import sys
 from types import ModuleType
 
 import cv2
+import numpy as np
 import pytest
 import trimesh
 
 from sam6d_ros.apps.cli.main import main
+from sam6d_ros.apps.ros.demo.scene import DemoScene, make_task
+from sam6d_ros.cad.objects import load_objects
 from sam6d_ros.evaluation.synthetic import make_scene
 from sam6d_ros.evaluation.synthetic.parts import part_of
 
@@ -86,6 +89,29 @@ def test_a_part_is_the_only_target_of_its_scene(stl, tmp_path):
     assert made.objects[0].diameter == pytest.approx(0.119, abs=0.001)
     (instance,) = made.ground_truth
     assert instance.visibility > 0.3
+
+
+@pytest.fixture
+def part_task(without_ros, stl, tmp_path):
+    return make_task(DemoScene(cad=[stl], cad_unit="mm", seed=3), tmp_path / "out")
+
+
+def test_the_users_file_is_searched_and_not_the_painted_mesh_of_the_scene(part_task, stl, tmp_path):
+    (model,) = part_task.models.values()
+    assert (model.source, model.colors) == (stl, None)
+    (painted,) = load_objects(tmp_path / "out/scene/objects.yaml")
+    assert painted.colors is not None
+    for extremes in (np.min, np.max):  # the truth holds for both
+        at = extremes(model.vertices, axis=0)
+        np.testing.assert_allclose(at, extremes(painted.vertices, axis=0), atol=1e-5)
+
+
+def test_the_reason_of_an_empty_demo_is_printed(sam6d, folder, stages, without_ros, tmp_path):
+    """The table had "not found" alone, and the exit code was that of a defect."""
+    stages.poses = dict.fromkeys(stages.poses)  # none is found
+    code, shown, _ = sam6d("demo", "--no-ros", "--dataset", folder.write(), "--out", tmp_path / "o")
+    assert code == 3
+    assert "nothing found: " in shown
 
 
 @pytest.mark.parametrize("unit", ["m", "inch"])

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from sam6d_ros import exchange
+from sam6d_ros.apps.cli.estimate_results import nothing_found, rejected_lines
 from sam6d_ros.apps.cli.objects import add_unit_option
 from sam6d_ros.apps.cli.options import CONSOLE, add_command, result_console, ros_modules
 from sam6d_ros.apps.environment import default_cache_dir
@@ -31,15 +32,16 @@ examples:
   sam6d demo --seed 7 --out demo_7
   sam6d demo --dataset ycbv --scene 48
 
-exit codes: as `sam6d`; 0 if a pose is right, else 1"""
+exit codes: 0 a pose is right, 1 all poses are wrong, 3 nothing found, else as `sam6d`"""
 
 NEXT = """\
-next:
+next (first: source .venv/bin/activate; docs/tutorial.md has each step):
   your part in such a scene    sam6d demo --no-ros --cad part.stl --cad-unit mm
   a frame of your camera       sam6d estimate --rgb rgb.png --depth depth.png --camera camera.json \
 --cad part.stl --cad-unit mm --out out
   your camera's topics         ros2 launch sam6d_ros pipeline.launch.py objects_file:=objects.yaml \
-camera_ns:=/camera"""
+camera_ns:=/camera
+                               without the command ros2: see docs/ros.md#without-a-distribution"""
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -91,7 +93,7 @@ def run_here(scene: DemoScene, out: Path) -> int:
     """Search the scene in this process; print the errors, write picture and poses.
 
     Returns:
-        0 if a pose is right (or there is one, without ground truth), else 1.
+        Exit code, see ``report.exit_code``.
     """
     out.mkdir(parents=True, exist_ok=True)
     with CONSOLE.status("preparing the scene"):
@@ -104,8 +106,10 @@ def run_here(scene: DemoScene, out: Path) -> int:
     matches = demo_report.match(task.truth, poses, task.models)
     console = result_console()
     console.print(demo_report.table(matches, poses))
+    for line in (*([] if len(poses) else [nothing_found(poses)]), *rejected_lines(poses)):
+        console.print(line, markup=False, soft_wrap=True)
     console.print(f"picture: {overlay}\nposes:   {out / 'poses.json'}", soft_wrap=True)
-    return 0 if demo_report.successful(matches, poses) else 1
+    return demo_report.exit_code(matches, poses)
 
 
 def estimate(task: Task) -> PoseEstimates:

@@ -22,6 +22,7 @@ from sam6d_ros.visualize import draw_poses
 
 # The usual bar: average distance below a tenth of the diameter (Hinterstoisser et al., 2012).
 RIGHT_BELOW = 0.1
+NOTHING_FOUND = 3  # exit code, as of all commands
 MAX_POINTS = 2000  # model points for the average; more change nothing visible
 
 
@@ -85,9 +86,14 @@ def _compare(pose: PoseEstimate, instance: GroundTruth, model: ObjectModel) -> P
     )
 
 
-def successful(matches: Sequence[Match], poses: PoseEstimates) -> bool:
-    """Whether a pose is right; without ground truth, whether there is one."""
-    return any(m.right for m in matches) if matches else len(poses) > 0
+def exit_code(matches: Sequence[Match], poses: PoseEstimates) -> int:
+    """Return 0 if a pose is right (without ground truth: if there is one), 1 if all are wrong.
+
+    Without a pose it is ``NOTHING_FOUND``.
+    """
+    if not len(poses):
+        return NOTHING_FOUND
+    return 0 if not matches or any(m.right for m in matches) else 1
 
 
 def table(matches: Sequence[Match], poses: PoseEstimates) -> Table:
@@ -95,7 +101,8 @@ def table(matches: Sequence[Match], poses: PoseEstimates) -> Table:
     if not matches:
         return _poses_table(poses)
     right = sum(m.right for m in matches)
-    out = Table(title=f"{right} of {len(matches)} poses within a tenth of the diameter")
+    title = f"{right} of {len(matches)} poses right: ADD below a tenth of the diameter"
+    out = Table(title=title)
     out.add_column("object")
     for heading in ("visible", "score", "position error", "rotation error", "ADD / diameter", ""):
         out.add_column(heading, justify="right")

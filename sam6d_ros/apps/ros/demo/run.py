@@ -16,7 +16,6 @@ from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.node.domain import own_domain
 from sam6d_ros.apps.ros.node.graph import Children, graph_environment
 from sam6d_ros.cad import objects
-from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.objects import ObjectEntry
 from sam6d_ros.errors import InvalidDataset, Sam6dError
 from sam6d_ros.types import PoseEstimates
@@ -43,7 +42,7 @@ def run_demo(scene: DemoScene, out: Path) -> int:
         out: folder for the picture, the logs and the synthetic scene.
 
     Returns:
-        0 when a pose came that is right (or came at all, without ground truth), else 1.
+        Exit code, see ``report.exit_code``.
 
     Raises:
         ChildDied, TimeoutError: a node ended or nothing came; with the log.
@@ -55,22 +54,22 @@ def run_demo(scene: DemoScene, out: Path) -> int:
     log_dir.mkdir(parents=True, exist_ok=True)
     with console.status("preparing the scene"):
         task = make_task(scene, out)
-    objects_file = write_objects_file(list(task.models.values()), out / "objects.yaml")
+    objects_file = write_objects_file(task, out / "objects.yaml")
     poses = run_graph(task, objects_file, log_dir, console)
     overlay = demo_report.write_overlay(task.frame, poses, task.models, out / "overlay.png")
     matches = demo_report.match(task.truth, poses, task.models)
     console.print(demo_report.table(matches, poses))
     console.print(f"picture: {overlay}\nlogs:    {log_dir}", soft_wrap=True)
-    return 0 if demo_report.successful(matches, poses) else 1
+    return demo_report.exit_code(matches, poses)
 
 
-def write_objects_file(models: list[ObjectModel], path: Path) -> Path:
-    """The objects file of BOP models, which are in millimetres; their symmetries in metres."""
+def write_objects_file(task: Task, path: Path) -> Path:
+    """Write the objects file of the models of a task; symmetries are in metres."""
     entries = []
-    for model in models:
+    for model in task.models.values():
         if model.source is None:
             raise InvalidDataset(f"object {model.name} has no file")
-        entries.append(ObjectEntry(model.name, model.source, "mm", model.symmetries))
+        entries.append(ObjectEntry(model.name, model.source.resolve(), task.unit, model.symmetries))
     objects.write_objects_file(path, entries)
     return path
 

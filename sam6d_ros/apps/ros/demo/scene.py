@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sam6d_ros.apps.environment import default_cache_dir
 from sam6d_ros.cad.bop_models import load_bop_models
 from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.cad.onboard import onboard
 from sam6d_ros.evaluation.bop import BopDataset
 from sam6d_ros.evaluation.bop_truth import GroundTruth
 from sam6d_ros.evaluation.synthetic import make_scene, write_bop
@@ -26,6 +27,7 @@ class Task:
         frame: the same image, for the picture.
         truth: annotated instances; empty when there are no annotations.
         models: the objects to look for, by their number in the dataset.
+        unit: unit of their files.
     """
 
     scene_dir: Path
@@ -33,6 +35,7 @@ class Task:
     frame: Frame
     truth: tuple[GroundTruth, ...]
     models: dict[int, ObjectModel]
+    unit: str = "mm"
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,17 @@ def make_task(chosen: DemoScene, out: Path) -> Task:
     cache_dir = default_cache_dir()
     parts = [part_of(path, chosen.cad_unit, cache_dir) for path in chosen.cad]
     made = make_scene(chosen.seed, parts=parts, cache_dir=cache_dir)
-    return read_task(write_bop(made, out / "scene"), 0)
+    task = read_task(write_bop(made, out / "scene"), 0)
+    return _searched_as_given(task, chosen) if chosen.cad else task
+
+
+def _searched_as_given(task: Task, chosen: DemoScene) -> Task:
+    """Look for the user's files: the scene's meshes of them have colours in any case."""
+    unit, cache_dir = chosen.cad_unit, default_cache_dir()
+    given = [onboard(path, unit=unit, cache_dir=cache_dir) for path in chosen.cad]
+    by_name = {model.name: model for model in given}
+    models = {obj_id: by_name[model.name] for obj_id, model in task.models.items()}
+    return replace(task, models=models, unit=unit)
 
 
 def read_task(dataset: Path, scene: int | None) -> Task:

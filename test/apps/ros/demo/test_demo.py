@@ -8,8 +8,8 @@ import pytest
 
 from sam6d_ros.apps.ros.demo import report as demo_report
 from sam6d_ros.apps.ros.demo import run as demo
+from sam6d_ros.apps.ros.demo.scene import read_task
 from sam6d_ros.apps.ros.node.graph import ChildDied, Children, graph_environment
-from sam6d_ros.cad.bop_models import load_bop_models
 from sam6d_ros.cad.model import Symmetries
 from sam6d_ros.cad.objects import load_objects
 from sam6d_ros.evaluation.bop_truth import GroundTruth
@@ -61,9 +61,9 @@ def test_each_estimate_explains_one_instance(model):
 
 def test_success_needs_a_right_pose_or_any_where_there_is_no_truth(model):
     wrong = demo_report.match([GroundTruth(1, HERE)], estimates(THERE), {1: model})
-    assert not demo_report.successful(wrong, estimates(THERE))
-    assert demo_report.successful([], estimates(THERE))
-    assert not demo_report.successful([], estimates())
+    assert demo_report.exit_code(wrong, estimates(THERE)) == 1
+    assert demo_report.exit_code([], estimates(THERE)) == 0
+    assert demo_report.exit_code([], estimates()) == 3
 
 
 def test_tables_have_a_row_for_each_pose(model):
@@ -74,10 +74,9 @@ def test_tables_have_a_row_for_each_pose(model):
 
 def test_the_objects_file_says_what_the_dataset_says(tmp_path):
     made = make_scene(0, camera=CAMERA.scaled(0.25), targets=["tea_box", "mug"], clutter=0)
-    folder = write_bop(made, tmp_path / "set")
-    models = load_bop_models(folder / "models")
-    back = load_objects(demo.write_objects_file(models, tmp_path / "objects.yaml"))
-    for before, after in zip(models, back, strict=True):
+    task = read_task(write_bop(made, tmp_path / "set"), 0)
+    back = load_objects(demo.write_objects_file(task, tmp_path / "objects.yaml"))
+    for before, after in zip(task.models.values(), back, strict=True):
         assert (after.name, after.diameter) == (before.name, pytest.approx(before.diameter))
         discrete = before.symmetries.discrete
         np.testing.assert_allclose(after.symmetries.discrete, discrete, atol=1e-6)
