@@ -24,6 +24,7 @@ from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.engine import Engine
 from sam6d_ros.runtime.host import Host
 from sam6d_ros.runtime.objects import ObjectSet
+from sam6d_ros.runtime.peers import UNSETTLED
 from sam6d_ros.stages.accept import Acceptance
 
 FRAME_TIMEOUT = Parameter(
@@ -101,7 +102,9 @@ class VisionNode(ManagedNode):
     @property
     def inactive(self) -> str:
         """Error text for a request to this node while it is not active."""
-        return f"{self.status.name} is {self.lifecycle}: activate it first (ros2 lifecycle set)"
+        loads = self.lifecycle in UNSETTLED
+        remedy = "wait for ~/ready" if loads else "activate it first (ros2 lifecycle set)"
+        return f"{self.status.name} is {self.lifecycle}: {remedy}"
 
     def names_of(self, class_ids: Sequence[str]) -> list[str] | None:
         """Return the objects that a request names; None for all.

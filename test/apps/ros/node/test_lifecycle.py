@@ -9,6 +9,7 @@ import trimesh
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from std_msgs.msg import Bool
+from std_srvs.srv import Trigger
 from support.ros import probe as probe_module
 from support.ros.probe import INPUT_REMAPPINGS, scene
 
@@ -169,9 +170,14 @@ def test_a_failed_configure_names_the_reason_and_can_be_mended(probe, tmp_path, 
 
 def test_a_node_answers_while_it_loads(asking):
     probe, load = asking.probe, asking.hold("load")
-    start(probe, "segmentation_node")
-    manager = Manager(probe, "segmentation_node")
+    start(probe, "pose_node")
+    manager = Manager(probe, "pose_node")
     manager.wait_state("configuring")
+    trigger = probe.node.create_client(Trigger, "/pose_node/trigger")
+    probe.wait_for(trigger.service_is_ready, "the service")
+    answer = trigger.call_async(Trigger.Request())
+    probe.wait_for(answer.done, "the answer")
+    assert "pose_node is configuring: wait for ~/ready" in answer.result().message
     for _ in range(2):
         probe.received["/diagnostics"].clear()
         manager.wait_shown(state="loading", lifecycle="configuring")
