@@ -207,25 +207,35 @@ def _scores(describer: Describer) -> float:
 
 def _poses(pem: PoseEstimationModel, count: int) -> tuple[float, float]:
     """Return the memory of one object's code, and that of the graphs with their inputs."""
-    config = pem.config
-    cloud = empty(1, config.dense_points, 3)
-    code = pem.encode_object(cloud, empty(1, config.dense_points, 256), empty(1, 1024, 3))
+    code = object_code(pem)
     size = sum(t.nbytes for t in code.tensors) / MB
 
     def run() -> None:
         inputs = [empty(count, *t.shape[1:], dtype=t.dtype) for t in code.tensors]
-        bgr = empty(count, 224, 224, 3, dtype=torch.uint8)
-        flat = empty(count, config.dense_points, dtype=torch.int64)
-        points = empty(count, config.dense_points, 3)
-        uniforms = empty(count, 3 * config.hypotheses)
-        features = pem.feature_extraction(bgr, flat)
-        steps = pem.predict_steps(features, points, ObjectCode(*inputs), uniforms)
-        found = advance(steps)
-        while isinstance(found, HostWork):
-            host = (torch.zeros(t.shape, dtype=t.dtype) for t in found.tensors)
-            found = advance(steps, tuple(t.to(META) for t in found.work(*host)))
+        run_poses(pem, ObjectCode(*inputs), count)
 
     return size, peak_mb(run)
+
+
+def object_code(pem: PoseEstimationModel) -> ObjectCode:
+    """Return the code of an object; within :func:`as_gpu`."""
+    points = pem.config.dense_points
+    return pem.encode_object(empty(1, points, 3), empty(1, points, 256), empty(1, 1024, 3))
+
+
+def run_poses(pem: PoseEstimationModel, code: ObjectCode, count: int) -> None:
+    """Find the poses of some detections; within :func:`as_gpu`."""
+    config = pem.config
+    bgr = empty(count, 224, 224, 3, dtype=torch.uint8)
+    flat = empty(count, config.dense_points, dtype=torch.int64)
+    points = empty(count, config.dense_points, 3)
+    uniforms = empty(count, 3 * config.hypotheses)
+    features = pem.feature_extraction(bgr, flat)
+    steps = pem.predict_steps(features, points, code, uniforms)
+    found = advance(steps)
+    while isinstance(found, HostWork):
+        host = (torch.zeros(t.shape, dtype=t.dtype) for t in found.tensors)
+        found = advance(steps, tuple(t.to(META) for t in found.work(*host)))
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from sam6d_ros.models.device import batch_size, encoding, in_chunks, resolve_dev
 from sam6d_ros.models.dinov2 import DinoV2
 from sam6d_ros.models.pem import ObjectCode, PoseEstimationModel
 from sam6d_ros.models.sam_cut import stability
+from sam6d_ros.models.sam_decoder import SharedDecoder
 from sam6d_ros.models.sam_network import SHAPES, build_sam
 from sam6d_ros.stages.sam6d.settings import Sam6dConfig
 
@@ -63,15 +64,19 @@ def bench_sam(meter: Meter, variant: str, counts: list[int], dtypes: Dtypes) -> 
         name = f"sam {variant}"
         features = meter.measure(f"{name} encode", 1, mode, encode, FLOP[name])
     for count in counts:
-        points = torch.rand(count, 1, 2, device=meter.device) * 1024
-        labels = torch.ones(count, 1, dtype=torch.int32, device=meter.device)
+        points = torch.rand(count, 2, device=meter.device) * 1024
 
         @torch.inference_mode()
-        def decode(part: slice, points: Any = points, labels: Any = labels) -> torch.Tensor:
-            prompts = points[part], labels[part]
-            sparse, dense = sam.prompt_encoder(points=prompts, boxes=None, masks=None)
-            position = sam.prompt_encoder.get_dense_pe()
-            return sam.mask_decoder(features, position, sparse, dense, multimask_output=True)[0]
+        def decode(chunk: int, points: Any = points, dtype: Any = None) -> list[torch.Tensor]:
+            decoder = SharedDecoder(sam, features, dtype)
+
+            def masks(part: slice) -> torch.Tensor:
+                decoded = decoder.attend(points[part])
+                rows = torch.arange(len(decoded.quality), device=meter.device)
+                every = torch.arange(3 * len(rows), device=meter.device)
+                return decoder.masks(decoded, rows, every).unflatten(0, (-1, 3))
+
+            return in_chunks(masks, len(points), chunk, "prompts")
 
         @torch.inference_mode()
         def cut(low: torch.Tensor, part: slice) -> Any:
@@ -80,10 +85,11 @@ def bench_sam(meter: Meter, variant: str, counts: list[int], dtypes: Dtypes) -> 
             return stability(logits, 0.0), logits > 0
 
         for chunk, suffix in chunkings(count, meter.device):
-            mode = f"float32{suffix}"
-            low = torch.cat(meter.measure("sam decode", count, mode, chunked(decode, count, chunk)))
+            for name, dtype in dtypes.items():
+                run = partial(decode, chunk, dtype=dtype)
+                low = torch.cat(meter.measure("sam decode", count, name + suffix, run))
             run = chunked(partial(cut, low), count, chunk)
-            meter.measure("sam cut masks", count, mode, run)
+            meter.measure("sam cut masks", count, f"float32{suffix}", run)
 
 
 def bench_dino(meter: Meter, counts: list[int], dtypes: Dtypes) -> None:

@@ -109,9 +109,10 @@ def test_constants_of_work_are_the_counted_ones(monkeypatch: pytest.MonkeyPatch)
 
     Attention counts in the plain form; that of a GPU multiplies padded channels too, 1.40 TFLOP.
     """
-    from benchmarks import gpu, networks
+    from benchmarks import gpu, gpu_memory, networks
     from sam6d_ros.models import sam_attention, sam_network
     from sam6d_ros.models.dinov2 import DinoV2
+    from sam6d_ros.models.pem import PoseEstimationModel
 
     def count(run: object) -> float:
         with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -119,16 +120,25 @@ def test_constants_of_work_are_the_counted_ones(monkeypatch: pytest.MonkeyPatch)
         return counter.get_total_flops()
 
     monkeypatch.setattr(sam_attention, "attend_folded", sam_attention.attend)
+    found = {}
     with torch.device("meta"):
-        encoder = sam_network.build_sam(sam_network.SHAPES["vit_b"]).image_encoder
-        found = {
-            "sam vit_b": count(lambda: encoder(torch.empty(1, 3, 1024, 1024))),
-            "dinov2": count(lambda: DinoV2()(torch.empty(1, 3, 224, 224))),
-        }
-    assert found["sam vit_b"] == pytest.approx(networks.FLOP["sam vit_b"], rel=0.02)
-    assert found["sam vit_b"] == pytest.approx(gpu.FLOP["sam vit_b"], rel=0.02)
-    assert found["dinov2"] == pytest.approx(networks.FLOP["dinov2"], rel=0.02)
-    assert found["dinov2"] == pytest.approx(gpu.FLOP["dinov2 crop"], rel=0.02)
+        for variant, shape in sam_network.SHAPES.items():
+            sam = sam_network.build_sam(shape)
+            image = torch.empty(1, 3, 1024, 1024)
+            found[f"sam {variant}"] = count(lambda sam=sam, x=image: sam.image_encoder(x))
+        image = torch.empty(1, 256, 64, 64)
+        given = image, image, torch.empty(1, 2, 256), image, True
+        found["sam prompt"] = count(lambda: sam.mask_decoder(*given))
+        found["dinov2 crop"] = count(lambda: DinoV2()(torch.empty(1, 3, 224, 224)))
+        pem = PoseEstimationModel().requires_grad_(False)
+    with gpu_memory.as_gpu():
+        code = gpu_memory.object_code(pem)
+        found["pem detection"] = count(lambda: gpu_memory.run_poses(pem, code, 1))
+    assert found == pytest.approx(gpu.FLOP, rel=0.03)
+    assert networks.FLOP["dinov2"] == gpu.FLOP["dinov2 crop"]
+    assert {k: v for k, v in networks.FLOP.items() if "sam" in k} == {
+        k: v for k, v in gpu.FLOP.items() if "vit" in k
+    }
 
 
 def test_an_unplanned_wait_is_named_and_the_mode_restored(monkeypatch: pytest.MonkeyPatch) -> None:
