@@ -1,7 +1,7 @@
 """Objects that clients upload to one replica, shared with all others and with later ones.
 
 One actor of the cluster holds them, onboarded. A replica that changes them notifies the others;
-each asks for what it lacks. They last as long as the cluster.
+each requests what it lacks. They last as long as the cluster.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Shelf:
         return self._count
 
     def drop(self, name: str) -> None:
-        """Forget an object."""
+        """Drop an object."""
         self._objects.pop(name, None)
 
     def news(self, known: Mapping[str, int]) -> tuple[dict[str, bytes], dict[str, int]]:

@@ -1,4 +1,4 @@
-"""The surface of an object, as grasp sampling wants it."""
+"""The surface of an object, as grasp sampling uses it."""
 
 from __future__ import annotations
 

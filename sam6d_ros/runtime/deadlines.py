@@ -68,7 +68,7 @@ class DeadlineThread:
         return lambda: self._prevent(calls)
 
     def _prevent(self, calls: list[Callable[[], None]]) -> None:
-        """Forget a call; remove forgotten ones from the heap before they are the larger part."""
+        """Drop a call; remove dropped ones from the heap before they are the larger part."""
         with self._changed:
             calls.clear()
             self._forgotten += 1

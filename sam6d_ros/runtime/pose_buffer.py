@@ -1,6 +1,6 @@
 """Instances at rest in a fixed frame, kept while a moving camera does not see them.
 
-Each instance keeps its poses from viewpoints that differ; their fusion is its pose. It is forgotten
+Each instance keeps its poses from viewpoints that differ; their fusion is its pose. It is dropped
 once the camera has looked through its place in several frames, or after a time without a view.
 """
 
@@ -62,7 +62,7 @@ class PoseBuffer:
     """Buffer of instances; to be used by one thread.
 
     Args:
-        max_age_s: time without a view after which an instance is forgotten.
+        max_age_s: time without a view after which an instance is dropped.
 
     Raises:
         InvalidConfig: ``max_age_s`` is not positive.
@@ -88,7 +88,7 @@ class PoseBuffer:
             frame: the RGB-D frame.
             poses: its instances, each with an id; those that are not confirmed are left out.
             fixed_from_cam: (4, 4) pose of the camera, metres.
-            models: the objects by name; instances of others are forgotten.
+            models: the objects by name; instances of others are dropped.
 
         Returns:
             All instances in the buffer, best score first.
@@ -113,7 +113,7 @@ class PoseBuffer:
         return sorted(found, key=lambda one: -one.pose.score)
 
     def clear(self) -> None:
-        """Forget all instances."""
+        """Drop all instances."""
         self._entries.clear()
 
     def _see(self, pose: PoseEstimate, camera: Array, stamp_ns: int, model: ObjectModel) -> None:
@@ -147,7 +147,7 @@ class PoseBuffer:
     def _is_gone(
         self, entry: _Entry, judge: Judge, now_ns: int, models: Mapping[str, ObjectModel]
     ) -> bool:
-        """Whether an instance that this frame has not found is to be forgotten."""
+        """Whether an instance that this frame has not found is to be dropped."""
         name = entry.fused.class_id
         if name not in models or now_ns - entry.seen_ns > self._max_age_ns:
             return True

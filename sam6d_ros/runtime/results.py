@@ -46,7 +46,7 @@ class ResultRecord:
         self.restart()
 
     def restart(self) -> None:
-        """Forget everything: the host begins to serve."""
+        """Drop everything: the host begins to serve."""
         with self._lock:
             self._is_first, self._logged_at = True, -math.inf
             self._logged: frozenset[str] = frozenset()

@@ -103,7 +103,7 @@ class FrameStats:
         self.restart()
 
     def restart(self) -> None:
-        """Forget everything: the node has been activated."""
+        """Drop everything: the node has been activated."""
         with self._lock:
             self._started, self._last = self._clock(), -math.inf
             self._newest_image = -math.inf

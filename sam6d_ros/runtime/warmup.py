@@ -76,7 +76,7 @@ def warm_up_poses(frame: Frame, detections: Detections) -> PoseEstimates:
 
 
 def warm_up_proposer(proposer: Proposer, scene: Scene, model: ObjectModel, report: Report) -> None:
-    """Propose in as many boxes at once as the proposer wants to have seen.
+    """Propose in as many boxes at once as the proposer needs for its warm-up.
 
     Args:
         proposer: runs once for each size of a batch that it names.
@@ -96,7 +96,7 @@ def warm_up_proposer(proposer: Proposer, scene: Scene, model: ObjectModel, repor
 def warm_up_scorer(
     scorer: Scorer, scene: Scene, detections: Detections, model: ObjectModel, report: Report
 ) -> None:
-    """Score as many regions at once as the scorer wants to have seen.
+    """Score as many regions at once as the scorer needs for its warm-up.
 
     Args:
         scorer: runs once for each size of a batch that it names.
@@ -114,7 +114,7 @@ def warm_up_scorer(
 def warm_up_estimator(
     estimator: Estimator, scene: Scene, detections: Detections, model: ObjectModel, report: Report
 ) -> None:
-    """Estimate as many poses at once as the estimator wants to have seen.
+    """Estimate as many poses at once as the estimator needs for its warm-up.
 
     Args:
         estimator: runs once for each size of a batch that it names.

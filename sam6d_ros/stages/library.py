@@ -51,7 +51,7 @@ class ObjectLibrary:
 
     @contextmanager
     def preparing(self) -> Iterator[None]:
-        """Forget at the end what :meth:`passing` kept."""
+        """Drop at the end what :meth:`passing` kept."""
         try:
             yield
         finally:

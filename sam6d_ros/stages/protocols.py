@@ -4,7 +4,7 @@ Every stage takes the ``Scene`` of a frame and derives from it what several stag
 
 A stage may prepare per-object data (templates, descriptors) in ``prepare``; it is called once per
 object when the object is added, before the first frame, and keeps what it made only as long
-as the model lives: an object that is removed is forgotten.
+as the model lives: an object that is removed is dropped.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ class ServedPoses:
         await replicas.synchronise_all()
 
     async def drop(self, name: str) -> None:
-        """Forget an object that was deleted here, on all replicas.
+        """Drop an object that was deleted here, on all replicas.
 
         Raises:
             NotReady: the cluster does not answer.

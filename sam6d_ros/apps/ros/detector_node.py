@@ -82,7 +82,7 @@ class DetectorNode(ManagedNode):
         self.get_logger().info(f"loaded: {self.get_parameter('detector').value}")
 
     def open_inputs(self) -> None:
-        """Listen to the camera."""
+        """Subscribe to the camera."""
         self._topic, self._arrived = CameraTopic(self, "rgb"), time.monotonic()
         self.subscribe(
             self._topic.message_type,

@@ -85,7 +85,7 @@ class GraspNode(DetectionsNode):
         self._in_object.update(self._planned)
 
     def released(self) -> None:
-        """Forget the grasps."""
+        """Drop the grasps."""
         self._planned = {}
         self._in_object.update(())
 

@@ -104,7 +104,7 @@ class PoseNode(VisionNode):
         self._servers = OnDemandServers(self, self.service_group, self.status, self._estimation)
 
     def open_inputs(self) -> None:
-        """Listen to the camera and to the masks."""
+        """Subscribe to the camera and to the masks."""
         camera = CameraInput(self, self.status, self._on_frame, self._unfed)
         self.inputs.callback(camera.close)
         self._outputs.open()
@@ -116,7 +116,7 @@ class PoseNode(VisionNode):
         self.subscribe(Header, in_work, self._on_in_work, RESULTS)
 
     def inputs_closed(self) -> None:
-        """Forget the frames; goals that wait for one end."""
+        """Drop the frames; goals that wait for one end."""
         self._forget_frames()
         self._estimation.notify()
 
@@ -127,7 +127,7 @@ class PoseNode(VisionNode):
         self._database.update(self.objects, self.backend, self.objects_file.in_force)
 
     def released(self) -> None:
-        """Forget it."""
+        """Drop it."""
         self._outputs.update({})
 
     def _unfed(self) -> str:

@@ -103,7 +103,7 @@ class ReplayNode(Node):
         return note
 
     def _tick(self) -> None:
-        """Send the next frame, once everybody is there."""
+        """Send the next frame, once all conditions hold."""
         wanted = self._value("wait_for_subscribers") if self._next == 0 else 0
         missing = self._missing(wanted)
         if missing and missing != self._told:
@@ -122,12 +122,12 @@ class ReplayNode(Node):
     def _missing(self, readers: int) -> str:
         """Describe the condition of the next frame that does not hold; empty if all hold."""
         if self.get_clock().now().nanoseconds == 0:  # a simulation's may not run yet
-            return "/clock, which use_sim_time asks for"
+            return "/clock, which use_sim_time needs"
         if self._waiting_for:
             return f"{', '.join(sorted(self._waiting_for))} to be true"
         publishers = (self._rgb, self._depth, self._info)
-        lonely = [p.topic_name for p in publishers if p.get_subscription_count() < readers]
-        return f"{readers} readers of {', '.join(lonely)}" if lonely else ""
+        unread = [p.topic_name for p in publishers if p.get_subscription_count() < readers]
+        return f"{readers} readers of {', '.join(unread)}" if unread else ""
 
     def _publish(self, index: int) -> None:
         frame = self._recording.frame(index)

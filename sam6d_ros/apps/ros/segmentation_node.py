@@ -94,13 +94,13 @@ class SegmentationNode(VisionNode):
         self._box_input.release()
 
     def open_inputs(self) -> None:
-        """Listen to the camera and to the boxes."""
+        """Subscribe to the camera and to the boxes."""
         boxes = self._box_input
         self.inputs.callback(CameraInput(self, self.status, boxes.add_frame, boxes.unfed).close)
         boxes.open()
 
     def inputs_closed(self) -> None:
-        """Forget the frames."""
+        """Drop the frames."""
         self._box_input.forget()
         self._on_demand.forget()
 

@@ -111,7 +111,7 @@ class TrackingNode(VisionNode):
             self._tracked.configure(TrackingConfig(**values_of(self, "tracking")))
 
     def open_inputs(self) -> None:
-        """Listen to the camera and to the estimates."""
+        """Subscribe to the camera and to the estimates."""
         camera = CameraInput(self, self.status, self._on_frame, self._unfed)
         self.inputs.callback(camera.close)
         self._outputs.open()
@@ -121,7 +121,7 @@ class TrackingNode(VisionNode):
         self.subscribe(Detection3DArray, topics.ESTIMATES, self._on_estimates, RESULTS)
 
     def inputs_closed(self) -> None:
-        """Forget the tracks: their objects may be elsewhere later."""
+        """Drop the tracks: their objects may be elsewhere later."""
         if self._tracked is not None:
             self._tracked.reset()
         self.status.tracking(0)
@@ -142,7 +142,7 @@ class TrackingNode(VisionNode):
             )
 
     def released(self) -> None:
-        """Forget all of it."""
+        """Drop all of it."""
         self._follow = _no_engine
         if self._tracked is not None:
             self._tracked.reset()

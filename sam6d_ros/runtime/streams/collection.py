@@ -73,7 +73,7 @@ class StreamSet:
     Args:
         policy: rules on sources.
         path: of the file that keeps the streams; None keeps them until the end only.
-        analysis_of: returns the analysis that a description asks for, or None for none.
+        analysis_of: returns the analysis that a description requests, or None for none.
         max_streams: most streams.
     """
 

@@ -33,7 +33,7 @@ class FrameBuffer:
             self._frames.popleft()
 
     def clear(self) -> None:
-        """Forget all frames."""
+        """Drop all frames."""
         self._frames.clear()
 
     def around(self, stamp_ns: int) -> list[Frame]:

@@ -60,7 +60,7 @@ class TrackSet:
         return [track for track in self.live.values() if track.is_seen]
 
     def clear(self) -> None:
-        """Forget all instances, but not which names were used."""
+        """Drop all instances, but not which names were used."""
         self.live.clear()
         self.lost.clear()
 

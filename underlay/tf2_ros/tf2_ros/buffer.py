@@ -35,7 +35,7 @@ class Buffer(BufferCore):
         )
 
     def time_jump_callback(self, time_jump: TimeJump) -> None:
-        """Forget what was received before the clock jumped back."""
+        """Drop what was received before the clock jumped back."""
         get_logger("tf2_buffer").warning("Detected jump back in time. Clearing tf buffer.")
         self.clear()
 

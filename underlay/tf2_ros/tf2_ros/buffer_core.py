@@ -37,7 +37,7 @@ class BufferCore:
         self._lock = threading.RLock()
 
     def clear(self) -> None:
-        """Forget all transforms but the static ones; the frames stay known."""
+        """Drop all transforms but the static ones; the frames stay known."""
         with self._lock:
             for cache in self._frames.values():
                 cache.clear()

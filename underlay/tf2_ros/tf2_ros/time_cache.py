@@ -92,7 +92,7 @@ class TimeCache:
         return Edge(one.parent, slerp(one.quat_xyzw, two.quat_xyzw, share), shift)
 
     def clear(self) -> None:
-        """Forget all."""
+        """Drop all."""
         self._stamps.clear()
         self._edges.clear()
 

@@ -180,7 +180,7 @@ class Catalogue:
         return str(model.name)
 
     async def release(self, name: str) -> None:
-        """Give up a name that a CAD file has, once no request uses it: an upload wants it."""
+        """Give up a name that a CAD file has, once no request uses it: an upload takes it."""
         async with self._adding:
             while any(f.users for f in self._files.values() if f.name == name):
                 await self._left.wait()

@@ -174,7 +174,7 @@ class ObjectStore:
             self.discard(before.mesh)
 
     def drop(self, name: str) -> None:
-        """Forget an object and delete its files."""
+        """Drop an object and delete its files."""
         entry = self.entries.pop(name)
         self._change(lambda entries: entries.pop(name, None))
         self.discard(entry.mesh)

@@ -113,7 +113,7 @@ def follow(
     """Bring the instances of a session to a frame.
 
     Args:
-        names: objects to search, if the request asks for it.
+        names: objects to search, if the request demands it.
         given: known poses in this frame, or None.
         engine: the engine.
         ctx: timings and checkpoint.

@@ -1,4 +1,4 @@
-"""Synchronizer of the camera's topics that can forget what it keeps."""
+"""Synchronizer of the camera's topics that can drop what it keeps."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class FramePairing:
         self._filters[name].signalMessage(message)
 
     def reset(self) -> None:
-        """Forget every message that waits for its partners."""
+        """Drop every message that waits for its partners."""
         self._newest_ns = 0
         self._filters = {name: SimpleFilter() for name in self._names}
         filters = [*self._filters.values()]

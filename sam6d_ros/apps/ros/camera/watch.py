@@ -75,7 +75,7 @@ class CameraWatch:
         self._pairing.paired()
 
     def jam(self) -> str:
-        """Return why the messages that wait should be forgotten; empty if they should not."""
+        """Return why the messages that wait should be dropped; empty if they should not."""
         return self._pairing.jam(self._slop_s)
 
     def check(self) -> None:

@@ -15,7 +15,7 @@ from sam6d_ros.apps.ros.conversions.rigid import pose_message
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.types import PoseEstimates
 
-# A scan has 10⁵ faces; every marker corner is a Python object, and RViz wants shape, not detail.
+# A scan has 10⁵ faces; every marker corner is a Python object, and RViz needs shape, not detail.
 MAX_MARKER_FACES = 2000
 OPACITY = 0.8
 PLAIN_COLOUR = (0.2, 0.7, 0.3)

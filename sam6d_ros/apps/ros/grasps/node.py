@@ -45,7 +45,7 @@ class DetectionsNode(VisionNode):
         return PipelineConfig()
 
     def open_inputs(self) -> None:
-        """Listen to detections and to TF."""
+        """Subscribe to detections and to TF."""
         self._base.open()
         self.inputs.callback(self._base.close)
         self.subscribe(Detection3DArray, topics.DETECTIONS, self._on_detections, RESULTS)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from sam6d_ros.errors import Sam6dError
 
-# DDS ports of higher domains collide with Linux's ephemeral ports; 0 is everybody's default.
+# DDS ports of higher domains collide with Linux's ephemeral ports; 0 is the default of ROS 2.
 DOMAINS = range(1, 101)
 
 

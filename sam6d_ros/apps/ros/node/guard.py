@@ -26,7 +26,7 @@ def spin_guarded(
 
     rclpy ends the spinning with the error of any callback, and of messages that it cannot convert.
     A defect in a callback leads the nodes to ``on_error``; an error of rclpy itself concerns one
-    message only, which anybody may send, and is only reported.
+    message only, which any program may send, and is only reported.
 
     Args:
         executor: of the nodes.

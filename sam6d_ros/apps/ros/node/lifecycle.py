@@ -128,7 +128,7 @@ class ManagedNode(LifecycleNodeMixin, Node, ABC):
         """Create the subscriptions, each with its undoing in ``inputs``; in the executor."""
 
     def inputs_closed(self) -> None:
-        """Forget the messages that wait; called when ``inputs`` are closed."""
+        """Drop the messages that wait; called when ``inputs`` are closed."""
 
     def subscribe(self, *args: Any, **kwargs: Any) -> Subscription:
         """Create a subscription that ``inputs`` destroys; arguments of ``create_subscription``."""

@@ -47,7 +47,7 @@ class Waiting:
         self._alarm.cancel()
 
     def notify(self, _: object = None) -> None:
-        """Let everybody look again; from any thread."""
+        """Check all conditions again; from any thread."""
         with self._lock:
             sleeping, self._sleeping = self._sleeping, {}
         for future in sleeping:

@@ -56,11 +56,11 @@ class BufferOutputs:
             self._info = create(String, topics.BUFFER_INFO, RESULTS)
 
     def open(self) -> None:
-        """Listen to TF."""
+        """Subscribe to TF."""
         self._fixed.open()
 
     def close(self) -> None:
-        """Listen no more and forget the instances."""
+        """Unsubscribe and drop the instances."""
         self._fixed.close()
         self._buffer.clear()
 

@@ -63,7 +63,7 @@ class PoseOutputs:
         self.update({})
 
     def open(self) -> None:
-        """Listen to TF, if there is a base frame; in the executor."""
+        """Subscribe to TF, if there is a base frame; in the executor."""
         self._base.open()
 
     def close(self) -> None:
@@ -79,7 +79,7 @@ class PoseOutputs:
         self._base_problem = problem
 
     def update(self, models: Mapping[str, ObjectModel]) -> None:
-        """Make what is made once per object; no objects: forget all of it."""
+        """Make what is made once per object; no objects: drop all of it."""
         self._models = models
         self._mesh_markers = conversions.MeshMarkers(models)
         self._class_poses.update(models)

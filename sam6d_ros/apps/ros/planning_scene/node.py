@@ -102,7 +102,7 @@ class PlanningSceneNode(DetectionsNode):
             self._changes.publish(self._message(change))
 
     def _message(self, change: SceneChange) -> CollisionObject:
-        """Geometry goes with ADD alone: MoveIt wants none with MOVE and REMOVE."""
+        """Geometry goes with ADD alone: MoveIt takes none with MOVE and REMOVE."""
         message = CollisionObject(
             header=self._header,
             id=change.object_id,

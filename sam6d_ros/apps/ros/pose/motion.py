@@ -56,7 +56,7 @@ class CameraMotion:
         self._fixed = BaseFrame(node, node.status, lambda _: None, transforms, FIXED_FRAME)
 
     def open(self) -> None:
-        """Listen to TF."""
+        """Subscribe to TF."""
         self._fixed.open()
 
     def close(self) -> None:

@@ -136,7 +136,7 @@ class BoxInput:
             self._node.subscribe(message_type, topic, self._on_boxes, RESULTS)
 
     def forget(self) -> None:
-        """Forget the frames that wait."""
+        """Drop the frames that wait."""
         most_bytes = self._node.get_parameter("frame_store_mb").value * BYTES_PER_MB
         self._store: FrameStore[CameraMessages, Any] = FrameStore(most_bytes)
         self._given: OrderedDict[int, Boxes] = OrderedDict()

@@ -72,7 +72,7 @@ class OnDemandSegmentation:
         self._waiting.notify()
 
     def forget(self) -> None:
-        """Forget the frame; requests that wait for one end: the node is inactive."""
+        """Drop the frame; requests that wait for one end: the node is inactive."""
         self._newest = None
         self._waiting.notify()
 
