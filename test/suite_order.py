@@ -1,8 +1,8 @@
 """Distribution of the tests over the workers of pytest-xdist (``--dist loadgroup``).
 
 A group runs in one worker, so that its fixtures are set up once. By default a group is a file.
-Tests that share what is expensive (a Triton server) are one group. Groups start in the order of
-LONGEST: a long one that starts last leaves the other worker without work.
+Tests that share what is expensive (a Triton server, a Ray cluster) are one group. Groups start in
+the order of LONGEST: a long one that starts last leaves the other worker without work.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-SHARED = {"triton": "triton", "recorded": "scan"}  # fixture → group of all tests that use it
+# fixture → group of all tests that use it
+SHARED = {"triton": "triton", "recorded": "scan", "fleet_environment": "ray"}
 LONGEST = (
     "triton",
+    "ray",
     "golden.test_golden",
     "underlay.test_colcon_build",
     "runtime.model_server.test_registry_detectors",

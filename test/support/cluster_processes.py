@@ -1,9 +1,12 @@
-"""Processes of a Ray cluster that a test started on this machine."""
+"""Processes of a Ray cluster that a test started on this machine, and their records."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
+
+from sam6d_ros.fleet.results import read_line
 
 
 def actor_processes(cluster: Any, name: str = "ray::Actor") -> list[int]:
@@ -22,3 +25,13 @@ def actor_processes(cluster: Any, name: str = "ray::Actor") -> list[int]:
         if name.encode() in title and parent in raylets:
             found.append(int(folder.name))
     return found
+
+
+def stored(shards: Path) -> Counter[str]:
+    """Return the number of records of each frame, also while shards are written and renamed."""
+    while True:
+        try:
+            texts = [path.read_text() for path in shards.glob("shard-*")]
+        except FileNotFoundError:
+            continue
+        return Counter(read_line(line).key for text in texts for line in text.splitlines())

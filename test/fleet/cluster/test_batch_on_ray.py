@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from support.cluster_processes import stored
 from support.fleet_frames import IMAGES
 
 from sam6d_ros.apps.cli.main import main
@@ -54,14 +55,6 @@ def process_of(pool: RayPool) -> int:
 
     call = pool._members[0].handle.__ray_call__.remote(lambda _: os.getpid())
     return ray.get(call, timeout=WAIT_S)
-
-
-def stored(folder: Path) -> Counter[str]:
-    """Number of records of each frame."""
-    from sam6d_ros.fleet.results import read_line
-
-    lines = [line for path in folder.glob("shard-*") for line in path.read_text().splitlines()]
-    return Counter(read_line(line).key for line in lines)
 
 
 @pytest.fixture

@@ -8,14 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
-from support.cluster_processes import actor_processes
+from support.cluster_processes import actor_processes, stored
 
 from sam6d_ros.apps.cli.main import main
-from sam6d_ros.fleet.results import read_line
 
 WAIT_S = 240.0
 RECORDINGS = ("a", "b")
@@ -44,13 +42,6 @@ def contents(out: Path) -> dict[str, bytes]:
     return {str(path.relative_to(out)): path.read_bytes() for path in files}
 
 
-def stored(out: Path) -> Counter[str]:
-    """Number of records of each frame."""
-    shards = (out / "shards").glob("shard-*")
-    lines = [line for path in shards for line in path.read_text().splitlines()]
-    return Counter(read_line(line).key for line in lines)
-
-
 def test_labels_survive_a_killed_worker_and_machine(
     cluster, second_node, frames, recordings, tmp_path
 ):
@@ -69,7 +60,7 @@ def test_labels_survive_a_killed_worker_and_machine(
                 time.sleep(0.02)
 
         try:
-            wait_for(lambda: stored(out))
+            wait_for(lambda: stored(out / "shards"))
             before = actor_processes(cluster)
             os.kill(before[0], signal.SIGKILL)
             wait_for(lambda: set(actor_processes(cluster)) - set(before))
@@ -78,5 +69,5 @@ def test_labels_survive_a_killed_worker_and_machine(
         finally:
             driver.kill()
             driver.wait()
-    assert set(stored(out).values()) == {1}
+    assert set(stored(out / "shards").values()) == {1}
     assert contents(out) == contents(plain)
