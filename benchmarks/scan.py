@@ -4,10 +4,14 @@ python -m benchmarks.scan [--objects plate mug …] [--frames 80] [--scenes 5] [
 
 Each object is filmed twice around, from 25 to 75 degrees, on a printed board and on bare wood, by a
 simulated stereo camera (``evaluation.synthetic.depth_camera``). The camera's truth is given in the
-mode "poses" alone. Times are those of the scan, without the filming. The poses are those of one
-frame of fresh scenes with all objects on a table, seen from four places each: a target counts if
-10 % of it is visible, and is found by a pose within 10 % of its diameter. The objects stand as they
-were scanned; with --any-side some lie or stand on their heads, and show what no scan has seen.
+mode "poses" alone. In the mode "second" the object is turned over and filmed again, both times on
+the board. In the mode "turntable" the camera stands 50 degrees above a table with a print, which
+turns once; the motion is that of the scene. Times are those of the scan, without the filming.
+
+The poses are those of one frame of fresh scenes with all objects on a table, seen from four places
+each: a target counts if 10 % of it is visible, and is found by a pose within 10 % of its diameter.
+The objects stand as they were scanned; with --any-side some lie or stand on their heads, and show
+what a single pass has not seen.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from benchmarks.scan_objects import NAMES, UP, items
 from benchmarks.views import Score
@@ -38,15 +43,25 @@ from sam6d_ros.evaluation.synthetic.scene import SyntheticView, solid_of
 from sam6d_ros.geometry import se3
 from sam6d_ros.runtime.objects import ObjectSet
 from sam6d_ros.scan.board import BoardSpec
-from sam6d_ros.scan.build import scan_object
-from sam6d_ros.scan.motion import Motion, from_board, from_poses
+from sam6d_ros.scan.build import Recorded, scan_object
+from sam6d_ros.scan.masks import turntable_masks
+from sam6d_ros.scan.motion import from_board, from_poses
 from sam6d_ros.scan.scene_motion import from_scene
 from sam6d_ros.types import Frame, PoseEstimates
 
 Array = NDArray[np.float64]
 
 BOARD = BoardSpec(11, 8, 0.035)
+FILMS = {  # how the recordings of each mode are filmed
+    "poses": ("board",),
+    "board": ("board",),
+    "scene": ("bare",),
+    "second": ("board", "turned"),
+    "turntable": ("turntable",),
+}
 MODES = ("poses", "board", "scene")
+UPSIDE_DOWN = Rotation.from_euler("xz", [180, 40], degrees=True).as_matrix()
+TURNTABLE_M = 0.2
 ELEVATIONS = (float(np.deg2rad(25.0)), float(np.deg2rad(75.0)))
 SEED, SCENE_SEED = 11, 1000
 MIN_VISIBLE, CLUTTER_COUNT = 0.1, 3
@@ -80,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print one line per object and source of the motion, then one per set of models."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--objects", nargs="+", choices=NAMES, default=NAMES)
-    parser.add_argument("--modes", nargs="+", choices=MODES, default=MODES)
+    parser.add_argument("--modes", nargs="+", choices=tuple(FILMS), default=MODES)
     parser.add_argument("--frames", type=int, default=80)
     parser.add_argument("--scenes", type=int, default=5, help="of the poses; 0 for none")
     parser.add_argument("--any-side", action="store_true", help="objects may lie in these scenes")
@@ -101,16 +116,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def measure(item: Item, frames: int, modes: Sequence[str]) -> dict[str, Scan]:
     """Scan one object by each source of the motion."""
     solid = solid_of(item)
-    plan = OrbitPlan(frames, depth_camera=STEREO, elevations=ELEVATIONS)
-    mat = cv2.cvtColor(BOARD.image(40), cv2.COLOR_GRAY2RGB)
-    on_board = replace(plan, mat=mat, mat_m=BOARD.size_m)
-    filmed: dict[bool, Filmed] = {}
+    filmed: dict[str, Filmed] = {}
     out = {}
     for mode in modes:
-        bare = mode == "scene"
-        if bare not in filmed:
-            filmed[bare] = Filmed(record(solid, SEED, plan if bare else on_board))
-        out[mode] = scan = _scanned(filmed[bare], solid, mode)
+        for film in FILMS[mode]:
+            if film not in filmed:
+                filmed[film] = Filmed(record(solid, SEED, _plan(film, frames)))
+        out[mode] = scan = _scanned([filmed[film] for film in FILMS[mode]], solid, mode)
         scan.row["object"] = item.name
         print(
             f"| {item.name} | {mode} | {scan.row['chamfer_mm']:.2f} | {scan.row['complete']:.1%} "
@@ -120,14 +132,31 @@ def measure(item: Item, frames: int, modes: Sequence[str]) -> dict[str, Scan]:
     return out
 
 
-def _scanned(filmed: Filmed, solid: Solid, mode: str) -> Scan:
+def _plan(film: str, frames: int) -> OrbitPlan:
+    plan = OrbitPlan(frames, depth_camera=STEREO, elevations=ELEVATIONS)
+    if film == "bare":
+        return plan
+    if film == "turntable":
+        return replace(plan, turntable=True, mat=_print(), mat_m=BOARD.size_m, turns=1.0)
+    standing = UPSIDE_DOWN if film == "turned" else np.eye(3)
+    return replace(plan, mat=_print(), mat_m=BOARD.size_m, standing=standing)
+
+
+def _print() -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(BOARD.image(40), cv2.COLOR_GRAY2RGB), np.uint8)
+
+
+def _scanned(films: Sequence[Filmed], solid: Solid, mode: str) -> Scan:
     wall, cpu = time.perf_counter(), time.process_time()
-    motion = _motion(mode, filmed)
-    scanned = scan_object(filmed, motion)
+    first, *further = [_recorded(mode, filmed) for filmed in films]
+    motion = first.motion
+    scanned = scan_object(
+        first.frames, motion, masks=first.masks, second=further[0] if further else None
+    )
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    first = motion.used[0]
-    world = filmed.orbit.world_from_cam[first] @ se3.inverse(motion.world_from_cam[first])
-    guess = se3.inverse(filmed.orbit.world_from_obj) @ world @ scanned.world_from_obj
+    used, orbit = motion.used[0], films[0].orbit
+    world = orbit.world_from_cam[used] @ se3.inverse(motion.world_from_cam[used])
+    guess = se3.inverse(orbit.world_from_obj) @ world @ scanned.world_from_obj
     mesh = scanned.mesh
     score = score_scan((mesh.vertices, mesh.faces), (solid.vertices, solid.faces), guess)
     row = {
@@ -140,10 +169,16 @@ def _scanned(filmed: Filmed, solid: Solid, mode: str) -> Scan:
     return Scan(mesh, score.truth_from_scan, row)
 
 
-def _motion(mode: str, filmed: Filmed) -> Motion:
+def _recorded(mode: str, filmed: Filmed) -> Recorded:
+    """Return a recording with the motion that a mode finds."""
     if mode == "poses":
-        return from_poses(list(np.asarray(filmed.orbit.world_from_cam)), len(filmed))
-    return from_board(filmed, BOARD) if mode == "board" else from_scene(filmed)
+        return Recorded(
+            filmed, from_poses(list(np.asarray(filmed.orbit.world_from_cam)), len(filmed))
+        )
+    if mode == "turntable":
+        masks = turntable_masks(filmed, TURNTABLE_M)
+        return Recorded(filmed, from_scene(filmed, masks), masks)
+    return Recorded(filmed, from_scene(filmed) if mode == "scene" else from_board(filmed, BOARD))
 
 
 def poses(
