@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from sam6d_ros.frames.recordings import Recording
 from sam6d_ros.scan.board import parse_board
 from sam6d_ros.scan.build import Recorded, ScanOptions, scan_object
 from sam6d_ros.scan.frames import ReadAhead
-from sam6d_ros.scan.motion import MIN_FRAMES, Frames, Motion, from_board, from_poses
+from sam6d_ros.scan.motion import MIN_FRAMES, from_board, from_poses
 from sam6d_ros.scan.output import content_of, summary, write_scan
 from sam6d_ros.scan.recorder import RecordingWriter
 from sam6d_ros.scan.region import DEFAULT_RADIUS_M
@@ -25,6 +25,7 @@ from sam6d_ros.scan.symmetry import find_symmetries
 from sam6d_ros.types import Frame
 
 FRAMES = "recording"
+MOST_PASSES = 2
 Progress = Callable[[str, int, int], None]
 
 
@@ -58,6 +59,43 @@ class ScanRequest:
             parse_board(self.board)
 
 
+class Pass:
+    """Frames of an object as it stands.
+
+    Args:
+        folder: new.
+
+    Attributes:
+        poses: (4, 4) world_from_cam of the frames, metres, if there are poses.
+
+    Raises:
+        InvalidInput: the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.poses: list[NDArray[np.float64]] = []
+        self._writer = RecordingWriter(folder)
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self._writer)
+
+    def add(self, frame: Frame, world_from_cam: NDArray[np.float64] | None = None) -> None:
+        """Record a frame.
+
+        Args:
+            frame: the RGB-D frame.
+            world_from_cam: (4, 4) pose of the camera, metres, if there are poses.
+
+        Raises:
+            InvalidInput: it cannot be written.
+        """
+        self._writer.add(frame, world_from_cam)
+        if world_from_cam is not None:
+            self.poses.append(world_from_cam)
+
+
 class LiveScan:
     """One scan; the folder ``NAME``, or ``NAME_1`` and so on below that of the request.
 
@@ -72,31 +110,28 @@ class LiveScan:
         self._wanted = wanted
         names = itertools.chain([wanted.name], (f"{wanted.name}_{i}" for i in itertools.count(1)))
         self.folder = next(path for n in names if not (path := wanted.folder / n).exists())
-        self._writer = RecordingWriter(self.folder / FRAMES)
-        self._poses: list[NDArray[np.float64]] = []
+        self._passes = [Pass(self.folder / FRAMES)]
 
-    def __len__(self) -> int:
-        """Return the number of frames."""
-        return len(self._writer)
+    @property
+    def current(self) -> Pass:
+        """The pass that is recorded."""
+        return self._passes[-1]
 
     @property
     def is_full(self) -> bool:
-        """Whether no more frames are recorded."""
-        return len(self) >= self._wanted.max_frames
+        """Whether no more frames are recorded in this pass."""
+        return len(self.current) >= self._wanted.max_frames
 
-    def add(self, frame: Frame, world_from_cam: NDArray[np.float64] | None = None) -> None:
-        """Record a frame.
-
-        Args:
-            frame: the RGB-D frame.
-            world_from_cam: (4, 4) pose of the camera, metres, if there are poses.
+    def turn(self) -> None:
+        """Begin the second pass: the object has been turned over.
 
         Raises:
-            InvalidInput: it cannot be written.
+            InvalidInput: there is a second pass already, or the first one has too few frames.
         """
-        self._writer.add(frame, world_from_cam)
-        if world_from_cam is not None:
-            self._poses.append(world_from_cam)
+        if len(self._passes) == MOST_PASSES:
+            raise InvalidInput(f"the object was turned over already; expected {MOST_PASSES} passes")
+        self._check_frames()
+        self._passes.append(Pass(self.folder / f"{FRAMES}_2"))
 
     def make(self, progress: Progress) -> str:
         """Make the model of the recorded frames and write it.
@@ -110,29 +145,39 @@ class LiveScan:
         Raises:
             InvalidInput: too few frames, or no object can be made of them.
         """
-        if len(self) < MIN_FRAMES:
-            raise InvalidInput(
-                f"{len(self)} frames were recorded; expected at least {MIN_FRAMES}: move the "
-                "camera slowly around the object before ~/stop"
-            )
-        with closing(ReadAhead(Recording(self.folder / FRAMES))) as recording:
-            motion = self._motion(recording, progress)
-            options = ScanOptions(self._wanted.radius_m)
+        self._check_frames()
+        with ExitStack() as stack:
+            passes = [self._recorded(one, stack, progress) for one in self._passes]
+            first, second = passes[0], passes[1] if len(passes) > 1 else None
             scanned = scan_object(
-                recording, motion, options, progress=lambda done, n: progress("fusing", done, n)
+                first.frames,
+                first.motion,
+                ScanOptions(self._wanted.radius_m),
+                progress=lambda done, n: progress("fusing", done, n),
+                second=second,
             )
             symmetries = find_symmetries(scanned.mesh)
-            content = content_of(scanned, [Recorded(recording, motion)], symmetries=symmetries)
+            content = content_of(scanned, passes, symmetries=symmetries)
         write_scan(self.folder, self._wanted.name, scanned, content, symmetries)
         notes = "".join(f"; warning: {note}" for note in content["warnings"])
         return f"{self.folder / self._wanted.name}.ply: {summary(content)}{notes}"
 
-    def _motion(self, recording: Frames, progress: Progress) -> Motion:
+    def _check_frames(self) -> None:
+        if len(self.current) < MIN_FRAMES:
+            raise InvalidInput(
+                f"{len(self.current)} frames were recorded; expected at least {MIN_FRAMES}: move "
+                "the camera slowly around the object before ~/stop or ~/turn"
+            )
+
+    def _recorded(self, one: Pass, stack: ExitStack, progress: Progress) -> Recorded:
+        """Return a pass with the motion of its camera."""
+        frames = stack.enter_context(closing(ReadAhead(Recording(one.folder))))
+
         def report(done: int, count: int) -> None:
             progress("camera motion", done, count)
 
         if self._wanted.has_poses:
-            return from_poses(self._poses, len(recording))
+            return Recorded(frames, from_poses(one.poses, len(frames)))
         if self._wanted.board:
-            return from_board(recording, parse_board(self._wanted.board), report)
-        return from_scene(recording, None, report)
+            return Recorded(frames, from_board(frames, parse_board(self._wanted.board), report))
+        return Recorded(frames, from_scene(frames, None, report))

@@ -32,7 +32,7 @@ from sam6d_ros.pipeline import RunContext
 from sam6d_ros.runtime.error_table import message_of
 from sam6d_ros.runtime.request import Request
 from sam6d_ros.runtime.resource_host import ResourceHost
-from sam6d_ros.scan.live import LiveScan, ScanRequest
+from sam6d_ros.scan.live import LiveScan, Pass, ScanRequest
 from sam6d_ros.scan.open3d_module import open3d
 from sam6d_ros.scan.region import DEFAULT_RADIUS_M
 
@@ -95,7 +95,12 @@ class ScanNode(ManagedNode):
         self._outputs, self._limit = StatusOutputs(self), RateLimit()
         self._fixed = BaseFrame(self, self.status, lambda _: None, parameter=FIXED_FRAME)
         self._scan: LiveScan | None = None
-        for name, callback in ((topics.START, self._on_start), (topics.STOP, self._on_stop)):
+        services = {
+            topics.START: self._on_start,
+            topics.TURN: self._on_turn,
+            topics.STOP: self._on_stop,
+        }
+        for name, callback in services.items():
             self.create_service(
                 Trigger, name, callback, qos_profile=SERVICES, callback_group=self.service_group
             )
@@ -121,7 +126,8 @@ class ScanNode(ManagedNode):
         if scan is None or scan.is_full or not self._limit.take(rate_hz, time.monotonic()):
             return self.status.stats.skip()
         try:
-            self.host.submit(Request(lambda _, ctx: self._record(scan, camera, ctx)))
+            one = scan.current
+            self.host.submit(Request(lambda _, ctx: self._record(one, camera, ctx)))
         except Sam6dError as error:  # the disk is slower than the camera, or a scan is being made
             self.status.log(logging.WARNING, f"a frame is left out: {error}", key="frames")
 
@@ -134,6 +140,19 @@ class ScanNode(ManagedNode):
             self._report("recording: 0 frames")
         except Exception as error:  # the boundary: the caller gets the reason, the node goes on
             self.status.log_error(error, f"{topics.START} failed")
+            response.message = message_of(error)
+        return response
+
+    def _on_turn(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        try:
+            if self._scan is None:
+                raise NotReady(f"nothing is recorded; call {topics.START} first")
+            self._scan.turn()
+            response.success = True
+            response.message = f"recording the turned object into {self._scan.current.folder}"
+            self._report("recording: 0 frames")
+        except Exception as error:  # the boundary, as above
+            self.status.log_error(error, f"{topics.TURN} failed")
             response.message = message_of(error)
         return response
 
@@ -167,13 +186,13 @@ class ScanNode(ManagedNode):
 
     # --- in the compute thread
 
-    def _record(self, scan: LiveScan, camera: CameraMessages, ctx: RunContext) -> None:
+    def _record(self, one: Pass, camera: CameraMessages, ctx: RunContext) -> None:
         """Write one frame, with the pose of its camera from TF if that is wanted."""
         header = camera.rgb.header
         place = self._fixed.located(header) if self._fixed.name else None
-        scan.add(conversions.frame_from_messages(*camera), place)
+        one.add(conversions.frame_from_messages(*camera), place)
         with self.publishing(ctx):
-            self._report(f"recording: {len(scan)} frames")
+            self._report(f"recording: {len(one)} frames")
             self._outputs.published(header)
 
     def _make(self, scan: LiveScan, ctx: RunContext) -> str:

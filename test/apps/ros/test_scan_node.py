@@ -30,7 +30,7 @@ from sam6d_ros.evaluation.synthetic.scene import CAMERA
 from sam6d_ros.scan.board import BoardSpec
 
 pytestmark = pytest.mark.scan
-FRAMES, FIXED = 36, "world"
+FRAMES, FIXED = 28, "world"
 BOARD = BoardSpec(7, 5, 0.055)
 SOURCES = {
     "poses": {"fixed_frame": FIXED, "tf_timeout_s": 5.0},
@@ -136,7 +136,9 @@ def test_what_cannot_be_done_is_answered_with_the_reason(orbit, tmp_path):
         assert "activate it first" in asked(node, name="~/start")().message
         node.trigger_activate()
         assert "call ~/start first" in stopped(node).message
+        assert "call ~/start first" in asked(node, name="~/turn")().message
         assert asked(node, name="~/start")().success
+        assert "0 frames were recorded; expected at least 8" in asked(node, name="~/turn")().message
         response = stopped(node)
         assert not response.success
         assert "0 frames were recorded; expected at least 8" in response.message

@@ -53,7 +53,7 @@ COLLISION_OBJECT = "collision_object"
 
 # --- scan_node
 
-START, STOP, PROGRESS = "~/start", "~/stop", "~/progress"
+START, TURN, STOP, PROGRESS = "~/start", "~/turn", "~/stop", "~/progress"
 
 # --- replay_node: as the RealSense driver names them; the namespace is the camera's
 
