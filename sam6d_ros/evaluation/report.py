@@ -20,6 +20,7 @@ from sam6d_ros.evaluation.scores import PoseErrors, recalls
 from sam6d_ros.geometry.units import MM_PER_M
 
 COLUMNS = ("ADD-S", "ADD", "AR", "VSD", "MSSD", "MSPD")
+NAME_WIDTH = 10  # obj_000001 of BOP; with the numbers it fits into 80 columns
 KEYS = ("add_s", "add", "ar", "vsd", "mssd", "mspd")
 
 
@@ -49,8 +50,8 @@ def summarize_by_object(
 def table(summary: Mapping[str, Mapping[str, Any]], title: str = "") -> Table:
     """A table with one row per object, the last one for all."""
     caption = "recalls in % (ADD and ADD-S: error < 10 % of the diameter)"
-    out = Table(title=title, caption=caption, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    out.add_column("object")
+    out = Table(title=title, caption=caption, box=SIMPLE_HEAD, padding=0)
+    out.add_column("object", min_width=NAME_WIDTH, overflow="fold")
     for column in ("targets", *COLUMNS, "rot °", "mm", "s/obj", "rejected"):
         out.add_column(column, justify="right", no_wrap=True)
     for name, row in summary.items():

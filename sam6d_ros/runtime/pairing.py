@@ -150,7 +150,8 @@ class PairingWatch:
         self._last_jam = now
         return (
             f"no pair for {now - self._last_pair:.1f} s although stamps match: dropped the "
-            "messages that wait, of a time before a jump back or of stamps in the future"
+            "waiting messages, whose stamps are later than those that arrive now (a recording "
+            "began again, or a driver sent stamps in the future)"
         )
 
     def _recent(self, name: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -152,6 +153,17 @@ def test_the_table_and_the_json_hold_the_numbers(dataset, results):
     assert values["summary"]["all"]["add"] == 0.5
     assert values["targets"][1]["estimates"][0]["translation_mm"] == pytest.approx(100)
     assert set(values["machine"]) == {"cpu", "cores", "python"}
+
+
+def test_the_table_keeps_the_names_in_80_columns(dataset, results):
+    scored = list(runner.score_results(dataset, dataset.targets(), results, models(), 0.3))
+    summary = report.summarize_by_object(scored, NAMES)
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(report.table(summary, "boxes"))
+    text = console.export_text()
+    assert re.search(r"^ *obj_000005 +2 .* \d+ *$", text, re.MULTILINE), text
+    assert "rejected" in text
+    assert "…" not in text
 
 
 def test_json_has_no_nan(dataset):

@@ -113,11 +113,13 @@ def create_app(services: Shared, service: str) -> FastAPI:
     pages.mount(app)
     settings = services.settings
     address = settings.addresses.get(service, Address(LOOPBACK, 0))
+    app.state.arrivals = {}
     app.state.keeper = Gatekeeper(settings.token, address.host)
     app.add_middleware(
         Gate,
         keeper=app.state.keeper,
         body_bytes=settings.limits.body_bytes,
         metrics=services.metrics,
+        arrivals=app.state.arrivals,
     )
     return app

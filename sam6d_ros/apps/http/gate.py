@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
@@ -31,7 +32,8 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 # Without a token: probes, and what a browser needs to ask for it.
 OPEN_PATHS = ("/", "/health", "/login", "/favicon.ico")
 OPEN_PREFIX = "/ui/"
-PROBES = ("/health", "/metrics")  # asked every few seconds: their log lines are of level DEBUG
+# Asked again and again: their log lines are of level DEBUG.
+PROBES = ("/health", "/metrics", "/api/v1/requests/{request_id}")
 PAGE_PATHS = ("/models", "/video", "/video-config")  # open if the page is asked for, not the JSON
 
 
@@ -43,10 +45,19 @@ class Gate:
         keeper: decides by the headers.
         body_bytes: largest body.
         metrics: counts of the requests.
+        arrivals: gets the state of each POST request until it is answered, by request id.
     """
 
-    def __init__(self, app: ASGIApp, keeper: Gatekeeper, body_bytes: int, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        keeper: Gatekeeper,
+        body_bytes: int,
+        metrics: Metrics,
+        arrivals: dict[str, dict[str, Any]],
+    ) -> None:
         self._app, self._keeper, self._metrics = app, keeper, metrics
+        self._arrivals = arrivals
         self._body_bytes = body_bytes
         self._bodies = _Bodies(BODIES * body_bytes)
 
@@ -71,10 +82,13 @@ class Gate:
             refusal = self._refusal(scope, headers)
             if refusal is None:
                 bounded = _Bounded(receive, self._body_bytes, self._bodies)
+                if scope["method"] == "POST":
+                    self._arrivals[request_id] = scope["state"]
                 try:
                     await self._app(scope, bounded, answer)
                 finally:
                     bounded.release()
+                    self._arrivals.pop(request_id, None)
             else:
                 status, text = refusal
                 response = error_response(status, text, request_id, _challenge(status))

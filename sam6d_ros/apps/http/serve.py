@@ -123,7 +123,8 @@ def _taken(address: Address, error: OSError) -> str:
 
 def _announce(name: str, listener: socket.socket, address: Address, token: str) -> None:
     host, port = listener.getsockname()[:2]
-    print(f"{name}: http://{host}:{port} (docs: /docs)", flush=True)
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    print(f"{name}: {url} (page: {url}/, docs: {url}/docs)", flush=True)
     if not token and not is_loopback(address.host):
         log.warning(
             "%s listens on %s, open to the network without a token; give --token-file",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -33,7 +34,10 @@ from sam6d_ros.runtime.request import QUEUED, Request
 from sam6d_ros.runtime.states import State
 from sam6d_ros.stages.backends import find_backend
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
+# stages of a request before and after its work
+PREPARE, ANSWER = "prepare", "answer"
 CONVERTERS = 2  # threads that decode and encode
 DRAIN_S = 10.0
 CLOSE_S = 5.0
@@ -203,6 +207,7 @@ class Services:
             raise
         finally:
             self.running.pop(request_id, None)
+            http.state.stage = ANSWER
             if waited_s:
                 self.metrics.stages({QUEUED: waited_s[0]})
 
@@ -262,6 +267,7 @@ class Services:
         if not loading.cancelled() and loading.exception() is None:
             with suppress(NotReady):  # closed meanwhile
                 self.host.activate()
+                log.info("ready: objects: %s", ", ".join(self.host.objects.models) or "none")
 
     @property
     def draining(self) -> bool:

@@ -26,6 +26,7 @@ from sam6d_ros.runtime.host import Host
 from sam6d_ros.runtime.objects import ObjectSet
 from sam6d_ros.runtime.peers import UNSETTLED
 from sam6d_ros.stages.accept import Acceptance
+from sam6d_ros.stages.backends import NO_BACKEND
 
 FRAME_TIMEOUT = Parameter(
     "frame_timeout_s",
@@ -157,7 +158,8 @@ class VisionNode(ManagedNode):
         self.host.load().result()
         self._object_services.catch_up()
         names = ", ".join(self.objects)
-        self.get_logger().info(f"loaded: backend {self.backend}, objects: {names}")
+        method = "" if self.backend == NO_BACKEND else f"backend {self.backend}, "
+        self.get_logger().info(f"loaded: {method}objects: {names}")
 
     def validate_changes(self, changes: Sequence[RosParameter]) -> None:
         """Refuse an objects file with anything unusable in it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -97,15 +98,43 @@ def test_a_client_that_leaves_cancels_its_request(served, sample):
 
 
 def test_progress_of_a_request_is_reported(served, sample):
+    def progress_of(request_id):
+        return served.pem.get(f"/api/v1/requests/{request_id}")
+
     with ThreadPoolExecutor(1) as pool, Gate(served.services):
         job = pool.submit(
             served.pem.post, PIPELINE, json=sample, headers={"X-Request-ID": "my-request"}
         )
         served.until(lambda: "my-request" in served.services.running, "the request")
-        progress = served.pem.get("/api/v1/requests/my-request").json()
+        progress = progress_of("my-request").json()
         assert progress["stage"] == "queue"
     assert job.result(60).status_code == 200
-    assert served.pem.get("/api/v1/requests/my-request").status_code == 404
+    served.until(lambda: progress_of("my-request").status_code == 404, "the end of the request")
+
+
+def test_progress_is_reported_from_the_arrival_on(served, sample, caplog):
+    """It was 404 while the body came and the object was prepared; each poll was a line of INFO."""
+    caplog.set_level(logging.INFO)
+    body = httpx.Request("POST", served.urls["pem"] + PIPELINE, json=sample).content
+    sent = threading.Event()
+
+    def parts():
+        yield body[:1000]
+        sent.wait(20)
+        yield body[1000:]
+
+    headers = {"Content-Type": "application/json", "X-Request-ID": "in-parts"}
+    with ThreadPoolExecutor(1) as pool:
+        job = pool.submit(served.pem.post, PIPELINE, content=parts(), headers=headers)
+        url = "/api/v1/requests/in-parts"
+        served.until(lambda: served.pem.get(url).status_code == 200, "the request")
+        progress = served.pem.get(url).json()
+        sent.set()
+        assert job.result(60).status_code == 200
+    assert progress["stage"] == "prepare"
+    assert progress["elapsed_s"] >= 0
+    ours = [text for name, _, text in caplog.record_tuples if name.startswith("sam6d_ros")]
+    assert [text for text in ours if "/api/v1/requests" in text] == []
 
 
 def test_an_object_that_is_removed_before_the_answer_is_written_is_in_it(served, sample):

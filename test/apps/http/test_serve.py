@@ -71,8 +71,10 @@ def test_the_command_serves_and_ends_in_order(process, tmp_path):
         assert time.monotonic() < end, output.read_text()
         time.sleep(0.1)
     assert httpx.get(urls["ism"] + "/health").status_code == 200
+    assert f"(page: {urls['pem']}/, docs: {urls['pem']}/docs)" in output.read_text()
     running.send_signal(signal.SIGTERM)
     assert running.wait(30) == 0, output.read_text()
+    assert "ready: objects: none" in output.read_text()
     assert "Traceback" not in output.read_text()
     (log,) = (tmp_path / "log").iterdir()
     assert log.name.startswith("all_server_")

@@ -1,5 +1,7 @@
 """The grasp node as a process: detections in, grasps out."""
 
+import re
+
 import numpy as np
 import pytest
 from support.ros.grasp_graph import (
@@ -134,6 +136,7 @@ def test_without_a_base_frame_grasps_from_all_sides_come_and_the_log_says_so(gra
     graph.listen(GRASPS)
     graph.send_until(lambda: graph.received[GRASPS], "grasps", "red_box")
     assert "base_frame is not set: grasps from all sides" in node.output()
+    assert re.search(r"loaded: objects: red_box, block$", node.output(), re.MULTILINE)
     approaches = (BASE_FROM_CAM @ matrices(graph.received[GRASPS][-1]))[:, :3, 2]
     assert (approaches @ [0, 0, -1] < 0).any()
 

@@ -7,10 +7,18 @@ import { chosenObjects, connectObjects, followFrame, showObjects } from "./objec
 import { STAGES, showAnswer, showMasks, showOverlay } from "./results.js";
 import { curlLines, pythonLines } from "./snippets.js";
 
-const POLL_MS = 250;
+const CLOCK_MS = 100;
+const FIRST_POLL_MS = 250; // each pause is longer than the one before
+const POLL_GROWTH = 1.5;
+const LAST_POLL_MS = 2000;
 const HEALTH_MS = 2000; // until the server is ready
 const MM_PER_M = 1000;
 const NARROW = 760; // pixels; the results stand below the form there (style.css)
+const AROUND = {
+  prepare: "The server reads the images and prepares the object …",
+  queue: "Waiting for the requests before …",
+  answer: "The server writes the answer …",
+};
 const PEM = { route: "api/v1/full_pipeline", poses: true };
 const ISM = { route: "api/v1/inference", poses: false };
 
@@ -135,15 +143,19 @@ function showProgress(text) {
 /** Show the stage of a request until it ended. */
 async function follow(id, ended) {
   const began = performance.now();
-  showProgress("The server reads the images and prepares the object …");
-  while (!ended.aborted) {
-    await new Promise((resolve) => { setTimeout(resolve, POLL_MS); });
+  const clock = setInterval(() => {
+    byId("clock").textContent = `${((performance.now() - began) / 1000).toFixed(1)} s`;
+  }, CLOCK_MS);
+  ended.addEventListener("abort", () => clearInterval(clock));
+  showProgress(AROUND.prepare);
+  for (let pause = FIRST_POLL_MS; !ended.aborted; pause = Math.min(POLL_GROWTH * pause, LAST_POLL_MS)) {
+    await new Promise((resolve) => { setTimeout(resolve, pause); });
+    if (ended.aborted) return;
     const seen = await fetch(`api/v1/requests/${id}`, { cache: "no-store", signal: ended })
       .then((response) => (response.ok ? response.json() : null)).catch(() => null);
     if (ended.aborted) return;
-    byId("clock").textContent = `${((performance.now() - began) / 1000).toFixed(1)} s`;
     if (!seen) continue;
-    showProgress(seen.stage === "queue" ? "Waiting for the requests before …" : `Stage: ${STAGES[seen.stage] || seen.stage} …`);
+    showProgress(AROUND[seen.stage] || `Stage: ${STAGES[seen.stage] || seen.stage} …`);
   }
 }
 

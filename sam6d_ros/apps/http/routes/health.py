@@ -14,7 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from sam6d_ros import __version__
 from sam6d_ros.apps.http.routes.common import FAILURES
 from sam6d_ros.apps.http.schemas.common import Health, Status
-from sam6d_ros.apps.http.services import services_of
+from sam6d_ros.apps.http.services import PREPARE, services_of
 from sam6d_ros.errors import UnknownName
 
 router = APIRouter(tags=["server"])
@@ -81,8 +81,12 @@ async def sample(http: HttpRequest) -> dict[str, Any]:
 
 @router.get("/api/v1/requests/{request_id}", responses={k: FAILURES[k] for k in (401, 404)})
 async def progress(request_id: str, http: HttpRequest) -> dict[str, Any]:
-    """Report the stage of a request that is in progress."""
-    job = services_of(http).running.get(request_id)
-    if job is None:
+    """Report the stage of a request in progress: prepare, queue, one of the engine, or answer."""
+    if job := services_of(http).running.get(request_id):
+        return {"request_id": request_id, "stage": job.stage, "elapsed_s": job.elapsed_s}
+    arrival = http.app.state.arrivals.get(request_id)
+    if arrival is None:
         raise UnknownName("no request of this id is in progress")
-    return {"request_id": request_id, "stage": job.stage, "elapsed_s": job.elapsed_s}
+    elapsed_s = time.monotonic() - arrival["arrived"]
+    stage = arrival.get("stage", PREPARE)
+    return {"request_id": request_id, "stage": stage, "elapsed_s": elapsed_s}
