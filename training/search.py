@@ -72,7 +72,7 @@ class Searcher:
     ) -> tuple[NDArray, ...]:
         """Return features, errors, instances, masks, poses and equality of one object's poses."""
         kit = kit_of(model, self._context).seen_in(view.scene)
-        search = Search(view, view.maps(labels), kit)
+        search = Search(view, view.maps(labels), kit, full=True)
         found, features = search.run(seeds_in(view.scene, labels, kit))
         poses, error = found.poses, error_of(model)
         near = [nearest(pose, model.name, scene.truth, error) for pose in poses]

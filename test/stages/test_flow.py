@@ -25,6 +25,8 @@ from sam6d_ros.stages.accept import Acceptance
 from sam6d_ros.stages.geometric.evidence import evidence
 from sam6d_ros.stages.geometric.features import FEATURES
 from sam6d_ros.stages.geometric.flow import APART, Search
+from sam6d_ros.stages.geometric.instances import instances_of
+from sam6d_ros.stages.geometric.judge import shipped_judge
 from sam6d_ros.stages.geometric.kit import kit_of
 from sam6d_ros.stages.geometric.seeds import seeds_in
 from sam6d_ros.types import Scene
@@ -87,6 +89,18 @@ def test_every_survivor_descends_from_a_pose_nearby(frame, labels, context):
         assert len(after) > 0
         gap = after.centres(centre) - before.centres(centre)[after.parent]
         assert np.linalg.norm(gap, axis=1).max() < MAX_MOVED * BRACKET.diameter, stage
+
+
+@pytest.mark.parametrize("least", [0.02, 0.3])
+def test_leaving_hopeless_candidates_out_changes_no_instance(frame, labels, context, least):
+    found, features = search(frame, labels, BRACKET, context)
+    view, kit = Scene(frame).derived(evidence), kit_of(BRACKET, context)
+    probability = shipped_judge().probability(features.values)
+    every = instances_of(view, kit, found, probability, 50)
+    likely = instances_of(view, kit, found, probability, 50, least)
+    assert len(likely) > 0
+    expected = [item.poses.tolist() for item in every if item.any_right >= least]
+    assert [item.poses.tolist() for item in likely] == expected
 
 
 def test_no_region_gives_no_candidate(frame, labels, context):

@@ -29,7 +29,7 @@ def examine(
         kit: views of the object.
         poses: N hypotheses.
         rays: number of rays per pose.
-        full: whether all features are computed; else only those of the quality.
+        full: whether `crease` and `inner` are computed, too; else they are neutral.
 
     Returns:
         Features of each pose.

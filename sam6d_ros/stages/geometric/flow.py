@@ -51,6 +51,7 @@ class Search:
         kit: the object, with the colours that the frame can show.
         listen: receives the table of each stage, for diagnosis.
         checkpoint: called between the stages; raises to end the search.
+        full: whether the features that the shipped judge does not use are computed, too.
     """
 
     view: Evidence
@@ -58,6 +59,7 @@ class Search:
     kit: ObjectKit
     listen: Listener = lambda stage, table: None
     checkpoint: Checkpoint = lambda: None
+    full: bool = False
 
     def run(self, seeds: Seeds) -> tuple[Hypotheses, Features]:
         """Return the candidates, best first by quality, and their features.
@@ -78,7 +80,7 @@ class Search:
         found = self._stage("refined", improved(self.view, self.maps, kit, found, REFINED_RAYS))
         found = self._stage("distinct", distinct(found, kit))
         found = self._stage("turned", self._turned(found))
-        features = examine(self.view, self.maps, kit, found, JUDGE_RAYS)
+        features = examine(self.view, self.maps, kit, found, JUDGE_RAYS, self.full)
         order = np.argsort(-features.quality, kind="stable")
         found = found.with_score(features.quality).take(order)
         return found, Features(features.values[order])

@@ -16,7 +16,11 @@ from sam6d_ros.stages.geometric.same_pose import without_equals
 
 Array = NDArray[np.float64]
 
-CLAIM_PX, SMALL_CLAIM_PX, SMALL_PX = 4, 2, 64  # pixels between claimed ones; of a small object
+CLAIM_PX, SMALL_CLAIM_PX, SMALL_PX = (
+    4,
+    2,
+    64,
+)  # pixels between claimed ones; of a small object
 SAME_SHARE = 0.5  # of a pose's pixels explained by a better one: the same instance
 MIN_PIXELS = 50  # explained, at the working size
 POSES_PER_INSTANCE = 8  # alternatives, and the best one
@@ -41,7 +45,12 @@ class Instance:
 
 
 def instances_of(
-    view: Evidence, kit: ObjectKit, found: Hypotheses, probability: Array, limit: int
+    view: Evidence,
+    kit: ObjectKit,
+    found: Hypotheses,
+    probability: Array,
+    limit: int,
+    least: float = 0.0,
 ) -> list[Instance]:
     """Group candidates by the pixels they explain; the most probable instances, best first.
 
@@ -49,12 +58,15 @@ def instances_of(
         found: N candidates of one object.
         probability: (N,) of each by itself.
         limit: largest number of instances.
+        least: probability below which an instance is not returned.
         view: maps of the frame.
         kit: views of the object.
 
     Returns:
         The instances.
     """
+    chosen = _hopeful(kit, found, probability, least)
+    found, probability = found.take(chosen), probability[chosen]
     step, claims = explained_pixels(view, kit, found)
     groups: list[list[int]] = []
     for index in np.argsort(-probability, kind="stable"):
@@ -68,7 +80,22 @@ def instances_of(
             groups.append([int(index)])
     kept = [_different(kit, found, group) for group in groups]
     made = [Instance(found.poses[group], exclusive(probability[group])) for group in kept]
+    made = [item for item in made if item.any_right >= least]
     return sorted(made, key=lambda instance: -instance.any_right)[:limit]
+
+
+def _hopeful(
+    kit: ObjectKit, found: Hypotheses, probability: Array, least: float
+) -> NDArray[np.int64]:
+    """Return the indices of the candidates that can be part of an instance that is returned.
+
+    An instance has a pose of ``least / POSES_PER_INSTANCE`` or more, and two poses that explain the
+    same pixels lie within a diameter of each other.
+    """
+    centres = found.centres(kit.centre)
+    heads = centres[probability * POSES_PER_INSTANCE >= least]
+    gap = np.linalg.norm(centres[:, None] - heads[None], axis=2).min(1, initial=np.inf)
+    return np.flatnonzero(gap < kit.model.diameter)
 
 
 def _different(kit: ObjectKit, found: Hypotheses, group: list[int]) -> list[int]:

@@ -78,7 +78,7 @@ class PoseJudge:
     ) -> PoseEstimate:
         poses = self._hypotheses(view, kit, instance)
         maps = view.maps(np.zeros(view.scene.depth.shape, np.int32))
-        features = examine(view, maps, kit, poses, JUDGE_RAYS)
+        features = examine(view, maps, kit, poses, JUDGE_RAYS, full=False)
         order, probability = _ranked(view, kit, poses, features)
         best = int(order[0])
         pose, others = poses.poses[best], poses.poses[order[1:]]

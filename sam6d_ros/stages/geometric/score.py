@@ -149,8 +149,7 @@ def _detect(view: Evidence, task: _Task, checkpoint: Checkpoint) -> list[Instanc
     search = Search(view, view.maps(task.labels), task.kit, checkpoint=checkpoint)
     found, features = search.run(seeds)
     probability = shipped_judge().probability(features.values)
-    instances = instances_of(view, task.kit, found, probability, task.limit)
-    return [item for item in instances if item.any_right >= MIN_PROBABILITY]
+    return instances_of(view, task.kit, found, probability, task.limit, MIN_PROBABILITY)
 
 
 def _mask(scene: SceneMaps, task: _Task, instance: Instance) -> NDArray[np.bool_]:

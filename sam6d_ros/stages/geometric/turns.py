@@ -13,6 +13,7 @@ from sam6d_ros.stages.geometric.kit import ObjectKit
 
 TURN_STEP_DEG = 30  # about the axes of the box
 ROUND_STEP = np.radians(15)  # about the axis of a round object
+SAME_TURN = np.radians(2)  # a symmetry of the shape and a turn about its axis
 
 
 def turns_of(model: ObjectModel) -> NDArray[np.float64]:
@@ -28,7 +29,10 @@ def turns_of(model: ObjectModel) -> NDArray[np.float64]:
     angles = np.radians(np.arange(TURN_STEP_DEG, 360, TURN_STEP_DEG))
     vectors = (axes[:, None] * angles[:, None]).reshape(-1, 3)
     alike = expand(model.shape_symmetries, ROUND_STEP)[:, :3, :3]
-    return np.concatenate([alike, Rotation.from_rotvec(vectors).as_matrix()])
+    every = np.concatenate([alike, Rotation.from_rotvec(vectors).as_matrix()])
+    cosine = (np.einsum("aij,bij->ab", every, every) - 1) / 2
+    again = np.tril(cosine > np.cos(SAME_TURN), -1).any(1)
+    return every[~again]
 
 
 def turned(kit: ObjectKit, hypotheses: Hypotheses) -> Hypotheses:
