@@ -88,7 +88,7 @@ def read_entry(
         text = f"{where}: options is {options!r:.80}; expected a map of {allowed}, or nothing"
         raise InvalidObjects(text)
     item = {**further, "name": name, "mesh": mesh, "unit": unit or "auto"}
-    return EntryReader(where, None, item, resolve_package).entry()
+    return ObjectEntryReader(where, None, item, resolve_package).entry()
 
 
 def with_settings(entry: ObjectEntry, settings: ObjectSettings) -> ObjectEntry:
@@ -119,7 +119,7 @@ def _options(further: Mapping[str, Any]) -> str:
     return dump_plain(dict(further)) if further else ""
 
 
-class EntryReader(YamlEntry):
+class ObjectEntryReader(YamlEntry):
     """Reads one entry.
 
     Args:

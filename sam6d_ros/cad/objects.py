@@ -28,8 +28,8 @@ import yaml
 
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.object_entry import (
-    EntryReader,
     ObjectEntry,
+    ObjectEntryReader,
     PackageResolver,
     stated_settings,
 )
@@ -120,7 +120,9 @@ def read_objects_file(
         raise
     entries: list[ObjectEntry] = []
     for index, item in enumerate(items):
-        entry = EntryReader(f"{path}, objects[{index}]", path.parent, item, resolve_package).entry()
+        entry = ObjectEntryReader(
+            f"{path}, objects[{index}]", path.parent, item, resolve_package
+        ).entry()
         if any(entry.name == other.name for other in entries):
             raise InvalidObjects(
                 f"{path}, objects[{index}].name: {entry.name!r} is there twice; name each once"

@@ -11,7 +11,7 @@ import numpy as np
 from sam6d_ros.cad import cache, mesh_files
 from sam6d_ros.cad.mesh import Mesh, load_mesh
 from sam6d_ros.cad.model import ObjectModel, Symmetries
-from sam6d_ros.cad.symmetry.detect import LOOK, SHAPE, Surface, detect
+from sam6d_ros.cad.symmetry.detect import LOOK, SHAPE, SymmetrySurface, detect
 from sam6d_ros.cad.symmetry.group import union
 from sam6d_ros.cad.units import METRES_PER, decide_unit
 from sam6d_ros.errors import InvalidMesh, InvalidObjects, TooLarge
@@ -119,7 +119,7 @@ def _build(mesh: Mesh, unit: str, symmetries: Symmetries | str) -> cache.Arrays:
     vertices = (mesh.vertices * METRES_PER[unit]).astype(np.float32)
     size = raw_diameter * METRES_PER[unit]
     obj_from_box, box_size = bounding_box(vertices)
-    surface = Surface(vertices, mesh.faces, mesh.colors, size, obj_from_box)
+    surface = SymmetrySurface(vertices, mesh.faces, mesh.colors, size, obj_from_box)
     shape = detect(surface, SHAPE)
     if symmetries == "auto":
         look = detect(surface, LOOK) if shape.is_symmetric else Symmetries()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sam6d_ros.grasps.surface import Surface
+from sam6d_ros.grasps.surface import GraspSurface
 
 Array = NDArray[np.float64]
 
@@ -41,7 +41,7 @@ class ContactPairs:
         )
 
 
-def antipodal_pairs(surface: Surface, samples: int, max_width: float) -> ContactPairs:
+def antipodal_pairs(surface: GraspSurface, samples: int, max_width: float) -> ContactPairs:
     """Find pairs of contacts at most ``max_width`` apart, whatever their lean.
 
     From each sampled point a line goes along the normal through the body; it is then turned to

@@ -50,7 +50,7 @@ class GraspEntry:
         )
 
 
-class EntryReader(YamlEntry):
+class GraspEntryReader(YamlEntry):
     """Reads one entry."""
 
     error = InvalidGrasps

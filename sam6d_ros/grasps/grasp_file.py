@@ -9,7 +9,7 @@ from typing import Any
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.yaml_entries import read_entries, shown
 from sam6d_ros.errors import InvalidGrasps
-from sam6d_ros.grasps.grasp_entry import EntryReader, GraspEntry
+from sam6d_ros.grasps.grasp_entry import GraspEntry, GraspEntryReader
 from sam6d_ros.grasps.types import GraspSet
 
 GraspFile = Mapping[str, tuple[GraspEntry, ...]]
@@ -53,7 +53,7 @@ def stated_grasps(file: GraspFile, model: ObjectModel) -> GraspSet:
 def _entries(where: str, items: list[Any], max_width: float) -> list[GraspEntry]:
     entries: list[GraspEntry] = []
     for index, item in enumerate(items):
-        reader = EntryReader(f"{where}[{index}]", item)
+        reader = GraspEntryReader(f"{where}[{index}]", item)
         entry = reader.entry()
         if any(entry.grasp.name == other.grasp.name for other in entries):
             raise reader.fail("name", "is there twice; name each grasp of an object once")

@@ -13,7 +13,7 @@ from sam6d_ros.grasps.collision import free_candidates
 from sam6d_ros.grasps.contacts import ContactPairs, antipodal_pairs
 from sam6d_ros.grasps.gripper import Gripper, SamplingConfig, key_parts
 from sam6d_ros.grasps.scoring import choose_diverse, pad_contact, score
-from sam6d_ros.grasps.surface import Surface
+from sam6d_ros.grasps.surface import GraspSurface
 from sam6d_ros.grasps.types import Grasp, GraspSet
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def _build(model: ObjectModel, gripper: Gripper, config: SamplingConfig) -> cach
     rng = np.random.default_rng(config.seed)
     # three points across the smallest face of a finger: none of its boxes slips between them
     spacing = min(gripper.finger_thickness, gripper.finger_width) / 3
-    surface = Surface(model, spacing, gripper.finger_width / 4, rng)
+    surface = GraspSurface(model, spacing, gripper.finger_width / 4, rng)
     pairs = antipodal_pairs(surface, config.samples, gripper.usable_width)
     good = pairs[(pairs.width > MIN_WIDTH_M) & (pairs.lean < gripper.friction_angle)]
     if not len(good):
@@ -90,7 +90,7 @@ def _nothing(reason: str) -> cache.Arrays:
 
 
 def _why_no_pair(
-    surface: Surface, pairs: ContactPairs, gripper: Gripper, config: SamplingConfig
+    surface: GraspSurface, pairs: ContactPairs, gripper: Gripper, config: SamplingConfig
 ) -> str:
     """Return why no pair of sides can be grasped, with the values that would allow it."""
     if len(pairs):

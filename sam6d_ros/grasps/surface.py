@@ -22,7 +22,7 @@ STEP = 1e-4
 MAX_CROSSINGS = 8
 
 
-class Surface:
+class GraspSurface:
     """Points and normals of an object, dense enough for the smallest part of the gripper.
 
     Args:

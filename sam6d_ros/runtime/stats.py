@@ -31,7 +31,7 @@ class Spread:
     count: int
 
 
-class Window:
+class SlidingWindow:
     """The values of the last seconds.
 
     Args:
@@ -108,9 +108,9 @@ class FrameStats:
             self._started, self._last = self._clock(), -math.inf
             self._newest_image = -math.inf
             self._received = self._processed = self._skipped = self._failed = 0
-            self._arrivals, self._ages = Window(self._clock), Window(self._clock)
-            self._results = Window(self._clock)
-            self._stages: dict[str, Window] = {}
+            self._arrivals, self._ages = SlidingWindow(self._clock), SlidingWindow(self._clock)
+            self._results = SlidingWindow(self._clock)
+            self._stages: dict[str, SlidingWindow] = {}
 
     def receive(self) -> None:
         """A synchronised frame arrived."""
@@ -148,7 +148,7 @@ class FrameStats:
             self._processed, self._last = self._processed + 1, self._clock()
             self._results.add()
             for stage, seconds in timings_s.items():
-                self._stages.setdefault(stage, Window(self._clock)).add(seconds)
+                self._stages.setdefault(stage, SlidingWindow(self._clock)).add(seconds)
 
     def snapshot(self) -> Snapshot:
         """Return all figures of this moment."""

@@ -9,7 +9,7 @@ import trimesh
 from PIL import Image
 
 from sam6d_ros.cad.mesh import Mesh
-from sam6d_ros.cad.symmetry.detect import Surface
+from sam6d_ros.cad.symmetry.detect import SymmetrySurface
 from sam6d_ros.geometry.mesh import bounding_box, diameter
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "real"
@@ -20,9 +20,11 @@ def mesh_of(shape: trimesh.Trimesh, colors: np.ndarray | None = None) -> Mesh:
     return Mesh(np.asarray(shape.vertices), np.asarray(shape.faces, np.int32), colors)
 
 
-def surface_of(shape: trimesh.Trimesh, colors: np.ndarray | None = None) -> Surface:
+def surface_of(shape: trimesh.Trimesh, colors: np.ndarray | None = None) -> SymmetrySurface:
     vertices = np.asarray(shape.vertices)
-    return Surface(vertices, shape.faces, colors, diameter(vertices), bounding_box(vertices)[0])
+    return SymmetrySurface(
+        vertices, shape.faces, colors, diameter(vertices), bounding_box(vertices)[0]
+    )
 
 
 def fine(shape: trimesh.Trimesh, edge: float) -> trimesh.Trimesh:

@@ -59,7 +59,7 @@ SHAPE = Tolerance(p90=0.02, p95=0.05, p99=0.13)
 LOOK = Tolerance(p90=0.015, p95=0.02, p99=0.04, mean_color=15, p90_color=35)
 
 
-class Surface:
+class SymmetrySurface:
     """A surface that can be compared with itself moved.
 
     Args:
@@ -180,7 +180,7 @@ class Surface:
         return found
 
 
-def detect(surface: Surface, tolerance: Tolerance) -> Symmetries:
+def detect(surface: SymmetrySurface, tolerance: Tolerance) -> Symmetries:
     """Detect the rotations that keep the surface within the tolerance.
 
     Args:
@@ -218,7 +218,9 @@ def _group(generators: Array, axes: Array) -> Array:
         return np.eye(4)[None]
 
 
-def _about(surface: Surface, direction: Array, tolerance: Tolerance) -> tuple[list[Array], bool]:
+def _about(
+    surface: SymmetrySurface, direction: Array, tolerance: Tolerance
+) -> tuple[list[Array], bool]:
     """Lines (direction, point, [angle, 0, 0]) of the symmetries about one direction."""
     found: list[Array] = []
     for order in ORDERS:
@@ -234,7 +236,7 @@ def _about(surface: Surface, direction: Array, tolerance: Tolerance) -> tuple[li
 
 
 def _symmetry_line(
-    surface: Surface, direction: Array, angle: float, tolerance: Tolerance
+    surface: SymmetrySurface, direction: Array, angle: float, tolerance: Tolerance
 ) -> Array | None:
     """The axis of a turn by this angle near a direction that keeps the surface; None if none.
 
@@ -269,14 +271,16 @@ def _line_of(motion: Array, near: Array, angle: float) -> Array:
     return np.stack([direction, near + shift, [angle, 0, 0]])
 
 
-def _flip(surface: Surface, axis: Array, tolerance: Tolerance) -> list[Array]:
+def _flip(surface: SymmetrySurface, axis: Array, tolerance: Tolerance) -> list[Array]:
     """A half turn that swaps the ends of a surface of revolution, if it keeps the surface."""
     across = np.cross(axis[0], np.eye(3)[np.abs(axis[0]).argmin()])
     line = _symmetry_line(surface, across / np.linalg.norm(across), np.pi, tolerance)
     return [] if line is None else [turn(line[0], line[1], np.pi)]
 
 
-def _diagonal_turns(surface: Surface, motions: list[Array], tolerance: Tolerance) -> list[Array]:
+def _diagonal_turns(
+    surface: SymmetrySurface, motions: list[Array], tolerance: Tolerance
+) -> list[Array]:
     """Half turns across a prism's axis and third turns of a cube, which no box axis shows."""
     steep = [m for m in motions if 0.1 < Rotation.from_matrix(m[:3, :3]).magnitude() < 3.0]
     if not steep:

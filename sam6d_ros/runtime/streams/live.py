@@ -14,7 +14,7 @@ import cv2
 from sam6d_ros.errors import InvariantError, Overloaded
 from sam6d_ros.runtime.error_table import Kind, handling_of, message_of
 from sam6d_ros.runtime.model_server.frame_model import FrameAnswer
-from sam6d_ros.runtime.stats import SHORTEST_SPAN_S, WINDOW_S, Spread, Window
+from sam6d_ros.runtime.stats import SHORTEST_SPAN_S, WINDOW_S, SlidingWindow, Spread
 from sam6d_ros.runtime.streams.analysis import Analysis
 from sam6d_ros.runtime.streams.newest import Newest, Viewer
 from sam6d_ros.runtime.streams.picture import Image, Picture
@@ -83,7 +83,7 @@ class Live:
         self._stream, self._analysis = stream, analysis
         self._max_viewers = max_viewers
         self._newest: Newest[LivePicture] = Newest()
-        self._ages = Window(time.monotonic)
+        self._ages = SlidingWindow(time.monotonic)
         self._number, self._error = 0, ""
         self._watched_since = -math.inf
         self._stop = threading.Event()
