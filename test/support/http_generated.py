@@ -42,7 +42,9 @@ def check_every_answer(url, accepted=lambda answer: True):
         @hypothesis.given(case=operation.ok().as_strategy())
         def check(case):
             _give_time(case.body)
-            assert accepted(case.call_and_validate(excluded_checks=NOT_CHECKED))
+            assert accepted(
+                case.call_and_validate(excluded_checks=NOT_CHECKED, timeout=2 * LEAST_S)
+            )
 
         check()
     return tried
