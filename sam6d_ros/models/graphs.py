@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -93,8 +93,10 @@ class Graphs:
         try:
             recording = self._record(inputs)
         except (RuntimeError, MemoryError) as error:
-            if out_of_memory(error):
-                raise
+            # the end of a recording that broke off may fail too, and hide why
+            for cause in (error, error.__context__):
+                if cause is not None and out_of_memory(cause):
+                    raise cause from None
             self._refused = True
             _LOG.warning("kernels are launched one by one, no graph was recorded: %s", error)
             return False
@@ -138,13 +140,24 @@ def record(
     Returns:
         What ``work`` returned, its tensors being filled by each replay; the replay; the pool.
     """
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.device(device):
+    graph, stream = torch.cuda.CUDAGraph(), capture_stream(device)
+    # torch leaves its stream current when the end of a recording fails; the outer one restores it
+    with torch.cuda.device(device), torch.cuda.stream(torch.cuda.current_stream(device)):
         pool = torch.cuda.graph_pool_handle() if pool is None else pool
         # other threads may allocate meanwhile: frames are uploaded and decoded there
-        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, pool, stream, capture_error_mode="thread_local"):
             found = work()
     return found, graph.replay, pool
+
+
+@lru_cache(maxsize=64)
+def capture_stream(device: torch.device) -> Any:
+    """Return the stream on which graphs of this device are recorded.
+
+    torch's own belongs to the GPU of the first recording; what runs on another GPU would not be
+    recorded. Graphs that share a pool share the stream, else they cannot reuse its memory.
+    """
+    return torch.cuda.Stream(device)
 
 
 def _copy(sources: tuple[Tensor, ...], targets: tuple[Tensor, ...]) -> None:

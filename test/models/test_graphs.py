@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 
@@ -68,14 +72,12 @@ def test_the_recorder_refuses_waits_and_copies(work: object) -> None:
             recorded(Pretended(torch.rand(6)))
 
 
-def test_a_gpu_that_refuses_launches_one_by_one(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_gpu_that_refuses_launches_one_by_one(caplog: pytest.LogCaptureFixture) -> None:
     def refuse(*_: object) -> None:
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    with pretend(), caplog.at_level(logging.WARNING):
-        monkeypatch.setattr(graphs, "record", refuse)
+    with pretend(), pytest.MonkeyPatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr(graphs, "record", refuse)
         recorded = Graphs(square_sum)
         values = given(3, 1)
         for _ in range(2):
@@ -84,15 +86,84 @@ def test_a_gpu_that_refuses_launches_one_by_one(
     assert len([r for r in caplog.records if "no graph was recorded" in r.message]) == 1
 
 
-def test_running_out_of_memory_while_recording_is_reported_as_such(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """The caller then halves its batch."""
+@pytest.mark.parametrize("hidden", [False, True], ids=["plain", "hidden"])
+def test_running_out_of_memory_while_recording_is_reported_as_such(hidden: bool) -> None:
+    """The caller then halves its batch, and graphs are recorded for that one."""
 
     def refuse(*_: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        try:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        finally:
+            if hidden:
+                raise RuntimeError("operation failed due to a previous error during capture")
 
-    with pretend():
-        monkeypatch.setattr(graphs, "record", refuse)
+    with pretend(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(graphs, "record", refuse)
+        recorded = Graphs(square_sum)
         with pytest.raises(torch.OutOfMemoryError):
-            Graphs(square_sum)(*(Pretended(t) for t in given(3, 1)))
+            recorded(*(Pretended(t) for t in given(3, 1)))
+        assert not recorded._refused
+
+
+@dataclass(frozen=True)
+class FakeStream:
+    """A stream of one GPU."""
+
+    device: object
+
+
+class FakeCuda:
+    """The calls of ``graphs.record``; the end of a recording fails and leaves its stream current.
+
+    So does ``torch.cuda.graph.__exit__``: it ends the recording before it restores the stream.
+    """
+
+    CUDAGraph = staticmethod(lambda: SimpleNamespace(replay=None))
+    graph_pool_handle = staticmethod(object)
+    device = staticmethod(lambda device: nullcontext())
+    Stream = FakeStream
+
+    def __init__(self) -> None:
+        self.current, self.used = FakeStream("main"), []
+        self.own = FakeStream("of the first recording")
+
+    def current_stream(self, device: object) -> FakeStream:
+        return self.current
+
+    @contextmanager
+    def stream(self, stream: FakeStream) -> Iterator[None]:
+        before, self.current = self.current, stream
+        try:
+            yield
+        finally:
+            self.current = before
+
+    @contextmanager
+    def graph(
+        self,
+        graph: object,
+        pool: object = None,
+        stream: FakeStream | None = None,
+        capture_error_mode: str = "global",
+    ) -> Iterator[None]:
+        self.current = stream or self.own
+        self.used.append(self.current)
+        yield
+        raise RuntimeError("capture failed")
+
+
+def test_graphs_are_recorded_on_a_stream_of_their_gpu_and_the_stream_before_comes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else another GPU records nothing, or a refusing one goes on beside the other threads."""
+    cuda = FakeCuda()
+    monkeypatch.setattr(torch, "cuda", cuda)
+    devices = [torch.device("cuda", n) for n in (0, 1, 0)]
+    graphs.capture_stream.cache_clear()
+    for device in devices:
+        with pytest.raises(RuntimeError, match="capture failed"):
+            graphs.record(lambda: None, device, None)
+        assert cuda.current == FakeStream("main")
+    graphs.capture_stream.cache_clear()
+    assert [stream.device for stream in cuda.used] == devices
+    assert cuda.used[0] is cuda.used[2]
