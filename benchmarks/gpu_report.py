@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from benchmarks.meter import spread
+from sam6d_ros.models import transfer
 from sam6d_ros.models.exact import exact_float32
 
 # Limits of one frame on an H100 or H200; the ratio is to the original's way in the same run.
@@ -130,7 +131,14 @@ def unplanned_wait(run: Callable[[], Any]) -> str:
     Args:
         run: one frame whose shapes ran before.
     """
-    before = torch.cuda.get_sync_debug_mode()
+    before, planned = torch.cuda.get_sync_debug_mode(), transfer.wait
+
+    def wait(device: torch.device) -> None:
+        torch.cuda.set_sync_debug_mode(before)
+        planned(device)
+        torch.cuda.set_sync_debug_mode("error")
+
+    transfer.wait = wait  # the mode refuses it too
     torch.cuda.set_sync_debug_mode("error")
     try:
         run()
@@ -138,6 +146,7 @@ def unplanned_wait(run: Callable[[], Any]) -> str:
         return "".join(traceback.format_exception(error)[-2:])
     finally:
         torch.cuda.set_sync_debug_mode(before)
+        transfer.wait = planned
     return "none"
 
 

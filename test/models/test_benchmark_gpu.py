@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ torch = pytest.importorskip("torch", reason="the networks need torch: make setup
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from benchmarks.gpu_report import bars, unplanned_wait  # noqa: E402
+from sam6d_ros.models import transfer  # noqa: E402
 
 REPO = Path(__file__).resolve().parents[2]
 GOLDEN = REPO.parent / "shared" / "sam6d" / "public" / "ops_points.npz"
@@ -151,6 +153,12 @@ def test_an_unplanned_wait_is_named_and_the_mode_restored(monkeypatch: pytest.Mo
         assert modes[-1] == "error"
         raise RuntimeError("called a synchronizing CUDA operation")
 
-    assert unplanned_wait(lambda: None) == "none"
+    def refuse() -> None:
+        if modes[-1] == "error":
+            raise RuntimeError("called a synchronizing CUDA operation")
+
+    stream = SimpleNamespace(synchronize=refuse)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: stream)
+    assert unplanned_wait(lambda: transfer.wait(torch.device("cuda"))) == "none"
     assert "synchronizing CUDA operation" in unplanned_wait(read_a_number)
     assert modes[-1] == "default"
