@@ -96,13 +96,15 @@ def best_rotation(spread: Tensor) -> tuple[Tensor]:
     """Return the rotations (…, 3, 3) of largest trace for covariances (…, 3, 3) on the host.
 
     Always by LAPACK: a GPU's decomposition waits for its status all the same, cannot be captured in
-    a graph, and chooses other vectors where a singular value is zero.
+    a graph, and chooses other vectors where a singular value is zero. It refuses a batch with one
+    covariance that is not finite; such a one gets a rotation of nan.
     """
-    u, _, vh = torch.linalg.svd(spread)
+    finite = spread.isfinite().all(-1).all(-1)[..., None, None]
+    u, _, vh = torch.linalg.svd(torch.where(finite, spread, 0.0))
     v, ut = vh.transpose(-1, -2), u.transpose(-1, -2)
     flip = torch.ones_like(v[..., 0, :])
     flip[..., 2] = torch.linalg.det(v @ ut).sign()  # no reflections
-    return ((v * flip[..., None, :]) @ ut,)
+    return (torch.where(finite, (v * flip[..., None, :]) @ ut, torch.nan),)
 
 
 def to_object(points: Tensor, rotation: Tensor, translation: Tensor) -> Tensor:

@@ -47,6 +47,16 @@ def test_procrustes_never_reflects(generator: torch.Generator) -> None:
     assert (torch.linalg.det(rotation) > 0.99).all()
 
 
+def test_a_covariance_that_is_not_finite_spoils_no_other(generator: torch.Generator) -> None:
+    """LAPACK refuses the whole batch; features in fp16 may overflow for one detection."""
+    spread = torch.randn(3, 3, 3, generator=generator)
+    (expected,) = pose_solver.best_rotation(spread)
+    spread[1, 0, 2] = torch.nan
+    (found,) = pose_solver.best_rotation(spread)
+    assert found[1].isnan().all()
+    assert torch.equal(found[::2], expected[::2])
+
+
 def test_procrustes_ignores_points_below_the_floor(generator: torch.Generator) -> None:
     source = torch.randn(1, 20, 3, generator=generator)
     target = source + 1.0
