@@ -12,21 +12,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-BITS = tuple(2.0**bit for bit in range(7, -1, -1))  # of a byte, the first pixel's first
-
 
 def to_device(value: NDArray[Any] | Tensor, device: torch.device) -> Tensor:
     """Copy to the device; from pinned memory, so that the host goes on meanwhile.
 
-    On the CPU the result shares memory with the array.
+    On the CPU the result shares memory with the array, unless torch cannot: read-only arrays and
+    mirrored ones (negative strides) are copied.
 
     Returns:
         The tensor on the device.
     """
-    tensor = torch.from_numpy(value) if isinstance(value, np.ndarray) else value
+    tensor = _from_numpy(value) if isinstance(value, np.ndarray) else value
     if device.type == "cpu":
         return tensor
     return pin(tensor).to(device, non_blocking=True)
+
+
+def _from_numpy(value: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.require(value, requirements=["C", "W"]))
 
 
 def to_host(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -46,9 +49,14 @@ def pack(masks: Tensor) -> Tensor:
     """
     if masks.device.type == "cpu":
         return masks
-    flat = masks.flatten(1)
-    flat = F.pad(flat, (0, -flat.shape[1] % 8)).unflatten(1, (-1, 8))
-    return (flat.float() @ constant(BITS, masks.device)).to(torch.uint8)
+    return _bytes(masks.flatten(1))
+
+
+def _bytes(flat: Tensor) -> Tensor:
+    """Return (N, bytes) uint8 of (N, pixels) bool; one byte a pixel meanwhile."""
+    padded = F.pad(flat, (0, -flat.shape[1] % 8)).view(torch.uint8)
+    shifts = torch.arange(7, -1, -1, dtype=torch.uint8, device=flat.device)
+    return (padded.unflatten(1, (-1, 8)) << shifts).sum(-1, dtype=torch.uint8)
 
 
 def unpack(packed: Tensor, size_hw: Sequence[int]) -> NDArray[np.bool_]:

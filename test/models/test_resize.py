@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch", reason="the networks need torch: make setup
 from PIL import Image  # noqa: E402
 
 from sam6d_ros.models.resize import resize  # noqa: E402
+from sam6d_ros.models.transfer import pack, to_device, to_host, unpack  # noqa: E402
 
 SIZES = {
     "camera": ((480, 640), (768, 1024)),
@@ -36,10 +37,19 @@ def test_packed_masks_come_back_as_they_were() -> None:
     from support.device_counts import pretend
     from support.pretend_cuda import Pretended
 
-    from sam6d_ros.models.transfer import pack, to_host, unpack
-
     masks = torch.rand(3, 7, 11, generator=torch.Generator().manual_seed(1)) > 0.5
     with pretend():
         (packed,) = to_host(pack(Pretended(masks)))
     assert packed.shape == (3, 10)
     assert np.array_equal(unpack(packed, (7, 11)), masks.numpy())
+
+
+@pytest.mark.filterwarnings("error")
+def test_images_that_torch_cannot_share_are_copied() -> None:
+    """A mirrored view, as RGB of a BGR image, failed; a read-only one warned."""
+    image = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    fixed = image.copy()
+    fixed.flags.writeable = False
+    for given in (image[..., ::-1], image[::-1], fixed):
+        assert np.array_equal(to_device(given, torch.device("cpu")).numpy(), given)
+    assert np.shares_memory(to_device(image, torch.device("cpu")).numpy(), image)
