@@ -161,10 +161,7 @@ def in_chunks(
             if not out_of_memory(error):
                 raise
             if chunk == 1:
-                raise ResourceExhausted(
-                    f"memory ran out with a single {what}: {error}; use a smaller network "
-                    "(sam_variant), a smaller image, or device:=cpu"
-                ) from error
+                raise ResourceExhausted(_remedy(f"a single {what}", error)) from error
         else:
             start += chunk
             continue
@@ -176,9 +173,34 @@ def in_chunks(
     return results
 
 
+@contextmanager
+def reporting_memory(what: str) -> Iterator[None]:
+    """Report that memory ran out in a part that has no chunks to halve, with the remedy.
+
+    Args:
+        what: name of the part.
+
+    Raises:
+        ResourceExhausted: instead of the error of the allocator.
+        Exception: another error of the part, as it is.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        raise ResourceExhausted(_remedy(what, error)) from error
+
+
+def _remedy(what: str, error: BaseException) -> str:
+    return (
+        f"memory ran out with {what}: {error}; use a smaller network "
+        "(sam_variant), a smaller image, or device:=cpu"
+    )
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Return whether memory ran out: CUDA's allocator has its own class, the others have words."""
-    text = str(error)
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
-        words in text for words in OUT_OF_MEMORY
-    )
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)

@@ -16,7 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sam6d_ros.models.device import batch_size, batch_sizes, encoding, in_chunks, padded
+from sam6d_ros.models.device import (
+    batch_size,
+    batch_sizes,
+    encoding,
+    in_chunks,
+    padded,
+    reporting_memory,
+)
 from sam6d_ros.models.exact import inference
 from sam6d_ros.models.graphs import Graphs
 from sam6d_ros.models.resize import resize
@@ -27,7 +34,7 @@ from sam6d_ros.models.steps import without_host
 from sam6d_ros.models.transfer import to_device, to_host
 
 DECODER_KB_PER_TOKEN = 5.0  # of one prompt; 20 MB at 64 × 64, by meta tensors
-PROMPTS_AT_ONCE = 64  # on a GPU; 16 chunks of one size for a grid of 32 × 32
+PROMPTS_AT_ONCE = 64  # on a GPU at most; 57 with the default budget
 
 
 def point_grid(side: int) -> NDArray[np.float64]:
@@ -70,6 +77,7 @@ class SamSegmenter:
         self._fitting: dict[str, int] = {}
         self._encoder = Graphs(without_host(self._features))
 
+    @reporting_memory("the masks of an image")
     def segment(
         self, rgb: NDArray[np.uint8], checkpoint: Callable[[], None] = lambda: None
     ) -> SamMasks:

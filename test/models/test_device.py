@@ -13,6 +13,7 @@ from sam6d_ros.models.device import (  # noqa: E402
     encoder_dtype,
     in_chunks,
     pieces,
+    reporting_memory,
     resolve_device,
 )
 
@@ -72,6 +73,22 @@ def test_a_single_item_too_large_is_reported() -> None:
 def test_other_errors_pass() -> None:
     with pytest.raises(RuntimeError, match="shape"):
         in_chunks(Memory(0, RuntimeError("shape mismatch")), 4, 4, "things")
+
+
+def test_memory_that_ends_outside_of_chunks_is_reported() -> None:
+    """Else it counts as a defect of the program, without a remedy."""
+    with (
+        pytest.raises(ResourceExhausted, match=r"with the masks.*device:=cpu"),
+        reporting_memory("the masks"),
+    ):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    with (
+        pytest.raises(ResourceExhausted, match="ran out with a single thing"),
+        reporting_memory("the masks"),
+    ):
+        in_chunks(Memory(0, ERRORS[3]), 4, 4, "thing")
+    with pytest.raises(RuntimeError, match="shape"), reporting_memory("the masks"):
+        raise RuntimeError("shape mismatch")
 
 
 def test_nothing_to_do() -> None:

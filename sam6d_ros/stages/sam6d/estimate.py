@@ -14,7 +14,14 @@ from torch import Tensor
 from sam6d_ros.cad.cache import load_or_build
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.geometry import se3
-from sam6d_ros.models.device import batch_size, batch_sizes, encoding, in_chunks, padded
+from sam6d_ros.models.device import (
+    batch_size,
+    batch_sizes,
+    encoding,
+    in_chunks,
+    padded,
+    reporting_memory,
+)
 from sam6d_ros.models.exact import inference
 from sam6d_ros.models.graphs import Graphs
 from sam6d_ros.models.pem import ObjectCode
@@ -80,6 +87,7 @@ class PemEstimator:
     def _prepared(self, model: ObjectModel) -> _Prepared:
         return self._context.library.derived(model, self._load)
 
+    @reporting_memory("the code of an object")
     def _load(self, model: ObjectModel) -> _Prepared:
         config = self.config
         kind = "float32" if self.networks.dtype is None else str(self.networks.dtype)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sam6d_ros.geometry.region import Region
+from sam6d_ros.models.device import reporting_memory
 from sam6d_ros.models.exact import inference
 from sam6d_ros.models.sam_cut import mask_boxes
 from sam6d_ros.models.transfer import to_device, to_host
@@ -49,6 +50,7 @@ class SamProposer:
         regions = Regions(found.on_device, found.boxes_host, found.pixels)
         return DeviceProposals(regions, found.scores)
 
+    @reporting_memory("the masks of boxes")
     @inference()
     def propose_in_boxes(self, scene: Scene, areas: SearchAreas) -> Proposals:
         """Return SAM's mask of each box, in the order of the boxes; the host waits once.

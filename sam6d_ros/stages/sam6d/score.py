@@ -13,7 +13,7 @@ from torch import Tensor
 from sam6d_ros.cad.cache import load_or_build
 from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.models import ism_scores
-from sam6d_ros.models.device import batch_size, batch_sizes, in_chunks
+from sam6d_ros.models.device import batch_size, batch_sizes, in_chunks, reporting_memory
 from sam6d_ros.models.exact import inference
 from sam6d_ros.models.suppression import suppress_per_object
 from sam6d_ros.models.transfer import pack, to_device, to_host, unpack
@@ -95,6 +95,7 @@ class DescriptorScorer:
     def _templates(self, model: ObjectModel) -> ObjectTemplates:
         return self._context.library.derived(model, self._load)
 
+    @reporting_memory("the template descriptors of an object")
     def _load(self, model: ObjectModel) -> ObjectTemplates:
         config = self.config
         mode = "raw" if config.legacy else "normalised"
@@ -122,6 +123,7 @@ class DescriptorScorer:
             "points": surface_points(model, SCORE_POINTS, self.config.seed),
         }
 
+    @reporting_memory("the regions of a frame")
     def score(
         self,
         scene: Scene,
