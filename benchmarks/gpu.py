@@ -10,7 +10,6 @@ beyond its tolerance or a part failed. Regions and detections are fixed: seeded 
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import sys
 import time
@@ -27,7 +26,9 @@ from benchmarks import gpu_inputs
 from benchmarks.gpu_report import (
     bars,
     counted,
+    forget_memory,
     machine,
+    peak_memory,
     summary,
     tf32_default,
     unplanned_wait,
@@ -202,9 +203,7 @@ class Bench:
         """Time whole frames of the preset ``fast``; the networks before it are freed."""
         dino, pem = self.backend.networks.dino, self.backend.networks.pem
         del self.backend
-        gc.collect()
-        if self.cuda:
-            torch.cuda.empty_cache()
+        forget_memory(self.device)
         self.backend = self.build("fast", dino, pem)
         for count in sorted(self.counts)[::-1]:
             self.backend.frame(count)
@@ -213,8 +212,7 @@ class Bench:
     def end_to_end(self, deadline: float, preset: str = "") -> None:
         """Time whole frames by the clock, with the peak of memory."""
         for count in self.counts:
-            if self.cuda:
-                torch.cuda.reset_peak_memory_stats(self.device)
+            forget_memory(self.device)
             taken = []
             for number in range(self.repeats):
                 if number and time.perf_counter() > deadline:
@@ -226,10 +224,7 @@ class Bench:
             name = f"{preset or self.options.preset}, {count}"
             self.out["end_to_end"][name] = summary(taken)
             if self.cuda:
-                self.out["memory"][name] = {
-                    "peak_allocated_mb": torch.cuda.max_memory_allocated(self.device) / 2**20,
-                    "peak_reserved_mb": torch.cuda.max_memory_reserved(self.device) / 2**20,
-                }
+                self.out["memory"][name] = peak_memory(self.device)
             print(f"  {name}: {self.out['end_to_end'][name]}", file=sys.stderr, flush=True)
         if not self.cuda:
             self.out["skipped"]["memory"] = "peak memory of the device is measured on CUDA alone"
