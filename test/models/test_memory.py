@@ -112,6 +112,29 @@ def test_a_single_one_too_many_is_reported_with_the_remedy(stage: tuple) -> None
         run()
 
 
+BETWEEN_CHUNKS = {
+    "sam6d_ros.models.sam.keep_best": lambda tiny: tiny.sam.segment(FRAME.rgb),
+    "sam6d_ros.stages.sam6d.score.pack": lambda tiny: DescriptorScorer(tiny, context()).score(
+        SCENE, Proposals(MASKS, np.ones(6, np.float32)), [MODEL], {MODEL.name: 6}
+    ),
+    "sam6d_ros.stages.sam6d.estimate._as_candidates": lambda tiny: PemEstimator(
+        tiny, context()
+    ).estimate(SCENE, DETECTIONS, [MODEL]),
+}
+
+
+@pytest.mark.parametrize("place", sorted(BETWEEN_CHUNKS))
+def test_memory_that_ends_between_chunks_is_reported(
+    tiny: Any, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def scarce(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory (pretended)")
+
+    monkeypatch.setattr(place, scarce)
+    with pytest.raises(ResourceExhausted, match=r"of (an image|a frame): .*device:=cpu"):
+        BETWEEN_CHUNKS[place](tiny)
+
+
 def test_an_image_too_large_for_sam_is_reported(tiny: Any) -> None:
     encoder = tiny.sam.sam.image_encoder
     with room_for(encoder, 0), pytest.raises(ResourceExhausted, match="single image for SAM"):

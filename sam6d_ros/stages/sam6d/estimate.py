@@ -127,6 +127,7 @@ class PemEstimator:
             cloud = pem.template_cloud(points, found)
         return {"points": cloud[0].cpu().numpy(), "features": cloud[1].cpu().numpy()}
 
+    @reporting_memory("the detections of a frame")
     def estimate(
         self, scene: Scene, detections: Detections, objects: Sequence[ObjectModel]
     ) -> Candidates:
