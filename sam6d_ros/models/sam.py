@@ -88,7 +88,7 @@ class SamSegmenter:
             found = self._candidates(features, cut, checkpoint)
             index, boxes, pixels = keep_best(found, self.config.box_nms_iou)
             logits = found.logits[to_device(index, features.device)]
-            masks = SmallMasks(logits, cut, full_hw)
+            masks = SmallMasks(logits, cut, full_hw, self._fitting)
             if cut.image_hw != full_hw and len(index):
                 boxes, pixels = to_host(*masks.measure())
             return SamMasks(masks, boxes, pixels, found.scores[index].clamp(0, 1).numpy())
@@ -121,7 +121,8 @@ class SamSegmenter:
             def decode(part: slice) -> tuple[Tensor, Tensor]:
                 decoded = self._attend_boxes(decoder, prompts[part])
                 every = torch.arange(len(decoded.quality), device=features.device)
-                masks = SmallMasks(decoder.masks(decoded, every, every), cut, rgb.shape[:2])
+                logits = decoder.masks(decoded, every, every)
+                masks = SmallMasks(logits, cut, rgb.shape[:2], self._fitting)
                 return masks.make(), decoded.quality[:, 0].clamp(0, 1)
 
             chunk, _ = self._batches(features, cut)

@@ -124,11 +124,13 @@ class SmallMasks:
         logits: (N, h, w).
         cut: of the image that SAM saw.
         size_hw: size of the whole image, which may be another.
+        fitting: of :func:`.in_chunks`, kept by who makes the masks of all images.
     """
 
     logits: Tensor
     cut: Cut
     size_hw: tuple[int, int]
+    fitting: dict[str, int]
 
     @property
     def device(self) -> torch.device:
@@ -159,7 +161,7 @@ class SmallMasks:
         def full(part: slice) -> T:
             return use(to_size(self.cut.masks(self.logits[part]), self.size_hw))
 
-        return in_chunks(full, len(self), RESIZED_AT_ONCE, "masks")
+        return in_chunks(full, len(self), RESIZED_AT_ONCE, "masks", self.fitting)
 
 
 def keep_best(found: Candidates, iou: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -15,8 +15,9 @@ from support.contexts import context
 torch = pytest.importorskip("torch", reason="the networks need torch: make setup-sam6d")
 
 from sam6d_ros.errors import ResourceExhausted  # noqa: E402
-from sam6d_ros.models import ism_scores  # noqa: E402
+from sam6d_ros.models import ism_scores, sam, sam_cut  # noqa: E402
 from sam6d_ros.models.sam import SamSegmenter  # noqa: E402
+from sam6d_ros.models.sam_cut import Cut  # noqa: E402
 from sam6d_ros.runtime.warmup import box_model, warm_up_input  # noqa: E402
 from sam6d_ros.stages.sam6d.descriptors import Describer  # noqa: E402
 from sam6d_ros.stages.sam6d.estimate import PemEstimator  # noqa: E402
@@ -110,6 +111,29 @@ def test_a_single_one_too_many_is_reported_with_the_remedy(stage: tuple) -> None
     run, network, _ = stage
     with room_for(network, 0), pytest.raises(ResourceExhausted, match=r"single .*device:=cpu"):
         run()
+
+
+def test_few_full_masks_at_once_are_remembered(tiny: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else every frame runs out of memory again."""
+    segmenter = SamSegmenter(tiny.sam.sam, replace(tiny.config, points_per_batch=9))
+    real, asked = Cut.masks, []
+
+    def scarce(cut: Cut, logits: torch.Tensor) -> torch.Tensor:
+        asked.append(len(logits))
+        if len(logits) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory (pretended)")
+        return real(cut, logits)
+
+    monkeypatch.setattr(Cut, "masks", scarce)
+    monkeypatch.setattr(sam, "keep_best", every_mask)
+    for most in (9, 1):  # all, then those that fitted
+        asked.clear()
+        segmenter.segment(FRAME.rgb).on_device.make()
+        assert max(asked) == most
+
+
+def every_mask(found: sam_cut.Candidates, iou: float) -> tuple[torch.Tensor, ...]:
+    return torch.arange(len(found.scores)), found.boxes, found.pixels
 
 
 BETWEEN_CHUNKS = {

@@ -111,7 +111,7 @@ class Describer:
                 images = standardise(images)
             return self._describe(images, inside)
 
-        return _join(in_chunks(describe, len(views), self.chunk, "template views"))
+        return _join(in_chunks(describe, len(views), self.chunk, "template views", self._fitting))
 
     def _template_crop(self, view: TemplateView) -> Tensor:
         """(4, 224, 224) masked colours in [0, 1] and the mask, cropped to the mask's box."""

@@ -121,7 +121,8 @@ class PemEstimator:
                 return pem.feature_extraction(bgr, flat).float().flatten(0, 1)
 
         chunk = batch_size(0, self.config.memory_budget_mb, VIEW_MB, device)
-        found = torch.cat(in_chunks(features, len(inputs), chunk, "template views"))
+        fitting = self._fitting
+        found = torch.cat(in_chunks(features, len(inputs), chunk, "template views", fitting))
         points = torch.from_numpy(np.concatenate([i.points for i in inputs])).to(device)
         with inference():
             cloud = pem.template_cloud(points, found)
