@@ -1,7 +1,9 @@
 """Registration of a second recording, for which the object was turned over, with the first.
 
-Rotations are searched on a grid, each refined by nearest points (Besl and McKay, 1992); the best
-are compared by distance and colour, then refined by point-to-plane steps.
+Rotations are searched on a grid, each refined by nearest points (Besl and McKay, 1992), the best by
+point-to-plane steps. Each recording has carved free space out of a closed model that contains the
+object, as in space carving (Kutulakos and Seitz, IJCV 2000): the best pose has the least measured
+surface of one recording in the free space of the other, and the colours that agree best.
 """
 
 from __future__ import annotations
@@ -23,28 +25,38 @@ from sam6d_ros.geometry.mesh import sample_surface
 Array = NDArray[np.float64]
 
 ROTATIONS = 800  # neighbours are about 20 degrees apart
-COARSE_POINTS, FINE_POINTS = 250, 4000
+COARSE_POINTS, COARSE_TARGET, FINE_POINTS = 250, 4000, 4000
 DENSE_POINTS = 60_000  # less than a millimetre apart: residuals are those of the surface
-COARSE_STAGES = ((200, 3), (50, 4), (12, 5))  # poses kept after so many rounds of ICP
-FINE_ROUNDS = 40
+COARSE_STAGES = ((200, 3), (50, 4), (24, 5))  # poses kept after so many rounds of ICP
+JUDGED_POINTS, JUDGED_ROUNDS, FINE_ROUNDS = 1000, 15, 40
 BOTTOM_M = 0.006  # closed flat, or next to the plane: not measured
+FLAT_M = 0.012  # twice that: of a lower thing the two recordings share no surface
 CHOICE_M, CHOICE_LAB = 0.006, 30.0  # differences that count as no agreement at all
+SAME_M = 0.003  # distance up to which two colours are those of one place
 GATE_M = (0.012, 0.004)  # first and last gate of the refinement
 MAX_MEDIAN_M = 0.0025
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """Surface samples: points and normals (N, 3) metres, colours (N, 3) L*a*b*."""
+    """Surface samples of a model.
+
+    Attributes:
+        points, normals: (N, 3) metres.
+        lab: (N, 3) colours, L*a*b*.
+        measured: (N,) bool, False for the part that stood on the plane.
+    """
 
     points: Array
     normals: Array
     lab: Array
+    measured: NDArray[np.bool_]
 
-    def first(self, count: int) -> Cloud:
-        """Return about so many samples, spread evenly."""
-        step = max(1, len(self.points) // count)
-        return Cloud(self.points[::step], self.normals[::step], self.lab[::step])
+    def some(self, count: int) -> Cloud:
+        """Return about so many measured samples, spread evenly."""
+        kept = np.flatnonzero(self.measured)
+        kept = kept[:: max(1, len(kept) // count)]
+        return Cloud(self.points[kept], self.normals[kept], self.lab[kept], self.measured[kept])
 
 
 def first_from_second(first: Mesh, second: Mesh) -> Array:
@@ -58,19 +70,19 @@ def first_from_second(first: Mesh, second: Mesh) -> Array:
         (4, 4) transform.
 
     Raises:
-        InvalidInput: the surfaces do not fit each other.
+        InvalidInput: an object is flat, or the surfaces do not fit each other.
     """
-    target, source = _cloud(first, FINE_POINTS), _cloud(second, FINE_POINTS)
-    judged = [
-        (_disagreement(pose, source.first(1000), target), pose)
-        for pose in _coarse(first, second, source.first(COARSE_POINTS), target)
-    ]
-    best = min(judged, key=lambda row: row[0])[1]
-    target = _cloud(first, DENSE_POINTS)
-    tree = cKDTree(target.points)
-    for gate in np.geomspace(*GATE_M, FINE_ROUNDS):
-        best = _point_to_plane(best, source, target, tree, float(gate))
-    distance = tree.query(se3.transform(best, source.points))[0]
+    for name, mesh in (("first", first), ("second", second)):
+        _check_height(name, float(np.ptp(mesh.vertices[:, 2])))
+    target, source = _cloud(first), _cloud(second)
+    trees = cKDTree(target.points), cKDTree(source.points)
+    few = source.some(JUDGED_POINTS)
+    coarse = _coarse((_middle(first), _middle(second)), source.some(COARSE_POINTS), target)
+    fitted = [_refined(pose, few, target, trees[0], JUDGED_ROUNDS) for pose in coarse]
+    best = min(fitted, key=lambda pose: _disagreement(pose, source, target, trees))
+    source = source.some(FINE_POINTS)
+    best = _refined(best, source, target, trees[0], FINE_ROUNDS)
+    distance = trees[0].query(se3.transform(best, source.points))[0]
     median = float(np.median(distance))
     if median > MAX_MEDIAN_M:
         raise InvalidInput(
@@ -81,23 +93,43 @@ def first_from_second(first: Mesh, second: Mesh) -> Array:
     return best
 
 
-def _cloud(mesh: Mesh, count: int) -> Cloud:
-    """Sample a model, without the part that stood on the plane."""
+def _check_height(name: str, height_m: float) -> None:
+    """Refuse flat things.
+
+    Raises:
+        InvalidInput: the recordings share no measured surface.
+    """
+    if height_m < FLAT_M:
+        raise InvalidInput(
+            f"the object is flat: {1000 * height_m:.0f} mm high in the {name} recording; a second "
+            f"one needs {1000 * FLAT_M:.0f} mm, to see a part of the same surface. Leave --second "
+            "out, the bottom is then closed flat; or film the object standing on its edge"
+        )
+
+
+def _cloud(mesh: Mesh) -> Cloud:
+    """Sample a model."""
     rng = np.random.default_rng(0)
-    points, faces, weights = sample_surface(mesh.vertices, mesh.faces, count, rng)
+    points, faces, weights = sample_surface(mesh.vertices, mesh.faces, DENSE_POINTS, rng)
+    order = rng.permutation(len(points))
+    points, faces, weights = points[order], faces[order], weights[order]
     shape = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
     colors = np.full((len(mesh.vertices), 3), 128) if mesh.colors is None else mesh.colors
     rgb = (colors[mesh.faces[faces]] * weights[:, :, None]).sum(1)
     lab = cv2.cvtColor((rgb[None] / 255).astype(np.float32), cv2.COLOR_RGB2LAB)[0]
-    high = np.flatnonzero(points[:, 2] > BOTTOM_M)
-    high = rng.permutation(high)
-    return Cloud(points[high], shape.face_normals[faces][high], lab[high].astype(np.float64))
+    high = points[:, 2] > BOTTOM_M
+    return Cloud(points, shape.face_normals[faces], lab.astype(np.float64), high)
 
 
-def _coarse(first: Mesh, second: Mesh, source: Cloud, target: Cloud) -> list[Array]:
-    """Return the best poses of a search over all rotations, the better part kept in each stage."""
-    tree = cKDTree(target.points)
-    middle = (_middle(first), _middle(second))
+def _coarse(middle: tuple[Array, Array], source: Cloud, target: Cloud) -> list[Array]:
+    """Return the best poses of a search over all rotations, the better part kept in each stage.
+
+    Args:
+        middle: of the first model and of the second, (3,) metres.
+        source: the second model.
+        target: the first one.
+    """
+    tree = cKDTree(target.points[:COARSE_TARGET])
     rotations = Rotation.random(ROTATIONS, random_state=0).as_matrix()
     poses = se3.from_rotation_translation(rotations, middle[0] - rotations @ middle[1])
     for kept, rounds in COARSE_STAGES:
@@ -116,23 +148,35 @@ def _middle(mesh: Mesh) -> Array:
     return np.asarray(mesh.vertices.min(0) + mesh.vertices.max(0)) / 2
 
 
-def _disagreement(pose: Array, source: Cloud, target: Cloud) -> float:
-    """Return a value in [0, 1] over distance, normals and colour, both ways."""
-    moved = se3.transform(pose, source.points)
-    normals = source.normals @ pose[:3, :3].T
-    out = cKDTree(target.points).query(moved)
-    back = cKDTree(moved).query(target.points)
-    values = []
-    pairs = (
-        (out, normals, source.lab, target.normals, target.lab),
-        (back, target.normals, target.lab, normals, source.lab),
+def _disagreement(
+    pose: Array, source: Cloud, target: Cloud, trees: tuple[cKDTree, cKDTree]
+) -> float:
+    """Return a value in [0, 2]: measured surface in free space, and colour, both ways."""
+    ways = (
+        (source.some(JUDGED_POINTS), target, trees[0], pose),
+        (target.some(JUDGED_POINTS), source, trees[1], se3.inverse(pose)),
     )
-    for (distance, nearest), here, lab, there, other_lab in pairs:
-        apart = np.minimum(distance / CHOICE_M, 1)
-        turned = (1 - np.clip((here * there[nearest]).sum(1), 0, 1)) / 2
-        colour = np.minimum(np.linalg.norm(lab - other_lab[nearest], axis=1) / CHOICE_LAB, 1)
-        values.append(float(np.mean((apart + turned + colour) / 3)))
-    return float(np.mean(values))
+    return float(np.mean([_contradiction(*way) for way in ways]))
+
+
+def _contradiction(measured: Cloud, solid: Cloud, tree: cKDTree, pose: Array) -> float:
+    """Return how much the surface of one recording contradicts the closed model of the other."""
+    moved = se3.transform(pose, measured.points)
+    distance, nearest = tree.query(moved)
+    before = ((moved - solid.points[nearest]) * solid.normals[nearest]).sum(1) > 0
+    free = np.where(before, np.minimum(distance / CHOICE_M, 1), 0)
+    facing = ((measured.normals @ pose[:3, :3].T) * solid.normals[nearest]).sum(1) > 0.5
+    same = (distance < SAME_M) & facing & solid.measured[nearest]
+    apart = np.linalg.norm(measured.lab - solid.lab[nearest], axis=1) / CHOICE_LAB
+    colour = np.minimum(apart[same], 1).mean() if same.any() else 1.0
+    return float(free.mean() + colour)
+
+
+def _refined(pose: Array, source: Cloud, target: Cloud, tree: cKDTree, rounds: int) -> Array:
+    """Return the pose after point-to-plane steps with a gate that narrows."""
+    for gate in np.geomspace(*GATE_M, rounds):
+        pose = _point_to_plane(pose, source, target, tree, float(gate))
+    return pose
 
 
 def _point_to_plane(pose: Array, source: Cloud, target: Cloud, tree: cKDTree, gate: float) -> Array:
@@ -146,7 +190,9 @@ def _point_to_plane(pose: Array, source: Cloud, target: Cloud, tree: cKDTree, ga
         return pose
     points, normals = moved[near], normals[near]
     residual = ((target.points[nearest[near]] - points) * normals).sum(1)
-    system = np.hstack([np.cross(points, normals), normals])
-    step = np.linalg.lstsq(system, residual, rcond=None)[0]
+    # Tukey's biweight: a bottom that was closed flat, and is hollow, does not pull
+    weight = (1 - np.minimum(distance[near] / gate, 1) ** 2)[:, None]
+    system = np.hstack([np.cross(points, normals), normals]) * weight
+    step = np.linalg.lstsq(system, residual * weight[:, 0], rcond=None)[0]
     turn = Rotation.from_rotvec(step[:3]).as_matrix()
     return se3.from_rotation_translation(turn, step[3:]) @ pose

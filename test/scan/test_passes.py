@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scan.conftest import Command, Recorded, filmed, motion_of
+from scipy.spatial.transform import Rotation
 
 from sam6d_ros.apps.cli.main import main
 from sam6d_ros.cad.mesh import Mesh, load_mesh
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.evaluation.scan_scores import ScanScore, score_scan
-from sam6d_ros.evaluation.synthetic.objects import bracket, soup_can
-from sam6d_ros.evaluation.synthetic.patches import Solid, box, join, lathe
+from sam6d_ros.evaluation.synthetic.objects import bracket, mug, soup_can
+from sam6d_ros.evaluation.synthetic.patches import Solid, box, disc, join, lathe
 from sam6d_ros.geometry import se3
 from sam6d_ros.scan.build import scan_object
 from sam6d_ros.scan.second_pass import first_from_second
@@ -49,6 +50,27 @@ def test_a_second_pass_of_another_object_is_refused() -> None:
     part, can = (Mesh(s.vertices, s.faces, s.colors) for s in (bracket(), soup_can()))
     with pytest.raises(InvalidInput, match=r"second recording lies .* mm from the first"):
         first_from_second(part, can)
+
+
+def test_a_cup_on_its_rim_is_registered_the_right_way_up() -> None:
+    """The second recording shows the bottom, closed where the first one looks inside."""
+    cup = mug()
+    closed = join(cup, disc(0.041, 0.095, GREY))
+    second_from_first = se3.from_rotation_translation(
+        Rotation.from_euler("xz", [180, 40], degrees=True).as_matrix(), np.array([0, 0, 0.095])
+    )
+    turned = se3.transform(second_from_first, closed.vertices)
+    found = first_from_second(
+        Mesh(cup.vertices, cup.faces, cup.colors), Mesh(turned, closed.faces, closed.colors)
+    )
+    assert np.rad2deg(se3.rotation_angle((found @ second_from_first)[:3, :3], np.eye(3))) < 1.5
+
+
+def test_two_recordings_of_a_flat_thing_are_refused() -> None:
+    plate = box((0.10, 0.06, 0.004), [GREY] * 6).moved((0, 0, 0.002))
+    mesh = Mesh(plate.vertices, plate.faces, plate.colors)
+    with pytest.raises(InvalidInput, match=r"flat: 4 mm high in the first recording.*--second out"):
+        first_from_second(mesh, mesh)
 
 
 def test_a_hand_that_reaches_for_the_object_is_left_out() -> None:
