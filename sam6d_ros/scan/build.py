@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sam6d_ros.cad.mesh import Mesh
 from sam6d_ros.geometry import se3
 from sam6d_ros.scan import surface as surfaces
+from sam6d_ros.scan.heights import footprint
 from sam6d_ros.scan.motion import Frames, Motion
 from sam6d_ros.scan.moving import without_moving
 from sam6d_ros.scan.region import DEFAULT_RADIUS_M, Region, find_region
@@ -133,7 +134,8 @@ def _fused(
     still = without_moving(take, fused)
     if still.left_out:
         fused = fuse_depth([still], progress)
-    return still, surfaces.cut_from_plane(fused)
+    place = footprint(fused.vertices, options.radius_m)
+    return replace(still, footprint=place), surfaces.cut_from_plane(fused)
 
 
 def _registered(

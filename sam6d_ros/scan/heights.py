@@ -52,6 +52,35 @@ class HeightMap:
         return np.clip(at, 0, len(self.height) - 1)
 
 
+@dataclass(frozen=True)
+class Footprint:
+    """Part of a plane that a thing covers, without its edge.
+
+    Attributes:
+        cells: (N, N) bool, by x and y.
+        radius_m: half the side of the square around the origin.
+    """
+
+    cells: Flags
+    radius_m: float
+
+    def holds(self, x: NDArray[np.float32], y: NDArray[np.float32]) -> Flags:
+        """Return whether the thing covers each place; x and y are of one shape, metres."""
+        count = len(self.cells)
+        column, row = (np.floor((value + self.radius_m) / CELL_M) for value in (x, y))
+        inside = (column >= 0) & (row >= 0) & (column < count) & (row < count)
+        at = np.where(inside, column, 0).astype(np.intp), np.where(inside, row, 0).astype(np.intp)
+        return np.asarray(inside & self.cells[at])
+
+
+def footprint(vertices: Array, radius_m: float) -> Footprint:
+    """Return where a surface with its plane, (V, 3) in a frame whose z = 0 is it, is no plane."""
+    heights = height_map(vertices, radius_m)
+    with np.errstate(invalid="ignore"):
+        raised = (heights.height > LOW_M).astype(np.uint8)
+    return Footprint(cv2.erode(raised, np.ones((3, 3), np.uint8)) > 0, radius_m)
+
+
 def height_map(points: Array, radius_m: float) -> HeightMap:
     """Return the map of points (P, 3) in a frame whose z = 0 is the plane, metres."""
     count = int(np.ceil(2 * radius_m / CELL_M))

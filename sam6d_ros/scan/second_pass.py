@@ -113,12 +113,13 @@ def _cloud(mesh: Mesh) -> Cloud:
     points, faces, weights = sample_surface(mesh.vertices, mesh.faces, DENSE_POINTS, rng)
     order = rng.permutation(len(points))
     points, faces, weights = points[order], faces[order], weights[order]
-    shape = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)
+    normals = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False).face_normals[faces]
+    high = points[:, 2] > BOTTOM_M
+    points[~high & (normals[:, 2] < -0.5), 2] = 0  # it stood there, however it was closed
     colors = np.full((len(mesh.vertices), 3), 128) if mesh.colors is None else mesh.colors
     rgb = (colors[mesh.faces[faces]] * weights[:, :, None]).sum(1)
     lab = cv2.cvtColor((rgb[None] / 255).astype(np.float32), cv2.COLOR_RGB2LAB)[0]
-    high = points[:, 2] > BOTTOM_M
-    return Cloud(points, shape.face_normals[faces], lab.astype(np.float64), high)
+    return Cloud(points, normals, lab.astype(np.float64), high)
 
 
 def _coarse(middle: tuple[Array, Array], source: Cloud, target: Cloud) -> list[Array]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import CameraIntrinsics, project
+from sam6d_ros.scan.heights import Footprint
 from sam6d_ros.scan.motion import Frames, Motion
 from sam6d_ros.scan.region import Region
 from sam6d_ros.types import Frame
@@ -34,6 +35,7 @@ class Take:
         masks: (N, H, W) bool pixels of the object in each frame, if they are known.
         object_from_stand: (4, 4) from the region's frame into that of the first take.
         without_plane: whether the plane is left out, since another take shows what it hides.
+        footprint: where the thing covers the plane: low pixels there are those of the thing.
         left_out: moving things by frame: (H, W) bool.
     """
 
@@ -43,12 +45,15 @@ class Take:
     masks: Flags | None = None
     object_from_stand: Array = field(default_factory=lambda: np.eye(4))
     without_plane: bool = False
+    footprint: Footprint | None = None
     left_out: dict[int, Flags] = field(default_factory=dict)
 
     def object_from_cam(self, index: int) -> Array:
         """Return (4, 4) pose of a camera in the frame of the first take."""
-        world_from_cam = self.motion.world_from_cam[index]
-        return self.object_from_stand @ self.region.stand_from_world @ world_from_cam
+        return self.object_from_stand @ self._stand_from_cam(index)
+
+    def _stand_from_cam(self, index: int) -> Array:
+        return np.asarray(self.region.stand_from_world @ self.motion.world_from_cam[index])
 
     def depth(self, index: int) -> tuple[Frame, Depth]:
         """Return a frame, and its depth (H, W) metres without what must not be fused.
@@ -59,6 +64,9 @@ class Take:
         depth = np.where(_at_steps(frame.depth), 0, frame.depth).astype(np.float32)
         inside, height = self.inside(frame.camera, depth, index)
         out = inside & (height < ON_PLANE_M) if self.without_plane else np.zeros_like(inside)
+        if self.without_plane and self.footprint is not None:
+            x, y, _ = placed(frame.camera, depth, self._stand_from_cam(index))
+            out &= ~self.footprint.holds(x, y)
         if self.masks is not None:
             out |= inside & ~self.masks[index] & (height >= ON_PLANE_M)
         if index in self.left_out:
@@ -67,8 +75,7 @@ class Take:
 
     def inside(self, camera: CameraIntrinsics, depth: Depth, index: int) -> tuple[Flags, Depth]:
         """Return (H, W) whether each pixel is inside the box of the region, and its height, m."""
-        pose = self.region.stand_from_world @ self.motion.world_from_cam[index]
-        x, y, z = placed(camera, depth, pose)
+        x, y, z = placed(camera, depth, self._stand_from_cam(index))
         half, height = self.region.size[:2] / 2, self.region.size[2]
         inside = (np.abs(x) < half[0]) & (np.abs(y) < half[1]) & (z < height) & (z > -BELOW_M)
         return np.asarray(inside & (depth > 0)), z
