@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from rich.console import Console
@@ -16,6 +16,7 @@ from sam6d_ros.apps.ros.node import topics
 from sam6d_ros.apps.ros.node.domain import own_domain
 from sam6d_ros.apps.ros.node.graph import Children, graph_environment
 from sam6d_ros.cad import objects
+from sam6d_ros.cad.model import ObjectModel
 from sam6d_ros.cad.objects import ObjectEntry
 from sam6d_ros.errors import InvalidDataset, Sam6dError
 from sam6d_ros.types import PoseEstimates
@@ -54,7 +55,7 @@ def run_demo(scene: DemoScene, out: Path) -> int:
     log_dir.mkdir(parents=True, exist_ok=True)
     with console.status("preparing the scene"):
         task = make_task(scene, out)
-    objects_file = write_objects_file(task, out / "objects.yaml")
+    objects_file = write_objects_file(task.models.values(), out / "objects.yaml", task.unit)
     poses = run_graph(task, objects_file, log_dir, console)
     overlay = demo_report.write_overlay(task.frame, poses, task.models, out / "overlay.png")
     matches = demo_report.match(task.truth, poses, task.models)
@@ -63,13 +64,13 @@ def run_demo(scene: DemoScene, out: Path) -> int:
     return demo_report.exit_code(matches, poses)
 
 
-def write_objects_file(task: Task, path: Path) -> Path:
-    """Write the objects file of the models of a task; symmetries are in metres."""
+def write_objects_file(models: Iterable[ObjectModel], path: Path, unit: str = "mm") -> Path:
+    """Write the objects file of models of a unit, millimetres in BOP; symmetries are in metres."""
     entries = []
-    for model in task.models.values():
+    for model in models:
         if model.source is None:
             raise InvalidDataset(f"object {model.name} has no file")
-        entries.append(ObjectEntry(model.name, model.source.resolve(), task.unit, model.symmetries))
+        entries.append(ObjectEntry(model.name, model.source.resolve(), unit, model.symmetries))
     objects.write_objects_file(path, entries)
     return path
 

@@ -75,8 +75,9 @@ def test_tables_have_a_row_for_each_pose(model):
 def test_the_objects_file_says_what_the_dataset_says(tmp_path):
     made = make_scene(0, camera=CAMERA.scaled(0.25), targets=["tea_box", "mug"], clutter=0)
     task = read_task(write_bop(made, tmp_path / "set"), 0)
-    back = load_objects(demo.write_objects_file(task, tmp_path / "objects.yaml"))
-    for before, after in zip(task.models.values(), back, strict=True):
+    models = task.models.values()
+    back = load_objects(demo.write_objects_file(models, tmp_path / "objects.yaml"))
+    for before, after in zip(models, back, strict=True):
         assert (after.name, after.diameter) == (before.name, pytest.approx(before.diameter))
         discrete = before.symmetries.discrete
         np.testing.assert_allclose(after.symmetries.discrete, discrete, atol=1e-6)
