@@ -29,7 +29,7 @@ setup-sam6d: ## The same, and the networks' libraries (torch)
 
 # torchvision's own requirement of torch would change the version that is there.
 setup-test: ## All that the tests need: networks, detectors, HTTP services, Triton, Ray
-	@$(SETUP) ros-wheels bags dev sam6d detectors http streams http-test fleet scan docs rerun
+	@$(SETUP) ros-wheels bags dev sam6d detectors http streams http-test fleet scan docs rerun viser
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'torchvision==0.28.*'
 	@$(BIN)/sam6d triton setup
 
