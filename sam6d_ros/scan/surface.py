@@ -18,6 +18,7 @@ from sam6d_ros.geometry.camera import project
 from sam6d_ros.geometry.mesh import face_areas
 from sam6d_ros.geometry.raycast import RayScene
 from sam6d_ros.scan.open3d_module import open3d
+from sam6d_ros.scan.rims import with_fans
 from sam6d_ros.scan.shading import without_shading
 from sam6d_ros.scan.take import Take
 from sam6d_ros.scan.tsdf import Surface
@@ -54,9 +55,11 @@ def cut_from_plane(surface: Surface) -> Surface:
             "that stands higher"
         )
     cut = _largest(parts, surface.voxel_m)
+    on_cut = cut.vertices[:, 2] < 1.01 * height
+    cut = replace(cut, faces=with_fans(cut.faces, on_cut))
     lowered = cut.vertices.copy()
     below = surface.vertices[surface.vertices[:, 2] < height]
-    rims = [rim for rim in _rims(cut.faces) if cut.vertices[rim, 2].max() < 1.01 * height]
+    rims = [rim for rim in _rims(cut.faces) if on_cut[rim].all()]
     for rim, floor in zip(rims, _floors(cut.vertices, rims, below), strict=True):
         lowered[rim, 2] = floor
     return close(replace(cut, vertices=lowered))

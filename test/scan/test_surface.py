@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import trimesh
 
-from sam6d_ros.scan.surface import close, wound_alike
+from sam6d_ros.scan.surface import close, cut_from_plane, wound_alike
 from sam6d_ros.scan.tsdf import Surface
 
 
@@ -35,3 +36,18 @@ def test_patches_are_turned_one_by_one() -> None:
     wrong[-20:][up] = wrong[-20:][up, ::-1]
     found = wound_alike(wrong, len(faces) - 20)
     assert trimesh.Trimesh(ball.vertices, found, process=False).is_winding_consistent
+
+
+def test_a_rim_that_rises_around_an_unseen_part_is_still_closed_flat_on_the_plane() -> None:
+    """What is below the handle of a mug is hidden; its bottom is no higher for that."""
+    side = 0.04
+    box = trimesh.creation.box((side, side, side)).subdivide_to_size(0.004)
+    middles = box.triangles_center
+    hidden = (middles[:, 0] > 0.0199) & (np.abs(middles[:, 1]) < 0.008) & (middles[:, 2] < 0)
+    seen = ~hidden & (middles[:, 2] > -0.0199)
+    vertices = box.vertices + np.array([0, 0, side / 2])
+    closed = cut_from_plane(Surface(vertices, box.faces[seen].astype(np.int32), 0.001))
+    solid = trimesh.Trimesh(closed.vertices, closed.faces)
+    assert solid.is_watertight
+    below = (solid.triangles_center[:, 2] < 1e-6) & (solid.face_normals[:, 2] < -0.9)
+    assert solid.area_faces[below].sum() == pytest.approx(side**2, rel=0.1)
