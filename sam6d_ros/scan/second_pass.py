@@ -103,7 +103,7 @@ def _check_height(name: str, height_m: float) -> None:
         raise InvalidInput(
             f"the object is flat: {1000 * height_m:.0f} mm high in the {name} recording; a second "
             f"one needs {1000 * FLAT_M:.0f} mm, to see a part of the same surface. Leave --second "
-            "out, the bottom is then closed flat; or film the object standing on its edge"
+            "out: the bottom is then closed flat"
         )
 
 
