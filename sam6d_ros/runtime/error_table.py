@@ -44,6 +44,9 @@ class Retry(Enum):
     ONCE = "once"
 
 
+NOTHING_FOUND = 3  # exit code of a command whose result is empty
+
+
 @dataclass(frozen=True)
 class Handling:
     """Consequences of an error.

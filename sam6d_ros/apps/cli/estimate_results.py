@@ -12,9 +12,9 @@ from sam6d_ros import exchange, visualize
 from sam6d_ros.apps.cli import output
 from sam6d_ros.apps.cli.options import CONSOLE, result_console
 from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.runtime.error_table import NOTHING_FOUND
 from sam6d_ros.types import Frame, PoseEstimates
 
-NOTHING_FOUND = 3
 REJECTED_SHOWN = 5
 
 

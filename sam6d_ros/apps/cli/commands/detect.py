@@ -24,9 +24,9 @@ from sam6d_ros.detectors.table import open_detector
 from sam6d_ros.detectors.triton.client import DEFAULT_PORTS
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.frames import read_rgb
+from sam6d_ros.runtime.error_table import NOTHING_FOUND
 from sam6d_ros.types import Boxes
 
-FOUND, NOTHING_FOUND = 0, 3
 JSON_NAME, VIDEO_NAME = "detections.json", "boxes.mp4"
 REPORT_PERIOD_S = 2.0  # between two lines of the frame rate
 
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     names = Counter(box["label"] for entry in entries for box in entry["boxes"])
     print(", ".join(f"{count} {name}" for name, count in names.most_common()) or "no box")
     print(path)
-    return FOUND if names else NOTHING_FOUND
+    return 0 if names else NOTHING_FOUND
 
 
 def source_of(args: argparse.Namespace) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from sam6d_ros.apps.cli.bag_options import positive_int
 from sam6d_ros.apps.cli.boxes import add_detector_options
-from sam6d_ros.apps.cli.estimate_results import NOTHING_FOUND
 from sam6d_ros.apps.cli.fleet_options import add_fleet_options, gravest_code, pool_of, show_batch
 from sam6d_ros.apps.cli.frame_warnings import check_frame
 from sam6d_ros.apps.cli.objects import add_object_options, load_models, read_settings
@@ -29,6 +28,7 @@ from sam6d_ros.fleet.label import SPLIT, LabelFolder
 from sam6d_ros.fleet.recordings import FolderRecording, LabelSource, is_bag, recording_folders
 from sam6d_ros.fleet.shards import ShardFolder
 from sam6d_ros.fleet.tasks import FrameTask, Work
+from sam6d_ros.runtime.error_table import NOTHING_FOUND
 
 DESCRIPTION = """\
 Find objects in the frames of many recordings and write poses and masks as a dataset in BOP format,

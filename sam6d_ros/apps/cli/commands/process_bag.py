@@ -17,7 +17,6 @@ from sam6d_ros.apps.cli.bag_options import (
     topic_name,
 )
 from sam6d_ros.apps.cli.bag_summary import BagSummary
-from sam6d_ros.apps.cli.estimate_results import NOTHING_FOUND
 from sam6d_ros.apps.cli.frame_warnings import check_frame
 from sam6d_ros.apps.cli.objects import add_object_options, load_models, read_settings
 from sam6d_ros.apps.cli.options import (
@@ -30,6 +29,7 @@ from sam6d_ros.apps.cli.options import (
     ros_modules,
 )
 from sam6d_ros.errors import InvalidBag
+from sam6d_ros.runtime.error_table import NOTHING_FOUND
 
 if TYPE_CHECKING:
     from sam6d_ros.apps.ros.bags.process import OfflineRun

@@ -17,12 +17,12 @@ from sam6d_ros.evaluation import metrics
 from sam6d_ros.evaluation.bop_truth import GroundTruth
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.units import MM_PER_M
+from sam6d_ros.runtime.error_table import NOTHING_FOUND
 from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates
 from sam6d_ros.visualize import draw_poses
 
 # The usual bar: average distance below a tenth of the diameter (Hinterstoisser et al., 2012).
 RIGHT_BELOW = 0.1
-NOTHING_FOUND = 3  # exit code, as of all commands
 MAX_POINTS = 2000  # model points for the average; more change nothing visible
 
 
