@@ -47,7 +47,7 @@ from sam6d_ros.scan.build import Recorded, scan_object
 from sam6d_ros.scan.masks import turntable_masks
 from sam6d_ros.scan.motion import from_board, from_poses
 from sam6d_ros.scan.scene_motion import from_scene
-from sam6d_ros.types import Frame, PoseEstimates
+from sam6d_ros.types import PoseEstimates
 
 Array = NDArray[np.float64]
 
@@ -65,21 +65,6 @@ TURNTABLE_M = 0.2
 ELEVATIONS = (float(np.deg2rad(25.0)), float(np.deg2rad(75.0)))
 SEED, SCENE_SEED = 11, 1000
 MIN_VISIBLE, CLUTTER_COUNT = 0.1, 3
-
-
-@dataclass(frozen=True)
-class Filmed:
-    """Frames of a recording in memory."""
-
-    orbit: Orbit
-
-    def __len__(self) -> int:
-        """Return the number of frames."""
-        return len(self.orbit.frames)
-
-    def frame(self, index: int) -> Frame:
-        """Return one frame."""
-        return self.orbit.frames[index]
 
 
 @dataclass(frozen=True)
@@ -116,12 +101,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def measure(item: Item, frames: int, modes: Sequence[str]) -> dict[str, Scan]:
     """Scan one object by each source of the motion."""
     solid = solid_of(item)
-    filmed: dict[str, Filmed] = {}
+    filmed: dict[str, Orbit] = {}
     out = {}
     for mode in modes:
         for film in FILMS[mode]:
             if film not in filmed:
-                filmed[film] = Filmed(record(solid, SEED, _plan(film, frames)))
+                filmed[film] = record(solid, SEED, _plan(film, frames))
         out[mode] = scan = _scanned([filmed[film] for film in FILMS[mode]], solid, mode)
         scan.row["object"] = item.name
         print(
@@ -146,7 +131,7 @@ def _print() -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(BOARD.image(40), cv2.COLOR_GRAY2RGB), np.uint8)
 
 
-def _scanned(films: Sequence[Filmed], solid: Solid, mode: str) -> Scan:
+def _scanned(films: Sequence[Orbit], solid: Solid, mode: str) -> Scan:
     wall, cpu = time.perf_counter(), time.process_time()
     first, *further = [_recorded(mode, filmed) for filmed in films]
     motion = first.motion
@@ -154,7 +139,7 @@ def _scanned(films: Sequence[Filmed], solid: Solid, mode: str) -> Scan:
         first.frames, motion, masks=first.masks, second=further[0] if further else None
     )
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    used, orbit = motion.used[0], films[0].orbit
+    used, orbit = motion.used[0], films[0]
     world = orbit.world_from_cam[used] @ se3.inverse(motion.world_from_cam[used])
     guess = se3.inverse(orbit.world_from_obj) @ world @ scanned.world_from_obj
     mesh = scanned.mesh
@@ -169,12 +154,10 @@ def _scanned(films: Sequence[Filmed], solid: Solid, mode: str) -> Scan:
     return Scan(mesh, score.truth_from_scan, row)
 
 
-def _recorded(mode: str, filmed: Filmed) -> Recorded:
+def _recorded(mode: str, filmed: Orbit) -> Recorded:
     """Return a recording with the motion that a mode finds."""
     if mode == "poses":
-        return Recorded(
-            filmed, from_poses(list(np.asarray(filmed.orbit.world_from_cam)), len(filmed))
-        )
+        return Recorded(filmed, from_poses(list(np.asarray(filmed.world_from_cam)), len(filmed)))
     if mode == "turntable":
         masks = turntable_masks(filmed, TURNTABLE_M)
         return Recorded(filmed, from_scene(filmed, masks), masks)

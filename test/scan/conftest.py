@@ -33,23 +33,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """Frames in memory, as the scan takes them."""
-
-    orbit: Orbit
-
-    def __len__(self) -> int:
-        return len(self.orbit.frames)
-
-    def frame(self, index: int) -> Frame:
-        return self.orbit.frames[index]
-
-
-@dataclass(frozen=True)
 class Changed:
     """A recording whose depth is changed frame by frame."""
 
-    recorded: Recorded
+    recorded: Orbit
     change: object
 
     def __len__(self) -> int:
@@ -60,38 +47,38 @@ class Changed:
         return replace(frame, depth=self.change(frame.depth))  # type: ignore[operator]
 
 
-def filmed(solid: Solid | None = None, **plan: object) -> Recorded:
+def filmed(solid: Solid | None = None, **plan: object) -> Orbit:
     """A small recording, once around; of the bracket by default."""
     mat = cv2.cvtColor(BOARD.image(40), cv2.COLOR_GRAY2RGB)
     choices = {"frames": FRAMES, "turns": 1.0, "camera": CAMERA.scaled(0.5), "mat": mat}
     choices |= {"mat_m": BOARD.size_m} | plan
-    return Recorded(record(solid or bracket(), 5, OrbitPlan(**choices)))  # type: ignore[arg-type]
+    return record(solid or bracket(), 5, OrbitPlan(**choices))  # type: ignore[arg-type]
 
 
-def motion_of(recorded: Recorded) -> Motion:
+def motion_of(recorded: Orbit) -> Motion:
     """The true motion of the camera."""
-    return from_poses(list(recorded.orbit.world_from_cam), len(recorded))
+    return from_poses(list(recorded.world_from_cam), len(recorded))
 
 
 @pytest.fixture(scope="session")
-def recorded() -> Recorded:
+def recorded() -> Orbit:
     return filmed()
 
 
 @pytest.fixture(scope="session")
-def folder(recorded: Recorded, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_recording(recorded.orbit, tmp_path_factory.mktemp("recording"))
+def folder(recorded: Orbit, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_recording(recorded, tmp_path_factory.mktemp("recording"))
 
 
 @pytest.fixture(scope="session")
-def turned() -> Recorded:
+def turned() -> Orbit:
     """The bracket upside down."""
     turn = Rotation.from_euler("xz", [180, 40], degrees=True).as_matrix()
     return filmed(standing=turn, frames=SECOND_FRAMES)
 
 
 @pytest.fixture(scope="session")
-def by_poses(recorded: Recorded) -> ScannedObject:
+def by_poses(recorded: Orbit) -> ScannedObject:
     """The scan of the bracket with the true motion."""
     return scan_object(recorded, motion_of(recorded))
 
@@ -106,9 +93,9 @@ class Command:
 
 
 @pytest.fixture(scope="session")
-def command(folder: Path, turned: Recorded, tmp_path_factory: pytest.TempPathFactory) -> Command:
+def command(folder: Path, turned: Orbit, tmp_path_factory: pytest.TempPathFactory) -> Command:
     base = tmp_path_factory.mktemp("command")
-    second, out = write_recording(turned.orbit, base / "turned"), base / "scan"
+    second, out = write_recording(turned, base / "turned"), base / "scan"
     words = ["scan", "model", str(folder), "--name", "part", "--out", str(out)]
     words += ["--poses", str(folder / "scene_camera.json"), "--second", str(second)]
     words += ["--second-poses", str(second / "scene_camera.json")]

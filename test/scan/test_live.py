@@ -6,25 +6,21 @@ import json
 from pathlib import Path
 
 import pytest
-from scan.conftest import Recorded
 
 from sam6d_ros.cad.objects import load_objects
 from sam6d_ros.errors import InvalidInput
+from sam6d_ros.evaluation.synthetic.orbit import Orbit
 from sam6d_ros.scan.live import LiveScan, ScanRequest
 
 
-def test_the_turned_object_is_a_second_pass(
-    recorded: Recorded, turned: Recorded, tmp_path: Path
-) -> None:
+def test_the_turned_object_is_a_second_pass(recorded: Orbit, turned: Orbit, tmp_path: Path) -> None:
     scan = LiveScan(ScanRequest("part", tmp_path, 100, has_poses=True))
     with pytest.raises(InvalidInput, match="0 frames were recorded; expected at least 8"):
         scan.turn()
-    for frame, pose in zip(
-        recorded.orbit.frames[::2], recorded.orbit.world_from_cam[::2], strict=True
-    ):
+    for frame, pose in zip(recorded.frames[::2], recorded.world_from_cam[::2], strict=True):
         scan.current.add(frame, pose)
     scan.turn()
-    for frame, pose in zip(turned.orbit.frames, turned.orbit.world_from_cam, strict=True):
+    for frame, pose in zip(turned.frames, turned.world_from_cam, strict=True):
         scan.current.add(frame, pose)
     with pytest.raises(InvalidInput, match="turned over already"):
         scan.turn()

@@ -8,23 +8,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
-from scan.conftest import Recorded
 from support.plain_bag import write_bag
 
 from sam6d_ros.apps.cli.main import main
 from sam6d_ros.cad.mesh import load_mesh
 from sam6d_ros.cad.objects import read_objects_file
 from sam6d_ros.errors import InvalidInput
+from sam6d_ros.evaluation.synthetic.orbit import Orbit
 from sam6d_ros.scan.bags import bag_recording
 from sam6d_ros.scan.points import mesh_of_points
 from sam6d_ros.scan.symmetry import check_symmetry
 
 
 @pytest.fixture(scope="module")
-def bag(recorded: Recorded, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bag(recorded: Orbit, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("rosbags", reason="missing: pip install -e '.[bags]'")
     path = tmp_path_factory.mktemp("bags") / "walk"
-    return write_bag(path, recorded.orbit.frames, world_from_cam=recorded.orbit.world_from_cam)
+    return write_bag(path, recorded.frames, world_from_cam=recorded.world_from_cam)
 
 
 def test_a_bag_is_scanned_by_the_camera_motion_of_its_tf(bag: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scan.conftest import Command, Recorded, filmed, motion_of
+from scan.conftest import Command, filmed, motion_of
 from scipy.spatial.transform import Rotation
 
 from sam6d_ros.apps.cli.main import main
@@ -16,6 +16,7 @@ from sam6d_ros.cad.mesh import Mesh, load_mesh
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.evaluation.scan_scores import ScanScore, score_scan
 from sam6d_ros.evaluation.synthetic.objects import bracket, mug, soup_can
+from sam6d_ros.evaluation.synthetic.orbit import Orbit
 from sam6d_ros.evaluation.synthetic.patches import Solid, box, disc, join, lathe
 from sam6d_ros.geometry import se3
 from sam6d_ros.scan.build import scan_object
@@ -27,17 +28,17 @@ GREY = (120, 124, 130)
 HAND = (0.25, 0.75)
 
 
-def score(mesh: Mesh, world_from_obj: Array, recorded: Recorded, solid: Solid) -> ScanScore:
-    guess = se3.inverse(recorded.orbit.world_from_obj) @ world_from_obj
+def score(mesh: Mesh, world_from_obj: Array, recorded: Orbit, solid: Solid) -> ScanScore:
+    guess = se3.inverse(recorded.world_from_obj) @ world_from_obj
     return score_scan((mesh.vertices, mesh.faces), (solid.vertices, solid.faces), guess)
 
 
 def test_the_second_pass_of_a_turned_object_is_registered_and_shows_its_bottom(
-    recorded: Recorded, turned: Recorded, command: Command
+    recorded: Orbit, turned: Orbit, command: Command
 ) -> None:
     report = json.loads((command.out / "report.json").read_text())
     first, second = (np.array(one["world_from_obj"]) for one in report["recordings"])
-    true = turned.orbit.world_from_obj @ se3.inverse(recorded.orbit.world_from_obj)
+    true = turned.world_from_obj @ se3.inverse(recorded.world_from_obj)
     assert np.allclose(second[:3, 3], (true @ first)[:3, 3], atol=0.002)
     assert np.rad2deg(se3.rotation_angle(second[:3, :3], (true @ first)[:3, :3])) < 1.5
     assert "from below" not in command.printed

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scan.conftest import Changed, Recorded, motion_of
+from scan.conftest import Changed, motion_of
 
 from sam6d_ros.apps.cli import scan_recordings
 from sam6d_ros.apps.cli.main import build_parser, main
 from sam6d_ros.apps.cli.pick_page import Pick, pick, pick_of
 from sam6d_ros.errors import InvalidInput
+from sam6d_ros.evaluation.synthetic.orbit import Orbit
 from sam6d_ros.geometry import se3
 from sam6d_ros.geometry.camera import project
 from sam6d_ros.scan.build import Recorded as Pass
@@ -25,17 +26,17 @@ from sam6d_ros.scan.region import find_region
 IMAGE = np.full((240, 320, 3), 90, np.uint8)
 
 
-def box_of(recorded: Recorded) -> tuple[int, int, int, int]:
+def box_of(recorded: Orbit) -> tuple[int, int, int, int]:
     """The box around the object in the first frame."""
-    rows, columns = np.nonzero(recorded.orbit.masks[0])
+    rows, columns = np.nonzero(recorded.masks[0])
     box = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
     return tuple(map(int, box))  # type: ignore[return-value]
 
 
-def test_a_pixel_of_the_first_frame_states_the_middle(recorded: Recorded) -> None:
+def test_a_pixel_of_the_first_frame_states_the_middle(recorded: Orbit) -> None:
     motion = motion_of(recorded)
     camera = recorded.frame(0).camera
-    middle = np.argwhere(recorded.orbit.masks[0]).mean(0)[::-1]
+    middle = np.argwhere(recorded.masks[0]).mean(0)[::-1]
     u, v = np.rint(middle).astype(int).tolist()
     place = np.array(place_of_pixel(recorded, motion, u, v))
     seen = project(camera, se3.transform(se3.inverse(motion.world_from_cam[0]), place[None]))
@@ -47,10 +48,10 @@ def test_a_pixel_of_the_first_frame_states_the_middle(recorded: Recorded) -> Non
         place_of_pixel(Changed(recorded, np.zeros_like), motion, 30, 40)
 
 
-def test_a_box_gives_a_circle_around_its_object(recorded: Recorded) -> None:
+def test_a_box_gives_a_circle_around_its_object(recorded: Orbit) -> None:
     motion = motion_of(recorded)
     centre, radius = circle_of_box(recorded, motion, box_of(recorded))
-    true = recorded.orbit.world_from_obj[:3, 3]
+    true = recorded.world_from_obj[:3, 3]
     assert np.linalg.norm(np.subtract(centre, true)[:2]) < 0.04
     assert 0.08 < radius < 0.2  # the bracket is 120 mm long
     assert find_region(recorded, motion, radius_m=radius, centre=np.array(centre)).size[0] < 0.25
@@ -58,13 +59,13 @@ def test_a_box_gives_a_circle_around_its_object(recorded: Recorded) -> None:
 
 @pytest.mark.parametrize("box", [(10, 10, 5, 20), (0, 0, 321, 10), (-1, 0, 5, 5)])
 def test_a_box_outside_the_image_is_refused(
-    box: tuple[int, int, int, int], recorded: Recorded
+    box: tuple[int, int, int, int], recorded: Orbit
 ) -> None:
     with pytest.raises(InvalidInput, match="inside 320 x 240"):
         circle_of_box(recorded, motion_of(recorded), box)
 
 
-def test_a_box_without_an_object_is_refused(recorded: Recorded) -> None:
+def test_a_box_without_an_object_is_refused(recorded: Orbit) -> None:
     motion = motion_of(recorded)
     left, top, right, _ = box_of(recorded)
     with pytest.raises(InvalidInput, match="points of the box stand above the plane"):
@@ -105,7 +106,7 @@ def test_a_short_drag_is_a_click() -> None:
     assert pick_of([100, 80, 102, 78], (240, 320)) == Pick((100, 78), None)
 
 
-def test_the_command_takes_the_choice(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_takes_the_choice(recorded: Orbit, monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["scan", "model", "recording", "--name", "part", "--out", "out", "--pick"]
     args = build_parser().parse_args(words)
     box = box_of(recorded)

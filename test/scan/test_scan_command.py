@@ -8,11 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from scan.conftest import BOARD, FRAMES, SECOND_FRAMES, Command, Recorded
+from scan.conftest import BOARD, FRAMES, SECOND_FRAMES, Command
 
 from sam6d_ros.apps.cli.main import main
 from sam6d_ros.cad.objects import load_objects
 from sam6d_ros.errors import InvalidInput
+from sam6d_ros.evaluation.synthetic.orbit import Orbit
 from sam6d_ros.geometry import se3
 from sam6d_ros.scan.board import BoardFinder, parse_board
 from sam6d_ros.scan.trajectory import read_poses
@@ -79,18 +80,18 @@ def test_the_board_on_paper_is_the_one_that_is_found(tmp_path: Path) -> None:
     assert view.cam_from_board[2, 3] == pytest.approx(500 * 0.030 / 40, rel=0.01)
 
 
-def test_the_formats_of_poses_agree(recorded: Recorded, folder: Path, tmp_path: Path) -> None:
+def test_the_formats_of_poses_agree(recorded: Orbit, folder: Path, tmp_path: Path) -> None:
     bop = read_poses(folder / "scene_camera.json")
     tum = tmp_path / "poses.txt"
     lines = ["# stamp tx ty tz qx qy qz qw"]
-    for index, pose in enumerate(recorded.orbit.world_from_cam):
+    for index, pose in enumerate(recorded.world_from_cam):
         values = [*pose[:3, 3], *se3.quat_xyzw(pose)]
         lines.append(" ".join(map(str, [index, *values])))
     tum.write_text("\n".join(lines))
     plain = tmp_path / "poses.json"
-    plain.write_text(json.dumps([pose.tolist() for pose in recorded.orbit.world_from_cam]))
+    plain.write_text(json.dumps([pose.tolist() for pose in recorded.world_from_cam]))
     for poses in (bop, read_poses(tum), read_poses(plain)):
-        assert np.allclose(poses, recorded.orbit.world_from_cam, atol=1e-6)
+        assert np.allclose(poses, recorded.world_from_cam, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,14 @@ class Orbit:
     world_from_obj: Array
     masks: NDArray[np.bool_]
 
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self.frames)
+
+    def frame(self, index: int) -> Frame:
+        """Return one frame, as from a recording on the disk."""
+        return self.frames[index]
+
 
 def record(solid: Solid, seed: int, plan: OrbitPlan) -> Orbit:
     """Film an object that stands on a table; unless the plan turns it, its z axis points up."""
