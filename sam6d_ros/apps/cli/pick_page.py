@@ -23,20 +23,27 @@ CLICK_PX = 6  # a shorter drag is a click
 MAX_BYTES = 1000  # of a request
 PAGE = b"""<!doctype html><meta charset="utf-8"><title>sam6d scan</title>
 <style>body{margin:0;background:#222;color:#eee;font:16px sans-serif}p{margin:8px}
-#f{position:relative;display:inline-block}#b{position:absolute;border:2px solid #4f4}
-img{display:block;user-select:none}</style>
+#f{position:relative;display:inline-block;touch-action:none}
+#b{position:absolute;border:2px solid #4f4;pointer-events:none}
+img{display:block;user-select:none;max-width:100vw;max-height:calc(100vh - 40px)}</style>
 <p id="p">Click on the object, or draw a box around it.</p>
-<div id="f"><img id="i" src="image.png" draggable="false"><div id="b"></div></div>
+<div id="f"><img id="i" src="image.png" draggable="false"><div id="b" hidden></div></div>
 <script>
-let start = null; const i = document.getElementById("i"), b = document.getElementById("b");
-const at = e => { const r = i.getBoundingClientRect(), s = i.naturalWidth / r.width;
-  return [Math.round((e.clientX - r.left) * s), Math.round((e.clientY - r.top) * s)]; };
-i.parentNode.onpointerdown = e => { start = at(e); e.preventDefault(); };
-i.parentNode.onpointermove = e => { if (!start) return; const [x, y] = at(e);
-  b.style.left = Math.min(x, start[0]) + "px"; b.style.top = Math.min(y, start[1]) + "px";
-  b.style.width = Math.abs(x - start[0]) + "px"; b.style.height = Math.abs(y - start[1]) + "px"; };
-i.parentNode.onpointerup = async e => { const body = JSON.stringify([...start, ...at(e)]);
-  start = null; const answer = await fetch("pick", {method: "POST", body});
+let start = null; const [i, b, f] = ["i", "b", "f"].map(name => document.getElementById(name));
+const scale = () => i.naturalWidth / i.getBoundingClientRect().width;
+const at = e => { const r = i.getBoundingClientRect(), s = scale();
+  const within = (v, size) => Math.round(Math.min(Math.max(v * s, 0), size));
+  return [within(e.clientX - r.left, i.naturalWidth),
+    within(e.clientY - r.top, i.naturalHeight)]; };
+f.onpointerdown = e => { start = at(e); f.setPointerCapture(e.pointerId); e.preventDefault(); };
+f.onpointermove = e => { if (!start) return; const [x, y] = at(e), [u, v] = start, s = scale();
+  const sides = [Math.min(x, u), Math.min(y, v), Math.abs(x - u), Math.abs(y - v)];
+  ["left", "top", "width", "height"].forEach((n, k) => b.style[n] = sides[k] / s + "px");
+  b.hidden = false; };
+f.onpointercancel = () => { start = null; b.hidden = true; };
+f.onpointerup = async e => { if (!start) return;
+  const body = JSON.stringify([...start, ...at(e)]); start = null;
+  const answer = await fetch("pick", {method: "POST", body});
   document.getElementById("p").textContent = await answer.text(); };
 </script>"""
 
