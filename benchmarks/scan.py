@@ -11,7 +11,9 @@ turns once; the motion is that of the scene. Times are those of the scan, withou
 The poses are those of one frame of fresh scenes with all objects on a table, seen from four places
 each: a target counts if 10 % of it is visible, and is found by a pose within 10 % of its diameter.
 The objects stand as they were scanned; with --any-side some lie or stand on their heads, and show
-what a single pass has not seen.
+what a single pass has not seen. Both models are asked about the same frames, so that the difference
+of their recalls is printed with the standard error of paired targets, over scenes; below it, the
+targets found of each object, with wrong poses in brackets.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -29,27 +31,19 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from benchmarks.scan_objects import NAMES, UP, items
-from benchmarks.views import Score
-from sam6d_ros.apps.api import open_engine
-from sam6d_ros.cad.mesh import Mesh
-from sam6d_ros.cad.onboard import onboard_mesh
+from benchmarks.scan_poses import Scan, compare
 from sam6d_ros.evaluation.scan_scores import score_scan
-from sam6d_ros.evaluation.synthetic.around import Arrangement, make_views
 from sam6d_ros.evaluation.synthetic.depth_camera import STEREO
-from sam6d_ros.evaluation.synthetic.objects import CLUTTER, Item
+from sam6d_ros.evaluation.synthetic.objects import Item
 from sam6d_ros.evaluation.synthetic.orbit import Orbit, OrbitPlan, record
 from sam6d_ros.evaluation.synthetic.patches import Solid
-from sam6d_ros.evaluation.synthetic.scene import SyntheticView, solid_of
+from sam6d_ros.evaluation.synthetic.scene import solid_of
 from sam6d_ros.geometry import se3
-from sam6d_ros.runtime.objects import ObjectSet
 from sam6d_ros.scan.board import BoardSpec
 from sam6d_ros.scan.build import Recorded, scan_object
 from sam6d_ros.scan.masks import turntable_masks
 from sam6d_ros.scan.motion import from_board, from_poses
 from sam6d_ros.scan.scene_motion import from_scene
-from sam6d_ros.types import PoseEstimates
-
-Array = NDArray[np.float64]
 
 BOARD = BoardSpec(11, 8, 0.035)
 FILMS = {  # how the recordings of each mode are filmed
@@ -63,17 +57,7 @@ MODES = ("poses", "board", "scene")
 UPSIDE_DOWN = Rotation.from_euler("xz", [180, 40], degrees=True).as_matrix()
 TURNTABLE_M = 0.2
 ELEVATIONS = (float(np.deg2rad(25.0)), float(np.deg2rad(75.0)))
-SEED, SCENE_SEED = 11, 1000
-MIN_VISIBLE, CLUTTER_COUNT = 0.1, 3
-
-
-@dataclass(frozen=True)
-class Scan:
-    """A scanned model and its place in the frame of the filmed mesh."""
-
-    mesh: Mesh
-    truth_from_scan: Array
-    row: dict[str, object]
+SEED = 11
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -92,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows = [scan.row for found in scans.values() for scan in found.values()]
     if args.scenes:
         stand = chosen if args.any_side else [replace(item, ups=(UP,)) for item in chosen]
-        rows += poses(stand, scans, args.scenes)
+        rows += compare(stand, scans, args.scenes)
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1) + "\n")
     return 0
@@ -162,66 +146,6 @@ def _recorded(mode: str, filmed: Orbit) -> Recorded:
         masks = turntable_masks(filmed, TURNTABLE_M)
         return Recorded(filmed, from_scene(filmed, masks), masks)
     return Recorded(filmed, from_scene(filmed) if mode == "scene" else from_board(filmed, BOARD))
-
-
-def poses(
-    chosen: Sequence[Item], scans: Mapping[str, Mapping[str, Scan]], count: int
-) -> list[dict[str, object]]:
-    """Find all objects in fresh scenes with the true meshes and with those of each mode."""
-    modes = list(next(iter(scans.values())))
-    meshes = {"true mesh": {item.name: _mesh(solid_of(item)) for item in chosen}}
-    places = {"true mesh": {item.name: np.eye(4) for item in chosen}}
-    for mode in modes:
-        meshes[mode] = {name: found[mode].mesh for name, found in scans.items()}
-        places[mode] = {name: found[mode].truth_from_scan for name, found in scans.items()}
-    models = {
-        label: {name: onboard_mesh(mesh, name) for name, mesh in named.items()}
-        for label, named in meshes.items()
-    }
-    scores = {label: Score() for label in models}
-    for seed in range(SCENE_SEED, SCENE_SEED + count):
-        scene = make_views(Arrangement(chosen, CLUTTER[:CLUTTER_COUNT]), seed)
-        for label, named in models.items():
-            engine = open_engine(ObjectSet(named), "geometric", max_instances=len(chosen))
-            for view in scene.views:
-                found = _in_truth(engine.run(view.frame), places[label])
-                scores[label].add(found, _targets(view), models["true mesh"])
-        print(f"scene {seed}: {_progress(scores)}", flush=True)
-    print(
-        "\n| model | targets | recall | median error mm | wrong poses |\n|---|---:|---:|---:|---:|"
-    )
-    for label, score in scores.items():
-        print(
-            f"| {label} | {score.targets} | {score.recall:.3f} | {score.median_mm:.2f} "
-            f"| {score.wrong} |",
-            flush=True,
-        )
-    return [{"model": label, **vars(score)} for label, score in scores.items()]
-
-
-def _progress(scores: Mapping[str, Score]) -> str:
-    return ", ".join(f"{label} {score.recall:.3f}" for label, score in scores.items())
-
-
-def _mesh(solid: Solid) -> Mesh:
-    return Mesh(solid.vertices, solid.faces, solid.colors, is_metric=True)
-
-
-def _targets(view: SyntheticView) -> list[tuple[str, Array]]:
-    return [
-        (truth.class_id, truth.cam_from_obj)
-        for truth in view.ground_truth
-        if truth.visibility >= MIN_VISIBLE
-    ]
-
-
-def _in_truth(found: PoseEstimates, truth_from_scan: Mapping[str, Array]) -> PoseEstimates:
-    """Return poses of the filmed meshes instead of the scanned ones."""
-    moved = tuple(
-        replace(pose, cam_from_obj=pose.cam_from_obj @ se3.inverse(truth_from_scan[pose.class_id]))
-        for pose in found.items
-    )
-    return replace(found, items=moved)
 
 
 if __name__ == "__main__":

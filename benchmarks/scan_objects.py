@@ -19,7 +19,7 @@ UP = (0, 0, 1)
 FILES = {
     "potted_meat_can": "real/ycbv/models/obj_000009.ply",
     "sugar_box": "real/ycbv/models/obj_000003.ply",
-    "angle": "pbr/table/models/obj_000001.ply",
+    "violet_mug": "pbr/table/models/obj_000001.ply",
     "plate": "pbr/table/models/obj_000012.ply",
 }
 MADE = ("mug", "soup_can")
