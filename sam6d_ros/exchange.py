@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,8 +17,6 @@ from sam6d_ros.types import (
     Rejection,
     mask_box,
 )
-
-NUMBER_ROWS = re.compile(r"\[[-+\d.eE,\s]+\]")
 
 
 def poses_as_json(
@@ -47,12 +43,6 @@ def poses_as_json(
         "rejected": [rejection_as_json(rejection) for rejection in poses.rejected],
         "timings_s": {stage: round(value, 4) for stage, value in poses.timings_s.items()},
     }
-
-
-def json_text(values: Any) -> str:
-    """JSON for people too: indented, but with rows of plain numbers on one line."""
-    text = json.dumps(values, indent=1)
-    return NUMBER_ROWS.sub(lambda row: re.sub(r"\s+", " ", row[0]), text) + "\n"
 
 
 def pose_as_json(pose: PoseEstimate, model: ObjectModel) -> dict[str, Any]:

@@ -5,29 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sam6d_ros.errors import BackendUnavailable, InvalidInput, install_extra
 from sam6d_ros.scan.frames import InMemory
 from sam6d_ros.scan.motion import Frames, Motion, check_motion
 from sam6d_ros.types import Frame
 
+Array = NDArray[np.float64]
+
 MOST_IN_MEMORY = 400  # about 1 GB at 640 x 480
 
 
-def bag_motion(path: Path, frames: Frames, fixed_frame: str) -> Motion:
+def bag_poses(path: Path, frames: Frames, fixed_frame: str) -> Array:
     """Take the camera poses of a bag's frames from ``/tf`` and ``/tf_static``, interpolated.
 
     Args:
         path: the bag.
         frames: frames of it.
-        fixed_frame: TF frame in which the object is at rest.
+        fixed_frame: TF frame in which the objects are at rest.
 
     Returns:
-        The motion of the camera; frames that ``/tf`` does not cover are left out.
+        (N, 4, 4) fixed_from_cam; NaN for frames that ``/tf`` does not cover.
 
     Raises:
-        InvalidInput: the bag has no such frame, does not connect it to the camera, or the camera
-            hardly moves.
+        InvalidInput: the bag has no such frame, or does not connect it to the camera.
     """
     from sam6d_ros.frames.bags.transforms import bag_transforms
 
@@ -36,9 +38,28 @@ def bag_motion(path: Path, frames: Frames, fixed_frame: str) -> Motion:
     for index in range(len(frames)):
         frame = frames.frame(index)
         poses[index] = transforms.target_from_source(fixed_frame, frame.frame_id, frame.stamp_ns)
+    return poses
+
+
+def missing_note(poses: Array) -> str:
+    """Return how many frames have no pose, in a sentence; empty if all have one."""
     missing = int(np.isnan(poses[:, 0, 0]).sum())
-    note = f"{missing} of {len(frames)} frames have no transform at their stamp: they are left out"
-    return check_motion(Motion(poses, "tf", notes=(note,) if missing else ()))
+    note = f"{missing} of {len(poses)} frames have no transform at their stamp: they are left out"
+    return note if missing else ""
+
+
+def bag_motion(path: Path, frames: Frames, fixed_frame: str) -> Motion:
+    """Return the motion of the camera from ``/tf``; frames that it does not cover are left out.
+
+    Raises:
+        InvalidInput: see ``bag_poses``; or the camera hardly moves.
+    """
+    poses = bag_poses(path, frames, fixed_frame)
+    note = missing_note(poses)
+    try:
+        return check_motion(Motion(poses, "tf", notes=(note,) if note else ()))
+    except InvalidInput as error:
+        raise InvalidInput(f"in the frame {fixed_frame!r}, {error}") from error
 
 
 def bag_recording(path: Path, every: int) -> InMemory:

@@ -111,7 +111,8 @@ def from_board(
         raise InvalidInput(
             f"the board of {spec.columns} x {spec.rows} squares was found in {len(motion.used)} "
             f"of {len(frames)} frames; expected at least {MIN_BOARD_SHARE:.0%}. Is it this board "
-            "(sam6d scan board), flat, in view and sharp? Or use --motion scene"
+            "(sam6d scan board; columns x rows), flat, in view and sharp? Without the option of a "
+            "board the motion comes from the scene"
         )
     _check_scale(np.concatenate(ratios), spec)
     return check_motion(motion)
@@ -140,7 +141,7 @@ def check_motion(motion: Motion) -> Motion:
     if len(poses) < MIN_FRAMES:
         raise InvalidInput(
             f"{len(poses)} frames have a camera pose; expected at least {MIN_FRAMES}. Record "
-            "more, and move slowly"
+            "more, move slowly, and use all frames"
         )
     turn = float(se3.rotation_angle(poses[:, :3, :3], poses[:1, :3, :3]).max())
     shift = float(np.linalg.norm(poses[:, :3, 3] - poses[0, :3, 3], axis=1).max())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +18,7 @@ from sam6d_ros.cad.object_entry import ObjectEntry
 from sam6d_ros.cad.objects import write_objects_file
 from sam6d_ros.cad.symmetry.words import in_words
 from sam6d_ros.errors import InvalidInput
+from sam6d_ros.json_text import json_text
 from sam6d_ros.scan.build import Recorded, ScannedObject
 from sam6d_ros.scan.report import pictures, report, residuals
 from sam6d_ros.scan.symmetry import AUTO
@@ -81,6 +81,18 @@ def _pass(mesh: Mesh, recorded: Recorded, world_from_obj: Array, every: int) -> 
     }
 
 
+def check_output(folder: Path, name: str) -> None:
+    """Check what names the files of a scan, before it is made.
+
+    Raises:
+        InvalidInput: the name cannot be that of a file, or the folder is a file.
+    """
+    if Path(name).name != name:
+        raise InvalidInput(f"the name is {name!r}; expected the name of a file, without /")
+    if folder.exists() and not folder.is_dir():
+        raise InvalidInput(f"{folder} is a file; expected a folder for the results")
+
+
 def write_scan(
     folder: Path,
     name: str,
@@ -106,7 +118,7 @@ def write_scan(
         write_mesh(path, scanned.mesh)
         entry = ObjectEntry(name, path, "m", symmetries)
         write_objects_file(folder / "objects.yaml", [entry], SYMMETRY_NOTE)
-        (folder / "report.json").write_text(json.dumps(content, indent=1) + "\n")
+        (folder / "report.json").write_text(json_text(content))
         for side, image in pictures(scanned.mesh).items():
             cv2.imwrite(str(folder / f"{side}.png"), np.ascontiguousarray(image[..., ::-1]))
     except OSError as error:

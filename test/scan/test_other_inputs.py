@@ -15,7 +15,7 @@ from sam6d_ros.cad.mesh import load_mesh
 from sam6d_ros.cad.objects import read_objects_file
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.evaluation.synthetic.orbit import Orbit
-from sam6d_ros.scan.bags import bag_recording
+from sam6d_ros.scan.bags import bag_motion, bag_recording
 from sam6d_ros.scan.points import mesh_of_points
 from sam6d_ros.scan.symmetry import check_symmetry
 
@@ -38,6 +38,13 @@ def test_a_bag_is_scanned_by_the_camera_motion_of_its_tf(bag: Path, tmp_path: Pa
     (entry,) = read_objects_file(out / "objects.yaml")
     assert len(entry.symmetries.discrete) == 2  # as stated
     assert main(["scan", "check", str(out), str(bag)]) == 0
+
+
+def test_a_frame_that_moves_with_the_camera_is_named(bag: Path) -> None:
+    with pytest.raises(
+        InvalidInput, match=r"in the frame 'tool', the camera turns by 0\.0 degrees"
+    ):
+        bag_motion(bag, bag_recording(bag, 1), "tool")
 
 
 def test_a_frame_that_is_not_in_the_bag_is_refused(

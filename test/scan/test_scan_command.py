@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -41,10 +42,44 @@ def test_check_prints_a_line_per_frame_of_all_recordings(
     command: Command, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["scan", "check", str(command.out), *map(str, command.recordings)]) == 0
-    said = "".join(capfd.readouterr())
-    assert said.count("median") == FRAMES + SECOND_FRAMES
-    lines = [line for line in said.splitlines() if "median" in line]
-    assert max(float(line.split("median")[1].split()[0]) for line in lines) < 3
+    lines = capfd.readouterr().out.splitlines()
+    medians = [float(line.split("median")[1].split()[0]) for line in lines if ": median" in line]
+    assert len(medians) == FRAMES + SECOND_FRAMES
+    assert max(medians) < 3
+    first, second = (line for line in lines if line.startswith("all "))
+    assert first.startswith(f"all {FRAMES} frames: half of the medians below ")
+    assert f"the largest {max(medians[FRAMES:]):.2f} mm in frame " in second
+
+
+def test_check_takes_the_mesh_that_the_scan_has_written(
+    command: Command, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = shutil.copytree(command.out, tmp_path / "scan")
+    (out / "a.ply").write_text("of an earlier scan by another name")
+    assert main(["scan", "check", str(out), *map(str, command.recordings)]) == 0, capfd.readouterr()
+
+
+def test_the_report_has_a_row_of_a_pose_on_a_line(command: Command) -> None:
+    lines = (command.out / "report.json").read_text().splitlines()
+    assert lines.count("    [ 0.0, 0.0, 0.0, 1.0 ]") == 2  # world_from_obj of both recordings
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--name", "a/b"], "the name is 'a/b'; expected the name of a file"),
+        (["--poses", "p.json", "--board", "9x6:30"], "--poses and --board are given; expected one"),
+        (["--fixed-frame", "a", "--board", "9x6:30"], "--fixed-frame and --board are given"),
+        (["--out", __file__], "is a file; expected a folder"),
+        ([], "no_recording does not exist; expected the folder of a ROS 2 bag, or"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_the_recording_is_read(
+    words: list[str], said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--name", "part", "--out", str(tmp_path / "scan"), *words]
+    assert main(["scan", "model", str(tmp_path / "no_recording"), *given]) == 2
+    assert said in " ".join(capfd.readouterr().err.split())
 
 
 def test_check_of_another_number_of_recordings_is_refused(

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sam6d_ros.cad.model import ObjectModel
-from sam6d_ros.exchange import json_text, pose_as_json
+from sam6d_ros.exchange import pose_as_json
 from sam6d_ros.geometry import se3
+from sam6d_ros.json_text import json_text
 from sam6d_ros.types import Frame, PoseEstimate, PoseEstimates
 
 COLUMNS = (

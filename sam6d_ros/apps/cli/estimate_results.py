@@ -12,6 +12,7 @@ from sam6d_ros import exchange, visualize
 from sam6d_ros.apps.cli import output
 from sam6d_ros.apps.cli.options import CONSOLE, result_console
 from sam6d_ros.cad.model import ObjectModel
+from sam6d_ros.json_text import json_text
 from sam6d_ros.runtime.error_table import NOTHING_FOUND
 from sam6d_ros.types import Frame, PoseEstimates
 
@@ -31,7 +32,7 @@ def finish(
         write_results(out, frame, poses, models, values)
         report(poses, out)
     else:
-        print(exchange.json_text(values))
+        print(json_text(values))
         if not len(poses):
             CONSOLE.print(nothing_found(poses), markup=False)
     return 0 if len(poses) else NOTHING_FOUND
@@ -51,7 +52,7 @@ def write_results(
 ) -> None:
     """Write poses.json and overlay.png."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / "poses.json").write_text(exchange.json_text(values))
+    (out / "poses.json").write_text(json_text(values))
     overlay = visualize.draw_poses(frame.rgb, frame.camera, poses.items, by_name(models))
     output.write_png(out / "overlay.png", overlay)
 

@@ -25,7 +25,7 @@ from sam6d_ros.evaluation.losses import lost_at
 from sam6d_ros.evaluation.reliability import picture
 from sam6d_ros.evaluation.report import machine, number, plain
 from sam6d_ros.evaluation.statistics import Rate
-from sam6d_ros.exchange import json_text
+from sam6d_ros.json_text import json_text
 from sam6d_ros.stages.geometric.diagnosis import STAGES, stages_of
 from sam6d_ros.stages.library import BuildContext
 from sam6d_ros.types import Frame, PoseEstimates, Scene

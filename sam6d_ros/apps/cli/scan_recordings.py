@@ -12,12 +12,12 @@ from rich.progress import Progress
 
 from sam6d_ros.apps.cli.options import CONSOLE
 from sam6d_ros.apps.cli.pick_page import pick
+from sam6d_ros.apps.cli.recordings import EVERY_HELP, check_has_tf, read_frames
 from sam6d_ros.errors import InvalidInput
-from sam6d_ros.frames.recordings import Recording
-from sam6d_ros.scan.bags import bag_motion, bag_recording
+from sam6d_ros.scan.bags import bag_motion
 from sam6d_ros.scan.board import parse_board
 from sam6d_ros.scan.build import Recorded, ScanOptions
-from sam6d_ros.scan.frames import InMemory, ReadAhead, thinned
+from sam6d_ros.scan.frames import InMemory, ReadAhead
 from sam6d_ros.scan.masks import read_masks, turntable_masks
 from sam6d_ros.scan.motion import Frames, Motion, from_board, from_poses
 from sam6d_ros.scan.places import circle_of_box, place_of_pixel
@@ -26,7 +26,6 @@ from sam6d_ros.scan.scene_motion import from_scene
 from sam6d_ros.scan.trajectory import read_poses
 
 PLACES = ("at", "box", "centre", "pick")  # options that state the place of the object
-BAG_SUFFIXES = (".mcap", ".db3")
 
 
 def add_recording_options(parser: argparse.ArgumentParser) -> None:
@@ -34,9 +33,7 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "recording", type=Path, help="folder with rgb/, depth/ and a camera file, or a ROS 2 bag"
     )
-    parser.add_argument(
-        "--every", type=int, default=1, metavar="N", help="use every N-th frame (default all)"
-    )
+    parser.add_argument("--every", type=int, default=1, metavar="N", help=EVERY_HELP)
     parser.add_argument("--poses", type=Path, help="file of camera poses, one per frame")
     parser.add_argument(
         "--fixed-frame",
@@ -93,10 +90,23 @@ def read_passes(args: argparse.Namespace, bar: Progress, stack: ExitStack) -> li
     """
     if args.second_poses is not None and args.second is None:
         raise InvalidInput("--second-poses is given without --second, the recording it belongs to")
+    _check_sources(args)
     passes = [_recorded(args, args.recording, args.poses, bar, stack)]
     if args.second is not None:
         passes.append(_recorded(args, args.second, args.second_poses, bar, stack))
     return passes
+
+
+def _check_sources(args: argparse.Namespace) -> None:
+    """Refuse a second source of the motion, which would have no effect."""
+    sources = {"--poses": args.poses, "--fixed-frame": args.fixed_frame, "--board": args.board}
+    if args.second is not None and args.second_poses is None:
+        del sources["--poses"]  # the second recording takes another source
+    given = [name for name, value in sources.items() if value is not None]
+    if len(given) > 1:
+        raise InvalidInput(
+            f"{' and '.join(given)} are given; expected one: each states the camera's motion"
+        )
 
 
 def scan_options(args: argparse.Namespace, first: Recorded) -> ScanOptions:
@@ -121,25 +131,6 @@ def scan_options(args: argparse.Namespace, first: Recorded) -> ScanOptions:
     return ScanOptions(args.radius, tuple(args.centre) if args.centre else None)
 
 
-def read_frames(path: Path, every: int) -> Frames:
-    """Return the frames of a folder, or of a bag in memory.
-
-    Raises:
-        InvalidInput: ``every`` is below 1; too many frames of a bag; no usable frame.
-    """
-    if every < 1:
-        raise InvalidInput(f"--every is {every}; expected 1 or more")
-    if not is_bag(path):
-        return thinned(Recording(path), every)
-    with CONSOLE.status("reading the bag"):
-        return bag_recording(path, every)
-
-
-def is_bag(path: Path) -> bool:
-    """Whether a recording is a bag."""
-    return path.suffix in BAG_SUFFIXES or (path / "metadata.yaml").is_file()
-
-
 def _recorded(
     args: argparse.Namespace, path: Path, poses: Path | None, bar: Progress, stack: ExitStack
 ) -> Recorded:
@@ -153,17 +144,9 @@ def _recorded(
     elif args.turntable:
         masks = turntable_masks(frames, args.radius)
     if args.fixed_frame is not None and poses is None:
-        return Recorded(frames, _from_tf(path, frames, args.fixed_frame), masks)
+        check_has_tf(path)
+        return Recorded(frames, bag_motion(path, frames, args.fixed_frame), masks)
     return Recorded(frames, _motion(args, frames, poses, masks, bar), masks)
-
-
-def _from_tf(path: Path, frames: Frames, fixed_frame: str) -> Motion:
-    if not is_bag(path):
-        raise InvalidInput(
-            f"--fixed-frame is given, but {path} is a folder, which has no /tf; expected a bag. "
-            "Give --poses"
-        )
-    return bag_motion(path, frames, fixed_frame)
 
 
 def _motion(

@@ -49,6 +49,32 @@ def test_the_views_are_one_result_in_the_last_camera(
     assert np.allclose(pose["t"], truth.cam_from_obj[:3, 3], atol=0.008)
 
 
+@pytest.mark.slow
+def test_a_bag_is_fused_by_the_camera_poses_of_its_tf(
+    folder: Path, scene: SyntheticScene, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("rosbags", reason="missing: pip install -e '.[bags]'")
+    from support.plain_bag import write_bag
+
+    seen = [scene.views[index] for index in (0, 8)]
+    frames, cameras = [view.frame for view in seen], [view.world_from_cam for view in seen]
+    bag = write_bag(tmp_path / "bag", frames, world_from_cam=cameras)
+    words = ["estimate", "--recording", str(bag), "--objects", str(folder / "objects.yaml")]
+    words += ["--fixed-frame", "world", "--backend", "geometric", "--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    assert "0.00 s" not in capsys.readouterr().out
+    values = json.loads((tmp_path / "out/poses.json").read_text())
+    (truth,) = seen[-1].ground_truth
+    assert np.allclose(values["poses"][0]["t"], truth.cam_from_obj[:3, 3], atol=0.008)
+    assert values["inputs"] == {"recording": str(bag), "fixed_frame": "world"}
+
+
+def test_a_folder_has_no_fixed_frame(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["estimate", "--recording", str(folder / "test/000000"), "--fixed-frame", "world"]
+    assert main([*words, "--objects", str(folder / "objects.yaml")]) == 2
+    assert "is a folder, which has no /tf; expected a bag" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -68,7 +94,9 @@ def test_missing_options_are_named(tmp_path: Path, capfd: pytest.CaptureFixture[
     assert main(["estimate", *objects]) == 2
     assert "--rgb, --depth, --camera missing" in capfd.readouterr().err
     assert main(["estimate", *objects, "--recording", str(tmp_path)]) == 2
-    assert "--recording needs --poses" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "--recording needs --poses" in said
+    assert "for a bag, --fixed-frame" in said
 
 
 @pytest.mark.slow

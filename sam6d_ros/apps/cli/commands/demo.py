@@ -13,6 +13,7 @@ from sam6d_ros.apps.environment import default_cache_dir
 from sam6d_ros.apps.ros.demo import report as demo_report
 from sam6d_ros.apps.ros.demo.scene import DemoScene, Task, make_task
 from sam6d_ros.errors import InvalidInput
+from sam6d_ros.json_text import json_text
 from sam6d_ros.runtime.build import EngineSpec, build_engine
 from sam6d_ros.runtime.objects import ObjectSet
 from sam6d_ros.types import PoseEstimates
@@ -102,7 +103,7 @@ def run_here(scene: DemoScene, out: Path) -> int:
     overlay = demo_report.write_overlay(task.frame, poses, task.models, out / "overlay.png")
     by_name = {model.name: model for model in task.models.values()}
     values = exchange.poses_as_json(task.frame, poses, by_name, {"scene": str(task.scene_dir)})
-    (out / "poses.json").write_text(exchange.json_text(values))
+    (out / "poses.json").write_text(json_text(values))
     matches = demo_report.match(task.truth, poses, task.models)
     console = result_console()
     console.print(demo_report.table(matches, poses))

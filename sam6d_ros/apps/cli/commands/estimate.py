@@ -19,6 +19,7 @@ from sam6d_ros.apps.cli.options import (
     add_rejection_options,
     load_engine,
 )
+from sam6d_ros.apps.cli.recordings import EVERY_HELP
 from sam6d_ros.apps.cli.viewers import add_viewer_options, check_viewers, show
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.pipeline import Record, RunContext
@@ -46,6 +47,7 @@ examples:
   sam6d estimate --rgb rgb.png --depth depth.png --camera camera.json --cad mug.ply \\
         --rerun mug.rrd                           then: rerun mug.rrd
   sam6d estimate --recording scene --poses scene/scene_camera.json --objects objects.yaml
+  sam6d estimate --recording bag --fixed-frame base_link --objects objects.yaml
 
 exit codes: 0 found, 3 nothing found (the reason is printed), 2 bad input"""
 
@@ -114,8 +116,8 @@ def add_view_options(group: argparse._ArgumentGroup) -> None:
         "--recording",
         type=Path,
         metavar="DIR",
-        help="folder with rgb/, depth/ and a camera file: objects at rest, seen from several "
-        "places; the poses of all frames are joined, in the camera of the last",
+        help="folder with rgb/, depth/ and a camera file, or a ROS 2 bag: objects at rest, seen "
+        "from several places; the poses of all frames are joined, in the camera of the last",
     )
     group.add_argument(
         "--poses",
@@ -124,6 +126,12 @@ def add_view_options(group: argparse._ArgumentGroup) -> None:
         help="camera pose of each frame: BOP scene_camera.json with cam_R_w2c, TUM trajectory, or "
         "JSON list of 4 × 4 world_from_cam",
     )
+    group.add_argument(
+        "--fixed-frame",
+        metavar="FRAME",
+        help="camera poses from /tf of the bag, in this frame, in which the objects are at rest",
+    )
+    group.add_argument("--every", type=int, default=1, metavar="N", help=EVERY_HELP)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -181,17 +189,21 @@ def check_options(args: argparse.Namespace) -> None:
         if missing := [name for name, value in files.items() if value is None]:
             raise InvalidInput(
                 f"{', '.join(missing)} missing; state colour, depth and camera file, or "
-                "--recording and --poses"
+                "--recording and --poses or --fixed-frame"
             )
-        if args.poses is not None:
-            raise InvalidInput("--poses is for the frames of a --recording; state that too")
+        views = {"--poses": args.poses, "--fixed-frame": args.fixed_frame}
+        if extra := [name for name, value in views.items() if value is not None]:
+            raise InvalidInput(f"{extra[0]} is for the frames of a --recording; state that too")
         return
     single = {**files, "--depth-scale": args.depth_scale, "--image-id": args.image_id}
     single |= {"--debug": args.debug or None, "--rerun": args.rerun, "--viser": args.viser}
     if extra := [name for name, value in single.items() if value is not None]:
         raise InvalidInput(f"{', '.join(extra)} cannot be used with --recording")
-    if args.poses is None:
-        raise InvalidInput("--recording needs --poses: the camera pose of each of its frames")
+    if (args.poses is None) == (args.fixed_frame is None):
+        raise InvalidInput(
+            "--recording needs --poses (the camera pose of each of its frames) or, for a bag, "
+            "--fixed-frame; expected one of them"
+        )
 
 
 def stem_number(path: Path) -> int | None:

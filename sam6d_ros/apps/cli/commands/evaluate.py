@@ -23,7 +23,7 @@ from sam6d_ros.evaluation import report, runner
 from sam6d_ros.evaluation.bop import BopDataset, ImageTargets
 from sam6d_ros.evaluation.detection import DetectionScore, score_detection
 from sam6d_ros.evaluation.results_csv import ImageResult, read_csv, write_csv
-from sam6d_ros.exchange import json_text
+from sam6d_ros.json_text import json_text
 
 DESCRIPTION = """\
 Find the target objects in every image of a dataset in BOP format and, where there is ground

@@ -11,18 +11,22 @@ import numpy as np
 from rich.progress import Progress
 
 from sam6d_ros.apps.cli.options import CONSOLE, add_command
-from sam6d_ros.apps.cli.scan_recordings import (
-    add_recording_options,
-    read_frames,
-    read_passes,
-    scan_options,
-)
+from sam6d_ros.apps.cli.recordings import read_frames
+from sam6d_ros.apps.cli.scan_recordings import add_recording_options, read_passes, scan_options
 from sam6d_ros.cad.mesh import Mesh, load_mesh
+from sam6d_ros.cad.objects import read_objects_file
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.scan.board import parse_board, write_pdf
 from sam6d_ros.scan.build import scan_object
 from sam6d_ros.scan.motion import Motion
-from sam6d_ros.scan.output import RECORDINGS, content_of, summary, write_mesh, write_scan
+from sam6d_ros.scan.output import (
+    RECORDINGS,
+    check_output,
+    content_of,
+    summary,
+    write_mesh,
+    write_scan,
+)
 from sam6d_ros.scan.points import mesh_of_points
 from sam6d_ros.scan.report import residuals
 from sam6d_ros.scan.symmetry import AUTO, check_symmetry, find_symmetries
@@ -53,8 +57,10 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def _add_model(verbs: argparse._SubParsersAction) -> None:
     parser = add_command(verbs, "model", "make the model", DESCRIPTION)
     add_recording_options(parser)
-    parser.add_argument("--name", required=True, help="name of the object")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
+    parser.add_argument("--name", required=True, help="name of the object, and of its file")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for the results; earlier ones are replaced"
+    )
     parser.add_argument(
         "--symmetry",
         default=AUTO,
@@ -120,6 +126,7 @@ def run_board(args: argparse.Namespace) -> int:
 def run_model(args: argparse.Namespace) -> int:
     """Make the model and write it with its report."""
     check_symmetry(args.symmetry)
+    check_output(args.out, args.name)
     with ExitStack() as stack, Progress(console=CONSOLE, transient=True) as bar:
         passes = read_passes(args, bar, stack)
         task = bar.add_task("fusing")
@@ -168,7 +175,7 @@ def run_check(args: argparse.Namespace) -> int:
             "scan was made of, in their order"
         )
     for path, content in zip(args.recordings, passes, strict=True):
-        CONSOLE.print(str(path), markup=False, highlight=False, soft_wrap=True)
+        print(path)
         _check(path, content, mesh)
     return 0
 
@@ -184,12 +191,19 @@ def _check(path: Path, content: dict, mesh: Mesh) -> None:
             f"{path} has {len(frames)} frames; expected the {len(poses)} of the scan"
         )
     motion = Motion(poses, content["motion"])
-    for row in residuals(mesh, frames, motion, np.array(content["world_from_obj"])):
-        CONSOLE.print(
+    rows = residuals(mesh, frames, motion, np.array(content["world_from_obj"]))
+    for row in rows:
+        print(
             f"frame {row.frame:4d}: median {row.median_mm:5.2f} mm, 90 % below {row.p90_mm:5.2f} "
-            f"mm, {row.share:4.0%} of the model seen",
-            markup=False,
-            highlight=False,
+            f"mm, {row.share:4.0%} of the model seen"
+        )
+    near = [row for row in rows if np.isfinite(row.median_mm)]
+    if near:
+        worst = max(near, key=lambda row: row.median_mm)
+        print(
+            f"all {len(rows)} frames: half of the medians below "
+            f"{np.median([row.median_mm for row in near]):.2f} mm, the largest "
+            f"{worst.median_mm:.2f} mm in frame {worst.frame}"
         )
 
 
@@ -197,11 +211,12 @@ def _read(folder: Path) -> tuple[list[dict], Mesh]:
     """Return what the report of a scan keeps of each recording, and the mesh."""
     try:
         passes = json.loads((folder / "report.json").read_text())[RECORDINGS]
-        mesh = load_mesh(next(folder.glob("*.ply")))
+        (entry,) = read_objects_file(folder / "objects.yaml")
+        mesh = load_mesh(entry.mesh)
         for one in passes:
             if not {"world_from_cam", "world_from_obj", "motion", "every"} <= one.keys():
                 raise KeyError("world_from_cam")
-    except (OSError, ValueError, KeyError, TypeError, StopIteration, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInput(
             f"{folder} holds no scan ({error!r}); expected the --out of sam6d scan model"
         ) from error
