@@ -62,8 +62,15 @@ def bag_motion(path: Path, frames: Frames, fixed_frame: str) -> Motion:
         raise InvalidInput(f"in the frame {fixed_frame!r}, {error}") from error
 
 
-def bag_recording(path: Path, every: int) -> InMemory:
-    """Read every n-th usable frame of a bag with one RGB-D camera.
+def bag_recording(
+    path: Path, every: int, names: tuple[str | None, str | None, str | None] = (None, None, None)
+) -> InMemory:
+    """Read every n-th usable frame of one RGB-D camera of a bag.
+
+    Args:
+        path: the bag.
+        every: 1 for all frames.
+        names: topics of colour, depth and CameraInfo; None for those that are searched.
 
     Returns:
         The frames, in memory.
@@ -80,7 +87,7 @@ def bag_recording(path: Path, every: int) -> InMemory:
         ) from error
     held: list[Frame] = []
     count = 0
-    for found in bag_frames(path):
+    for found in bag_frames(path, names=names):
         if found is None:
             continue
         if count % every == 0:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
-from support.plain_bag import write_bag
+from support.plain_bag import DEPTH, INFO, RGB, write_bag
 
 from sam6d_ros.apps.cli.main import main
 from sam6d_ros.cad.mesh import load_mesh
@@ -45,6 +45,15 @@ def test_a_frame_that_moves_with_the_camera_is_named(bag: Path) -> None:
         InvalidInput, match=r"in the frame 'tool', the camera turns by 0\.0 degrees"
     ):
         bag_motion(bag, bag_recording(bag, 1), "tool")
+
+
+def test_topics_may_be_stated(bag: Path, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["--name", "part", "--out", "scan", "--rgb-topic", "/nowhere"]
+    assert main(["scan", "model", str(bag), *words]) == 2
+    assert "the topic /nowhere is not in it; the bag has /cam/" in capfd.readouterr().err
+    assert main(["scan", "model", str(folder), *words]) == 2
+    assert "is a folder of images; expected a bag" in capfd.readouterr().err
+    assert len(bag_recording(bag, 5, (RGB, DEPTH, INFO))) == 6
 
 
 def test_a_frame_that_is_not_in_the_bag_is_refused(

@@ -16,6 +16,19 @@ def add_bag_option(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def add_topic_options(parser: argparse._ActionsContainer) -> None:
+    """The topics of the camera, where the bag has several."""
+    for name, what in (("rgb", "colour images"), ("depth", "depth images"), ("info", "CameraInfo")):
+        parser.add_argument(
+            f"--{name}-topic", type=topic_name, metavar="TOPIC", help=f"{what} of the bag"
+        )
+
+
+def topic_names(args: argparse.Namespace) -> tuple[str | None, str | None, str | None]:
+    """Return the values of ``add_topic_options``: colour, depth, CameraInfo."""
+    return args.rgb_topic, args.depth_topic, args.info_topic
+
+
 def add_storage_option(parser: argparse._ActionsContainer) -> None:
     """The file format of a new bag."""
     parser.add_argument(

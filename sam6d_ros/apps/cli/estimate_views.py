@@ -30,7 +30,7 @@ def run_views(args: argparse.Namespace) -> int:
     Raises:
         InvalidInput: no camera pose of a frame is known, or their number is not that of the frames.
     """
-    recording = read_frames(args.recording, args.every)
+    recording = read_frames(args.recording, args.every, args)
     cameras = _cameras(args, recording)
     used = np.flatnonzero(np.isfinite(cameras[:, 0, 0]))
     models = load_models(args, args.cad)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
+from sam6d_ros.apps.cli.bag_options import topic_names
 from sam6d_ros.apps.cli.options import CONSOLE
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.frames.recordings import Recording
@@ -15,8 +17,13 @@ BAG_SUFFIXES = (".mcap", ".db3")
 EVERY_HELP = "use every N-th frame (default all)"
 
 
-def read_frames(path: Path, every: int) -> Frames:
+def read_frames(path: Path, every: int, args: argparse.Namespace) -> Frames:
     """Return the frames of a folder, or of a bag in memory.
+
+    Args:
+        path: the folder or bag.
+        every: 1 for all frames.
+        args: with the options of ``add_topic_options``.
 
     Raises:
         InvalidInput: ``every`` is below 1; too many frames of a bag; no usable frame.
@@ -28,10 +35,13 @@ def read_frames(path: Path, every: int) -> Frames:
             f"{path} does not exist; expected the folder of a ROS 2 bag, or a folder with rgb/, "
             "depth/ and a camera file"
         )
+    names = topic_names(args)
     if not is_bag(path):
+        if any(names):
+            raise InvalidInput(f"{path} is a folder of images; expected a bag, which has topics")
         return thinned(Recording(path), every)
     with CONSOLE.status("reading the bag"):
-        return bag_recording(path, every)
+        return bag_recording(path, every, names)
 
 
 def is_bag(path: Path) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import Progress
 
+from sam6d_ros.apps.cli.bag_options import add_topic_options
 from sam6d_ros.apps.cli.options import CONSOLE
 from sam6d_ros.apps.cli.pick_page import pick
 from sam6d_ros.apps.cli.recordings import EVERY_HELP, check_has_tf, read_frames
@@ -34,6 +35,7 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
         "recording", type=Path, help="folder with rgb/, depth/ and a camera file, or a ROS 2 bag"
     )
     parser.add_argument("--every", type=int, default=1, metavar="N", help=EVERY_HELP)
+    add_topic_options(parser)
     parser.add_argument("--poses", type=Path, help="file of camera poses, one per frame")
     parser.add_argument(
         "--fixed-frame",
@@ -134,7 +136,7 @@ def scan_options(args: argparse.Namespace, first: Recorded) -> ScanOptions:
 def _recorded(
     args: argparse.Namespace, path: Path, poses: Path | None, bar: Progress, stack: ExitStack
 ) -> Recorded:
-    source = read_frames(path, args.every)
+    source = read_frames(path, args.every, args)
     frames = source
     if not isinstance(source, InMemory):
         frames = stack.enter_context(closing(ReadAhead(source)))

@@ -8,18 +8,21 @@ from pathlib import Path
 from sam6d_ros.errors import InvalidBag, InvalidInput
 from sam6d_ros.frames.bags.pairs import SLOP_NS, Pairs
 from sam6d_ros.frames.bags.reader import BagReader
-from sam6d_ros.frames.bags.topics import camera_topics
+from sam6d_ros.frames.bags.topics import SEARCHED, TopicNames, camera_topics
 from sam6d_ros.frames.messages.frames import frame_from_messages
 from sam6d_ros.geometry.units import NS_PER_S
 from sam6d_ros.types import Frame
 
 
-def bag_frames(path: Path, shown: object = None) -> Iterator[tuple[int, Frame] | None]:
+def bag_frames(
+    path: Path, shown: object = None, names: TopicNames = SEARCHED
+) -> Iterator[tuple[int, Frame] | None]:
     """Yield frames with the times of their receipt, nanoseconds; None for other messages.
 
     Args:
         path: bag with one RGB-D camera.
         shown: the bag in errors; ``path`` by default.
+        names: topics of the camera.
 
     Raises:
         InvalidBag: the bag is damaged, or has no usable frame.
@@ -27,7 +30,7 @@ def bag_frames(path: Path, shown: object = None) -> Iterator[tuple[int, Frame] |
     """
     count, problem = 0, ""
     with BagReader(path) as bag:
-        paired = Pairs(camera_topics(bag, None, None, None))
+        paired = Pairs(camera_topics(bag, *names))
         for found in paired.sets(bag):
             if found is None:
                 yield None

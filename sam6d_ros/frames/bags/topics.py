@@ -34,6 +34,10 @@ class CameraTopics:
         return (self.rgb, self.depth, self.info)
 
 
+TopicNames = tuple[str | None, str | None, str | None]  # colour, depth, CameraInfo; None: search
+SEARCHED: TopicNames = (None, None, None)
+
+
 def camera_topics(
     bag: BagReader, rgb: str | None, depth: str | None, info: str | None
 ) -> CameraTopics:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sam6d_ros import frames
 from sam6d_ros.apps.cli import debug_pictures
+from sam6d_ros.apps.cli.bag_options import add_topic_options
 from sam6d_ros.apps.cli.boxes import add_detector_options, boxes_in, detector_of, show_warning
 from sam6d_ros.apps.cli.estimate_results import finish
 from sam6d_ros.apps.cli.estimate_views import run_views
@@ -132,6 +133,7 @@ def add_view_options(group: argparse._ArgumentGroup) -> None:
         help="camera poses from /tf of the bag, in this frame, in which the objects are at rest",
     )
     group.add_argument("--every", type=int, default=1, metavar="N", help=EVERY_HELP)
+    add_topic_options(group)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -12,9 +12,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sam6d_ros.apps.cli.bag_options import (
     add_bag_option,
     add_storage_option,
+    add_topic_options,
     non_negative,
     positive_int,
-    topic_name,
+    topic_names,
 )
 from sam6d_ros.apps.cli.bag_summary import BagSummary
 from sam6d_ros.apps.cli.frame_warnings import check_frame
@@ -64,8 +65,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     )
     group = parser.add_argument_group("input")
     add_bag_option(group)
-    for name, what in (("rgb", "colour images"), ("depth", "depth images"), ("info", "CameraInfo")):
-        group.add_argument(f"--{name}-topic", type=topic_name, metavar="TOPIC", help=what)
+    add_topic_options(group)
     group.add_argument(
         "--slop-s",
         type=non_negative,
@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
         from sam6d_ros.frames.bags.topics import camera_topics
     refuse_existing(args.out)  # before the backend is loaded
     with BagReader(args.bag) as bag:
-        camera = camera_topics(bag, args.rgb_topic, args.depth_topic, args.info_topic)
+        camera = camera_topics(bag, *topic_names(args))
         names = ", ".join(topic.name for topic in camera.all())
         CONSOLE.print(f"camera: {names}", markup=False, soft_wrap=True)
         models = load_models(args, args.cad)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
+from sam6d_ros.apps.cli.bag_options import add_topic_options
 from sam6d_ros.apps.cli.options import CONSOLE, add_command
 from sam6d_ros.apps.cli.recordings import read_frames
 from sam6d_ros.apps.cli.scan_recordings import add_recording_options, read_passes, scan_options
@@ -18,7 +19,7 @@ from sam6d_ros.cad.objects import read_objects_file
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.scan.board import parse_board, write_pdf
 from sam6d_ros.scan.build import scan_object
-from sam6d_ros.scan.motion import Motion
+from sam6d_ros.scan.motion import Frames, Motion
 from sam6d_ros.scan.output import (
     RECORDINGS,
     check_output,
@@ -86,6 +87,7 @@ def _add_check(verbs: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "recordings", type=Path, nargs="+", metavar="RECORDING", help="all it was made of, in order"
     )
+    add_topic_options(parser)
     parser.set_defaults(run=run_check)
 
 
@@ -142,17 +144,19 @@ def run_model(args: argparse.Namespace) -> int:
         symmetries = find_symmetries(scanned.mesh, args.symmetry)
         content = content_of(scanned, passes, args.every, symmetries)
     write_scan(args.out, args.name, scanned, content, symmetries)
-    _report(args.out, args.name, content)
+    recordings = [str(path) for path in (args.recording, args.second) if path is not None]
+    _report(args.out, args.name, content, recordings)
     return 0
 
 
-def _report(folder: Path, name: str, content: dict) -> None:
+def _report(folder: Path, name: str, content: dict, recordings: list[str]) -> None:
     lines = [
         f"{folder / name}.ply: {summary(content)}",
         *(f"  warning: {note}" for note in content["warnings"]),
         f"  symmetries: {content['symmetries']}. To change them, edit {folder}/objects.yaml or "
         "state --symmetry",
-        f"next: sam6d onboard --objects {folder}/objects.yaml   shows its size and symmetries",
+        f"next: sam6d scan check {folder} {' '.join(recordings)}   compares it with every frame",
+        f"      sam6d onboard --objects {folder}/objects.yaml   shows its size and symmetries",
         f"      sam6d estimate --objects {folder}/objects.yaml --rgb … --depth … --camera …",
     ]
     for line in lines:
@@ -176,16 +180,15 @@ def run_check(args: argparse.Namespace) -> int:
         )
     for path, content in zip(args.recordings, passes, strict=True):
         print(path)
-        _check(path, content, mesh)
+        _check(read_frames(path, content["every"], args), path, content, mesh)
     return 0
 
 
-def _check(path: Path, content: dict, mesh: Mesh) -> None:
+def _check(frames: Frames, path: Path, content: dict, mesh: Mesh) -> None:
     """Print the residuals of one recording."""
     poses = np.array(
         [np.full((4, 4), np.nan) if pose is None else pose for pose in content["world_from_cam"]]
     )
-    frames = read_frames(path, content["every"])
     if len(frames) != len(poses):
         raise InvalidInput(
             f"{path} has {len(frames)} frames; expected the {len(poses)} of the scan"
