@@ -17,6 +17,7 @@ from sam6d_ros.runtime.error_table import NOTHING_FOUND
 from sam6d_ros.types import Frame, PoseEstimates
 
 REJECTED_SHOWN = 5
+PROBABLE = 0.2  # a less probable alternative is in poses.json only
 
 
 def finish(
@@ -75,10 +76,21 @@ def report(poses: PoseEstimates, out: Path) -> None:
         console.print(table)
     else:
         console.print(nothing_found(poses), markup=False)
-    for line in rejected_lines(poses):
+    for line in (*ambiguous_lines(poses), *rejected_lines(poses)):
         console.print(line, markup=False, soft_wrap=True)
     seconds = poses.timings_s.get("total", sum(poses.timings_s.values()))
     console.print(f"{seconds:.2f} s; see {out}/overlay.png, {out}/poses.json", soft_wrap=True)
+
+
+def ambiguous_lines(poses: PoseEstimates) -> list[str]:
+    """Return which poses have a probable alternative, such as a mug whose handle is hidden."""
+    first = [(pose.instance_id, pose.alternatives[0]) for pose in poses.items if pose.alternatives]
+    return [
+        f"ambiguous: {name}: another pose of {other.class_id} has the probability "
+        f"{other.probability:.2f}; see alternatives in poses.json, or fuse several views"
+        for name, other in first
+        if other.probability >= PROBABLE
+    ]
 
 
 def rejected_lines(poses: PoseEstimates) -> list[str]:

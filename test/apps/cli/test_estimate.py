@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,9 @@ from pycocotools import mask as coco_mask
 from support.bop_folder import CAMERA, POSES, dump, models
 from support.tiny_detector import write_fixed
 
+from sam6d_ros.apps.cli.estimate_results import ambiguous_lines
 from sam6d_ros.geometry import se3
+from sam6d_ros.types import Alternative, PoseEstimate, PoseEstimates
 
 
 @pytest.fixture
@@ -153,6 +156,14 @@ def test_a_rejected_pose_is_written_and_printed_with_its_threshold(
     assert rejected["name"] == "obj_000005"
     assert rejected["reason"] == "scores 0.20; min_score is 0.25"
     assert f"rejected: {rejected['instance_id']}: scores 0.20; min_score is 0.25" in out
+
+
+def test_a_probable_alternative_is_printed():
+    likely, unlikely = (Alternative("mug", np.eye(4), value) for value in (0.4, 0.05))
+    pose = PoseEstimate("mug", 0.5, np.eye(4), instance_id="mug_0", alternatives=(likely, unlikely))
+    items = (pose, replace(pose, instance_id="mug_1", alternatives=(unlikely,)))
+    (line,) = ambiguous_lines(PoseEstimates(items, stamp_ns=0, frame_id="cam"))
+    assert line.startswith("ambiguous: mug_0: another pose of mug has the probability 0.40; see")
 
 
 def test_nothing_found_is_an_exit_code_and_a_reason(sam6d, command, stages, tmp_path):
