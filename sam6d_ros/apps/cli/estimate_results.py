@@ -87,7 +87,7 @@ def ambiguous_lines(poses: PoseEstimates) -> list[str]:
     first = [(pose.instance_id, pose.alternatives[0]) for pose in poses.items if pose.alternatives]
     return [
         f"ambiguous: {name}: another pose of {other.class_id} has the probability "
-        f"{other.probability:.2f}; see alternatives in poses.json, or fuse several views"
+        f"{other.probability:.2f}; see alternatives in poses.json, and docs/views.md"
         for name, other in first
         if other.probability >= PROBABLE
     ]

@@ -134,7 +134,8 @@ class ScanNode(ManagedNode):
     def _on_start(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         try:
             if not self.active:
-                raise NotReady(f"{self.status.name} is {self.lifecycle}: activate it first")
+                remedy = "wait for ~/ready, or activate it first"
+                raise NotReady(f"{self.status.name} is {self.lifecycle}: {remedy}")
             self._scan = LiveScan(self._wanted())
             response.success, response.message = True, f"recording into {self._scan.folder}"
             self._report("recording: 0 frames")

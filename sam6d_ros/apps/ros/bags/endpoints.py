@@ -93,7 +93,7 @@ def make_publishers(
         if not same_offer(topic.offers):
             log.warning("topic %s: its publishers offered different QoS", topic.name)
         kind = message_class(topic.type_name)
-        publishers[topic] = node.create_publisher(kind, name, offer_of(topic.offers))
+        publishers[topic] = node.create_publisher(kind, name, offer_of(topic.offers, topic.name))
     if not publishers:
         raise InvalidBag(f"{bag.path}: no topic can be played")
     return publishers

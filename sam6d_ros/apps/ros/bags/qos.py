@@ -24,6 +24,7 @@ from rosbags.interfaces import (
     QosTime,
 )
 
+from sam6d_ros.frames.bags.transforms import TF_STATIC
 from sam6d_ros.geometry.units import NS_PER_S
 
 DEFAULT_DEPTH = 10  # of rosbag2 and of most drivers
@@ -58,13 +59,17 @@ def same_offer(offers: Sequence[Qos]) -> bool:
     return len({(o.reliability, o.durability, o.deadline, o.liveliness) for o in offers}) < 2
 
 
-def offer_of(offers: Sequence[Qos]) -> QoSProfile:
+def offer_of(offers: Sequence[Qos], name: str = "") -> QoSProfile:
     """Return the QoS to offer on replay for the publishers of one recorded topic.
 
     One publisher stands for all of them, so its queue holds what theirs held together. When they
-    differed, rosbag2's default is offered, as it does.
+    differed, rosbag2's default is offered, as it does. A bag without QoS, as converters write it,
+    has its static transforms latched: tf2 subscribes to them in no other way.
     """
     profile = QoSProfile(depth=DEFAULT_DEPTH)
+    if not offers and name == TF_STATIC:
+        profile.depth = MAX_DEPTH
+        profile.durability = DurabilityPolicy.TRANSIENT_LOCAL
     if not offers or not same_offer(offers):
         return profile
     # Discovery does not transmit depths, so most bags have 0 there.

@@ -32,6 +32,12 @@ def test_recorded_qos_is_offered_again():
         assert qos.offer_of(mixed).durability != DurabilityPolicy.TRANSIENT_LOCAL
 
 
+def test_static_transforms_of_a_bag_without_qos_are_latched():
+    assert qos.is_latched(qos.offer_of([], "/tf_static"))
+    assert not qos.is_latched(qos.offer_of([qos.recorded(QoSProfile(depth=1))], "/tf_static"))
+    assert not qos.is_latched(qos.offer_of([], "/tf"))
+
+
 def test_recording_asks_for_what_every_publisher_offers():
     reliable = QoSProfile(depth=1)
     assert qos.is_reliable(qos.request_for([reliable, LATCHED]))
