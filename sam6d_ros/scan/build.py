@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from sam6d_ros.cad.mesh import Mesh
 from sam6d_ros.geometry import se3
 from sam6d_ros.scan import surface as surfaces
+from sam6d_ros.scan.axes import object_frame
 from sam6d_ros.scan.heights import footprint
 from sam6d_ros.scan.motion import Frames, Motion
 from sam6d_ros.scan.moving import without_moving
@@ -109,7 +109,7 @@ def scan_object(
         takes = _registered(take, surface, *_fused(second, turned, progress), options)
         surface = surfaces.close(surfaces.free_of_plane(fuse_depth(takes, progress)))
     mesh, views = surfaces.coloured(surfaces.thin(surface, options.faces), takes)
-    obj_from_stand = _object_frame(mesh.vertices)
+    obj_from_stand = object_frame(mesh)
     mesh = replace(mesh, vertices=se3.transform(obj_from_stand, mesh.vertices))
     places = [obj_from_stand @ one.object_from_stand @ one.region.stand_from_world for one in takes]
     eyes = [
@@ -157,19 +157,6 @@ def _moving_notes(takes: Sequence[Take]) -> list[str]:
     """Return warnings about moving things."""
     count = sum(len(take.left_out) for take in takes)
     return [f"something moved through {count} frames, a hand perhaps; it is left out"] * (count > 0)
-
-
-def _object_frame(vertices: Array) -> Array:
-    """Return (4, 4) obj_from_stand: x along the longer side, seen from above."""
-    flat = vertices[:, :2].astype(np.float32)
-    (_, size, angle) = cv2.minAreaRect(flat)
-    turn = np.deg2rad(angle if size[0] >= size[1] else angle + 90.0)
-    cos, sin = np.cos(turn), np.sin(turn)
-    rotation = np.array([[cos, sin, 0.0], [-sin, cos, 0.0], [0.0, 0.0, 1.0]])
-    turned = vertices @ rotation.T
-    low, high = turned.min(0), turned.max(0)
-    origin = np.array([*(low + high)[:2] / 2, low[2]])
-    return se3.from_rotation_translation(rotation, -origin)
 
 
 __all__ = ["Recorded", "Region", "ScanOptions", "ScannedObject", "scan_object"]
