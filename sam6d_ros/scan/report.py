@@ -49,7 +49,7 @@ class Coverage:
         if self.sectors < SECTORS - MAX_GAP_SECTORS:
             out.append(
                 f"seen from {self.sectors} of {SECTORS} sectors around the object only; walk all "
-                "around it"
+                "around it, and use all frames"
             )
         if np.deg2rad(self.elevation_deg[1]) < HIGH_ELEVATION:
             out.append(f"no view from above {self.elevation_deg[1]:.0f} degrees: look down on it")
