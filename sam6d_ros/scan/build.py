@@ -18,6 +18,7 @@ from sam6d_ros.scan.moving import without_moving
 from sam6d_ros.scan.region import DEFAULT_RADIUS_M, Region, find_region
 from sam6d_ros.scan.report import Coverage, coverage_of
 from sam6d_ros.scan.second_pass import first_from_second
+from sam6d_ros.scan.smoothing import smoothed
 from sam6d_ros.scan.take import Take
 from sam6d_ros.scan.tsdf import Surface, fuse_depth
 
@@ -108,7 +109,7 @@ def scan_object(
         turned = replace(options, centre=None)  # its place in another world
         takes = _registered(take, surface, *_fused(second, turned, progress), options)
         surface = surfaces.close(surfaces.free_of_plane(fuse_depth(takes, progress)))
-    mesh, views = surfaces.coloured(surfaces.thin(surface, options.faces), takes)
+    mesh, views = surfaces.coloured(_reduced(surface, options), takes)
     obj_from_stand = object_frame(mesh)
     mesh = replace(mesh, vertices=se3.transform(obj_from_stand, mesh.vertices))
     places = [obj_from_stand @ one.object_from_stand @ one.region.stand_from_world for one in takes]
@@ -143,7 +144,7 @@ def _registered(
 ) -> list[Take]:
     """Return both takes in the frame of the first, without their planes."""
     meshes = [
-        surfaces.coloured(surfaces.thin(surface, options.faces), [take])[0]
+        surfaces.coloured(_reduced(surface, options), [take])[0]
         for surface, take in ((first_surface, first), (second_surface, second))
     ]
     pose = first_from_second(*meshes)
@@ -151,6 +152,11 @@ def _registered(
         replace(first, without_plane=True),
         replace(second, without_plane=True, object_from_stand=pose),
     ]
+
+
+def _reduced(surface: Surface, options: ScanOptions) -> Surface:
+    """Return a surface with fewer faces and less noise."""
+    return smoothed(surfaces.thin(surface, options.faces))
 
 
 def _moving_notes(takes: Sequence[Take]) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from sam6d_ros.cad.mesh import Mesh
 from sam6d_ros.evaluation.synthetic.objects import bracket, mug
-from sam6d_ros.evaluation.synthetic.patches import Solid
+from sam6d_ros.evaluation.synthetic.patches import Solid, box
 from sam6d_ros.geometry import se3
 from sam6d_ros.scan.axes import object_frame
 
@@ -40,3 +40,24 @@ def test_x_is_along_the_longer_side_and_points_to_the_handle() -> None:
     assert low[2] == pytest.approx(0, abs=1e-6)
     assert high[0] > high[1]
     assert placed[solid.vertices[:, 0] > 0.06, 0].mean() > 0  # of the mug as it is made
+
+
+def test_a_mug_has_its_handle_on_the_x_axis() -> None:
+    """The smallest rectangle around it leans by 33 degrees."""
+    solid = mug()
+    turn = np.eye(4)
+    turn[:2, :2] = [[0.8, -0.6], [0.6, 0.8]]
+    placed = se3.transform(turn, solid.vertices)
+    frame = object_frame(Mesh(placed, solid.faces, None))
+    size = np.ptp(se3.transform(frame, placed), axis=0)
+    assert size == pytest.approx(np.ptp(solid.vertices, axis=0), abs=0.0015)
+
+
+def test_x_is_along_the_longer_side_of_a_box_that_is_nearly_square() -> None:
+    solid = box((0.096, 0.1, 0.03), [(120, 124, 130)] * 6)
+    turn = np.eye(4)
+    turn[:2, :2] = [[0.8, -0.6], [0.6, 0.8]]
+    placed = se3.transform(turn, solid.vertices)
+    frame = object_frame(Mesh(placed, solid.faces, None))
+    size = np.ptp(se3.transform(frame, placed), axis=0)
+    assert size == pytest.approx([0.1, 0.096, 0.03], abs=1e-4)
