@@ -30,7 +30,8 @@ from sam6d_ros.evaluation.synthetic.placement import Area
 from sam6d_ros.evaluation.synthetic.scene import SyntheticScene
 from sam6d_ros.geometry import se3
 from sam6d_ros.runtime.objects import ObjectSet
-from sam6d_ros.runtime.views import View, fuse_views
+from sam6d_ros.runtime.views import View, fuse_views, limits_of_a_view
+from sam6d_ros.stages.accept import accept
 
 Array = NDArray[np.float64]
 
@@ -84,12 +85,17 @@ def measure(kind: str, scenes: int) -> dict[str, Score]:
         models = {model.name: model for model in scene.objects}
         engine = open_engine(ObjectSet(models), "geometric", max_instances=BIN_PARTS + 2)
         truth = targets_of(scene)
-        views = [View(v.frame, engine.run(v.frame), v.world_from_cam) for v in scene.views]
+        limits = limits_of_a_view(engine.acceptance)
+        views = [
+            View(v.frame, engine.run(v.frame, acceptance=limits), v.world_from_cam)
+            for v in scene.views
+        ]
         for view in views:
             seen = in_camera(truth, view.fixed_from_cam)
-            scores["each view"].add(view.estimates, seen, models, seed)
+            alone = accept(view.estimates, engine.acceptance)
+            scores["each view"].add(alone, seen, models, seed)
         last = in_camera(truth, views[-1].fixed_from_cam)
-        scores["last view"].add(views[-1].estimates, last, models, seed)
+        scores["last view"].add(alone, last, models, seed)
         fused = fuse_views(views, models, engine.acceptance)
         scores["fused"].add(fused, last, models, seed)
     return scores

@@ -19,6 +19,7 @@ from sam6d_ros.runtime.sight import Judge
 from sam6d_ros.types import Alternative, PoseEstimate, PoseEstimates
 
 SAME_PLACE_DIAMETERS = 0.25  # between the middles of two poses of one instance
+UNSURE = 0.1  # probability that a view names none of the poses that are right
 MARGIN = 0.02  # of the agreement with depth, by which another pose must be better
 # An exchanged pose is no measurement of its own: it hardly weighs in the mean and the covariance.
 EXCHANGED_VARIANCE = 1e6
@@ -27,7 +28,7 @@ EXCHANGED_VARIANCE = 1e6
 def settled(
     views: Sequence[PoseEstimates], models: Mapping[str, ObjectModel]
 ) -> list[PoseEstimates]:
-    """Exchange poses for those of their alternatives that more of the other views support.
+    """Exchange poses for those of their alternatives that the other views support more.
 
     Args:
         views: poses and alternatives in one common camera.
@@ -57,21 +58,34 @@ def _settled(
     own = _hypotheses(pose)
     if model is None or len(own) == 1:
         return pose
-    support = [
-        one.probability + sum(_support(one, other, model) for other in others) for one in own
-    ]
-    best = int(np.argmax(support))
-    if best == 0:
-        return pose
-    chosen = own[best]
-    rest = tuple(one for i, one in enumerate(own) if i != best)
+    probability = _posterior(own, others, model)
+    order = np.argsort(-probability, kind="stable").tolist()
+    best = order[0]
+    rest = tuple(own[i]._replace(probability=float(probability[i])) for i in order[1:])
     foreign = tuple(other for other in pose.alternatives if other.class_id != pose.class_id)
     return replace(
         pose,
-        cam_from_obj=chosen.cam_from_obj,
-        score=chosen.probability,
+        cam_from_obj=own[best].cam_from_obj,
+        score=float(probability[best]),
         alternatives=(*rest, *foreign),
     )
+
+
+def _posterior(
+    own: Sequence[Alternative], others: Sequence[list[Alternative]], model: ObjectModel
+) -> NDArray[np.float64]:
+    """Return the probability (K,) of each hypothesis of a view, given those of the other views.
+
+    Their sum, that one of them is right, stays that of the view (naive Bayes).
+    """
+    prior = np.array([one.probability for one in own])
+    weight = prior.copy()
+    for other in others:
+        support = np.array([_support(one, other, model) for one in own])
+        if support.max() > 0:
+            weight *= UNSURE + support
+    total: NDArray[np.float64] = weight * min(1.0, float(prior.sum())) / max(weight.sum(), 1e-300)
+    return total
 
 
 def _support(one: Alternative, instance: list[Alternative], model: ObjectModel) -> float:

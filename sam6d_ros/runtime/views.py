@@ -26,7 +26,27 @@ from sam6d_ros.types import Alternative, PoseEstimate, PoseEstimates
 
 Array = NDArray[np.float64]
 
+# A view that does not show the handle gives each of several turns of a mug a low probability.
+VIEW_MIN_SCORE = 0.1
 KEPT_CONTRADICTIONS = 0.5  # share of the judging views that may contradict an instance
+
+
+def limits_of_a_view(acceptance: Acceptance) -> Acceptance:
+    """Return the limits of a single view that is to be fused: unsure poses pass, others decide.
+
+    Args:
+        acceptance: limits of the fused result.
+    """
+    by_object = {
+        name: replace(own, min_score=_lowered(own.min_score))
+        for name, own in acceptance.by_object.items()
+    }
+    low = min(acceptance.min_score, VIEW_MIN_SCORE)
+    return replace(acceptance, min_score=low, by_object=by_object)
+
+
+def _lowered(min_score: float | None) -> float | None:
+    return None if min_score is None else min(min_score, VIEW_MIN_SCORE)
 
 
 def fuse_views(
@@ -127,4 +147,4 @@ def _weighed(
     return replace(pose, score=min(1.0, total / counts), presence=min(1.0, found / counts))
 
 
-__all__ = ["Sight", "View", "fuse_views", "in_fixed_frame"]
+__all__ = ["Sight", "View", "fuse_views", "in_fixed_frame", "limits_of_a_view"]

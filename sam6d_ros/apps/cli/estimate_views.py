@@ -15,7 +15,7 @@ from sam6d_ros.apps.cli.options import CONSOLE, load_engine
 from sam6d_ros.apps.cli.recordings import check_has_tf, read_frames
 from sam6d_ros.errors import InvalidInput
 from sam6d_ros.pipeline import RunContext
-from sam6d_ros.runtime.views import View, fuse_views
+from sam6d_ros.runtime.views import View, fuse_views, limits_of_a_view
 from sam6d_ros.scan.bags import bag_poses, missing_note
 from sam6d_ros.scan.motion import Frames
 from sam6d_ros.scan.trajectory import read_poses
@@ -36,15 +36,17 @@ def run_views(args: argparse.Namespace) -> int:
     models = load_models(args, args.cad)
     settings = read_settings(args)
     engine = load_engine(args, models, args.min_score, args.max_instances, settings)
+    limits = limits_of_a_view(engine.acceptance)
     views = []
     with detector_of(args) as detector:
         for index in track(used.tolist(), "estimating", console=CONSOLE, transient=True):
             frame = recording.frame(index)
             ctx = RunContext(on_warning=show_warning)
-            found = engine.run(frame, ctx=ctx, boxes=boxes_in(frame, detector))
+            found = engine.run(frame, ctx=ctx, acceptance=limits, boxes=boxes_in(frame, detector))
             views.append(View(frame, found, cameras[index]))
     seconds = sum(view.estimates.timings_s.get("total", 0.0) for view in views)
-    poses = fuse_views(views, by_name(models)).with_timings({"total": seconds})
+    poses = fuse_views(views, by_name(models), engine.acceptance)
+    poses = poses.with_timings({"total": seconds})
     source = {"fixed_frame": args.fixed_frame} if args.poses is None else {"poses": args.poses}
     inputs = {"recording": str(args.recording)} | {name: str(of) for name, of in source.items()}
     return finish(args.out, frame, poses, models, inputs)
