@@ -67,6 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--modes", nargs="+", choices=tuple(FILMS), default=MODES)
     parser.add_argument("--frames", type=int, default=80)
     parser.add_argument("--scenes", type=int, default=5, help="of the poses; 0 for none")
+    parser.add_argument("--first-scene", type=int, default=1000, help="seed of the first of them")
     parser.add_argument("--any-side", action="store_true", help="objects may lie in these scenes")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args(argv)
@@ -76,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows = [scan.row for found in scans.values() for scan in found.values()]
     if args.scenes:
         stand = chosen if args.any_side else [replace(item, ups=(UP,)) for item in chosen]
-        rows += compare(stand, scans, args.scenes)
+        rows += compare(stand, scans, range(args.first_scene, args.first_scene + args.scenes))
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1) + "\n")
     return 0

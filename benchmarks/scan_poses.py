@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +23,6 @@ from sam6d_ros.types import PoseEstimates
 Array = NDArray[np.float64]
 
 TRUE = "true mesh"
-FIRST_SEED = 1000
 MIN_VISIBLE, CLUTTER_COUNT = 0.1, 3
 
 
@@ -37,14 +36,14 @@ class Scan:
 
 
 def compare(
-    chosen: Sequence[Item], scans: Mapping[str, Mapping[str, Scan]], count: int
+    chosen: Sequence[Item], scans: Mapping[str, Mapping[str, Scan]], seeds: Iterable[int]
 ) -> list[dict[str, object]]:
     """Find all objects in fresh scenes with the true meshes and with those of each mode.
 
     Args:
         chosen: the objects.
         scans: models by object and mode.
-        count: number of scenes.
+        seeds: of the scenes.
 
     Returns:
         One row per set of models.
@@ -60,7 +59,7 @@ def compare(
         for label, named in meshes.items()
     }
     scores = {label: Score() for label in models}
-    for seed in range(FIRST_SEED, FIRST_SEED + count):
+    for seed in seeds:
         scene = make_views(Arrangement(chosen, CLUTTER[:CLUTTER_COUNT]), seed)
         for label, named in models.items():
             engine = open_engine(ObjectSet(named), "geometric", max_instances=len(chosen))

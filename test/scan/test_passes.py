@@ -67,6 +67,21 @@ def test_a_cup_on_its_rim_is_registered_the_right_way_up() -> None:
     assert np.rad2deg(se3.rotation_angle((found @ second_from_first)[:3, :3], np.eye(3))) < 1.5
 
 
+def test_a_plain_box_is_registered_in_one_of_its_own_placements() -> None:
+    """A quarter turn of 80 x 70 mm would lie 5 mm off at the sides, and hardly in the median."""
+    solid = box((0.08, 0.07, 0.05), [GREY] * 6).moved((0, 0, 0.025))
+    second_from_first = se3.from_rotation_translation(
+        Rotation.from_euler("xz", [180, 40], degrees=True).as_matrix(), np.array([0, 0, 0.05])
+    )
+    turned = se3.transform(second_from_first, solid.vertices)
+    found = first_from_second(
+        Mesh(solid.vertices, solid.faces, solid.colors), Mesh(turned, solid.faces, solid.colors)
+    )
+    placed = se3.transform(found, turned)
+    assert np.allclose(placed.min(0), solid.vertices.min(0), atol=0.001)
+    assert np.allclose(placed.max(0), solid.vertices.max(0), atol=0.001)
+
+
 def test_two_recordings_of_a_flat_thing_are_refused() -> None:
     plate = box((0.10, 0.06, 0.004), [GREY] * 6).moved((0, 0, 0.002))
     mesh = Mesh(plate.vertices, plate.faces, plate.colors)
