@@ -64,6 +64,15 @@ class Features:
         return np.exp(self["log_quality"])
 
 
+def quality_of(features: Features) -> Array:
+    """Return the order (N,) of poses inside the search.
+
+    Args:
+        features: of N poses.
+    """
+    return features.quality
+
+
 def _log_quality(by_name: dict[str, Array]) -> Array:
     looks = _part(by_name["rim"]) * _part(by_name["color"]) * _part(by_name["texture"])
     product = by_name["fit_fine"] * np.sqrt(by_name["visible"]) * looks

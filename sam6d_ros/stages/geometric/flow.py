@@ -6,7 +6,7 @@ Each stage takes a table of hypotheses and returns its survivors with their pare
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from sam6d_ros.stages.geometric.features import Features
 from sam6d_ros.stages.geometric.fit import fit_closely, fit_to_depth
 from sam6d_ros.stages.geometric.gauss_newton import improved
 from sam6d_ros.stages.geometric.hypotheses import Hypotheses, Seeds, diverse
+from sam6d_ros.stages.geometric.judge import Judge, shipped_judge
 from sam6d_ros.stages.geometric.kit import ObjectKit
 from sam6d_ros.stages.geometric.search import coarse_search
 from sam6d_ros.stages.geometric.turns import turned
@@ -28,11 +29,11 @@ MAX_REFINED = 160
 TURNS_COMPARED = 24  # rotations of one survivor
 TURNED = 3  # of the rotations of one survivor that are refined
 FIRST_RAYS, REFINED_RAYS, TURN_RAYS, LAST_RAYS, JUDGE_RAYS = 160, 400, 250, 1200, 2500
-HOPELESS = 0.5  # of the best quality of the object: not refined
-KEEP_OF_BEST, KEEP_LEAST = 0.4, 0.2  # quality of a survivor: of the best one; at least
+WORTH_REFINING = -6.5  # least log odds by the judge: of what is refined
+WORTH_KEEPING = -5.0  # of a survivor
+WORTH_TURNING = -3.5  # of one whose near-symmetric rotations are tried
 MAX_SURVIVORS = 60
 TURN_MARGIN = 0.08  # of the quality: a rotation that is worse by more is dropped
-WORTH_TURNING = 0.75  # of the best quality of the object: near-symmetric rotations are tried
 APART = 0.12  # diameters between the centres of two survivors
 OTHER_TURN = np.radians(25)  # rotations farther apart are other poses of one instance
 TURNS_KEPT = 2  # survivors with one centre
@@ -52,6 +53,7 @@ class Search:
         listen: receives the table of each stage, for diagnosis.
         checkpoint: called between the stages; raises to end the search.
         full: whether the features that the shipped judge does not use are computed, too.
+        judge: orders the hypotheses that were compared.
     """
 
     view: Evidence
@@ -60,6 +62,7 @@ class Search:
     listen: Listener = lambda stage, table: None
     checkpoint: Checkpoint = lambda: None
     full: bool = False
+    judge: Judge = field(default_factory=shipped_judge)
 
     def run(self, seeds: Seeds) -> tuple[Hypotheses, Features]:
         """Return the candidates, best first by quality, and their features.
@@ -77,7 +80,10 @@ class Search:
         found = self._stage("fit", found.placed(kit.centre, diameter))
         found = self._stage("compared", self._compared(self._diverse(found, COMPARED), FIRST_RAYS))
         found = self._stage("chosen", self._chosen(found))
-        found = self._stage("refined", improved(self.view, self.maps, kit, found, REFINED_RAYS))
+        found = self._stage(
+            "refined",
+            improved(self.view, self.maps, kit, found, REFINED_RAYS, self.judge.log_odds_of),
+        )
         found = self._stage("distinct", distinct(found, kit))
         found = self._stage("turned", self._turned(found))
         features = examine(self.view, self.maps, kit, found, JUDGE_RAYS, self.full)
@@ -92,21 +98,23 @@ class Search:
         return table.numbered()
 
     def _turned(self, found: Hypotheses) -> Hypotheses:
-        return best_turns(self.view, self.maps, self.kit, found, self.checkpoint)
+        worth = found.score >= WORTH_TURNING
+        tried, rest = found.take(np.flatnonzero(worth)), found.take(np.flatnonzero(~worth))
+        every = best_turns(self.view, self.maps, self.kit, tried, self.checkpoint)
+        return Hypotheses.joined(every, rest)
 
     def _diverse(self, table: Hypotheses, per_place: int) -> Hypotheses:
         return diverse(table, self.kit.centre, self.kit.model.diameter, per_place)
 
     def _compared(self, table: Hypotheses, rays: int) -> Hypotheses:
-        """Return the same hypotheses with the quality as score."""
-        return table.with_score(
-            examine(self.view, self.maps, self.kit, table, rays, full=False).quality
-        )
+        """Return the same hypotheses with the log odds by the judge as score."""
+        features = examine(self.view, self.maps, self.kit, table, rays, full=False)
+        return table.with_score(self.judge.log_odds_of(features))
 
     def _chosen(self, table: Hypotheses) -> Hypotheses:
         """Return the hypotheses that are worth a refinement."""
         best = self._diverse(table, REFINED)
-        best = best.take(np.flatnonzero(best.score > HOPELESS * best.score.max(initial=0.0)))
+        best = best.take(np.flatnonzero(best.score > WORTH_REFINING))
         return best.take(np.arange(min(len(best), MAX_REFINED)))
 
 
@@ -117,7 +125,7 @@ def best_turns(
     table: Hypotheses,
     checkpoint: Checkpoint = lambda: None,
 ) -> Hypotheses:
-    """Return the best near-symmetric rotations of each pose, refined, and the poses not tried.
+    """Return the poses and the best near-symmetric rotations of each, refined.
 
     Args:
         view: maps of the frame.
@@ -126,10 +134,8 @@ def best_turns(
         table: N hypotheses.
         checkpoint: called between the steps; raises to end them.
     """
-    tried = table.score >= WORTH_TURNING * table.score.max(initial=0.0)
-    rest, table = table.take(np.flatnonzero(~tried)), table.take(np.flatnonzero(tried))
     if not len(table):
-        return rest
+        return table
 
     def diverse_of(hypotheses: Hypotheses, count: int) -> Hypotheses:
         return diverse(hypotheses, kit.centre, kit.model.diameter, count)
@@ -144,7 +150,7 @@ def best_turns(
     checkpoint()
     every = _near_best(diverse_of(Hypotheses.joined(own, every), TURNED))
     every = _near_best(improved(view, maps, kit, every, LAST_RAYS))
-    return Hypotheses.joined(every, own, rest)
+    return Hypotheses.joined(every, own)
 
 
 def _near_best(table: Hypotheses) -> Hypotheses:
@@ -158,15 +164,14 @@ def distinct(table: Hypotheses, kit: ObjectKit) -> Hypotheses:
     """Return the survivors, best first: other places, or other rotations at one place.
 
     Args:
-        table: N hypotheses.
+        table: N hypotheses with log odds by the judge.
         kit: views of the object.
     """
     ranked = table.take(np.argsort(-table.score, kind="stable"))
     centres = ranked.centres(kit.centre)
     kept: list[int] = []
-    least = max(KEEP_LEAST, KEEP_OF_BEST * ranked.score.max(initial=0.0))
     for i in range(len(ranked)):
-        if ranked.score[i] < least or len(kept) == MAX_SURVIVORS:
+        if ranked.score[i] < WORTH_KEEPING or len(kept) == MAX_SURVIVORS:
             break
         gap = np.linalg.norm(centres[kept] - centres[i], axis=1)
         same = np.array(kept, np.int64)[gap < APART * kit.model.diameter]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sam6d_ros.geometry.depth_noise import SENSOR
 from sam6d_ros.stages.geometric.evidence import Evidence
 from sam6d_ros.stages.geometric.examine import cast_poses, examine, grids_of
+from sam6d_ros.stages.geometric.features import Features, quality_of
 from sam6d_ros.stages.geometric.hypotheses import Hypotheses
 from sam6d_ros.stages.geometric.kit import ObjectKit
 from sam6d_ros.stages.kernels.gauss_newton import refine
@@ -59,8 +61,9 @@ def improved(
     kit: ObjectKit,
     poses: Hypotheses,
     rays: int,
+    order: Callable[[Features], NDArray[np.float64]] = quality_of,
 ) -> Hypotheses:
-    """Return the better of each pose and its refinement, with the quality as score.
+    """Return the better of each pose and its refinement, with its place in an order as score.
 
     Args:
         view: maps of the frame.
@@ -68,9 +71,10 @@ def improved(
         kit: views of the object.
         poses: N hypotheses.
         rays: number of rays per pose.
+        order: which of two poses is better, from their features.
     """
     refined = gauss_newton(view, maps, kit, poses)
-    both = examine(view, maps, kit, Hypotheses.joined(poses, refined), rays, full=False).quality
+    both = order(examine(view, maps, kit, Hypotheses.joined(poses, refined), rays, full=False))
     before, after = both[: len(poses)], both[len(poses) :]
     index = np.arange(len(poses)) + len(poses) * (after > before)
     return Hypotheses.joined(poses, refined).take(index).with_score(np.maximum(before, after))

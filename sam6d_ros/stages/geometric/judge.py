@@ -10,7 +10,7 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
-from sam6d_ros.stages.geometric.features import FEATURES
+from sam6d_ros.stages.geometric.features import FEATURES, Features
 
 Array = NDArray[np.float64]
 
@@ -43,8 +43,25 @@ class Judge:
         Args:
             features: (N, len(FEATURES)) float64.
         """
-        logit = ((features - self.mean) / self.scale) @ self.weights + self.bias
+        logit = self.log_odds(features)
         return 1 / (1 + np.exp(-np.clip(logit, -MAX_LOGIT, MAX_LOGIT)))
+
+    def log_odds(self, features: Array) -> Array:
+        """Return the logarithm of the odds (N,) that each pose is right.
+
+        Args:
+            features: (N, len(FEATURES)) float64.
+        """
+        odds: Array = ((features - self.mean) / self.scale) @ self.weights + self.bias
+        return odds
+
+    def log_odds_of(self, features: Features) -> Array:
+        """Return the log odds (N,) of poses.
+
+        Args:
+            features: of N poses.
+        """
+        return self.log_odds(features.values)
 
 
 @functools.cache

@@ -26,6 +26,7 @@ from sam6d_ros.stages.library import BuildContext
 from sam6d_ros.types import Candidates, InstanceCandidates, PoseEstimate, PoseEstimates, Scene
 
 DEFAULT_MIN_SCORE = 0.5  # probability; docs/conventions.md has the trade-off
+WORTH_TURNING = 0.75  # of the best score of another method: near-symmetric rotations are tried
 REPORTED = ("fit_tight", "visible", "rim", "color", "texture")  # features in [0, 1], for people
 
 
@@ -122,4 +123,7 @@ class RenderRefiner(PoseJudge):
     ) -> Hypotheses:
         labels = at_working_size(instance.mask, view.scene).astype(np.int32)
         start = super()._hypotheses(view, kit, instance)
-        return best_turns(view, view.maps(labels), kit, start)
+        worth = start.score >= WORTH_TURNING * start.score.max(initial=0.0)
+        rest = start.take(np.flatnonzero(~worth))
+        tried = best_turns(view, view.maps(labels), kit, start.take(np.flatnonzero(worth)))
+        return Hypotheses.joined(tried, rest)
