@@ -119,24 +119,27 @@ def stand(scene: Candidates, pixels: Pixels, found: list[tuple[int, float]]) -> 
 
 
 def standing(
-    scenes: Sequence[Candidates], pixels: Sequence[Pixels], alone: Sequence[Array]
+    scenes: Sequence[Candidates],
+    pixels: Sequence[Pixels],
+    instances_of: Sequence[list[tuple[int, float]]],
 ) -> Standing:
     """Decide each scene; of several poses of an instance the most probable counts.
 
     Args:
         scenes: candidates of each scene.
         pixels: that the candidates of each scene explain.
-        alone: (N,) probability of each candidate of each scene by itself.
+        instances_of: of each scene, the best candidate of each instance and its probability, in
+            the order in which they claim pixels.
 
     Returns:
         The poses that stand, of all scenes.
     """
     rows: list[tuple[float, bool, int, int]] = []
     positives = 0
-    for index, (scene, seen, p) in enumerate(zip(scenes, pixels, alone, strict=True)):
+    for index, (scene, seen, every) in enumerate(zip(scenes, pixels, instances_of, strict=True)):
         counted = scene.visibility >= min_visible(scene.domain)
         positives += int(counted.sum())
-        found = [item for item in instances(scene, seen, p) if item[1] >= MIN_PROBABILITY]
+        found = [item for item in every if item[1] >= MIN_PROBABILITY]
         used: set[int] = set()
         for position in stand(scene, seen, found):
             row, probability = found[position]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from training import objects
-from training.decision import Pixels, groups, standing
+from training.decision import Pixels, groups, instances, standing
 from training.files import Candidates
 from training.labels import RIGHT, WRONG
 from training.logistic import Logistic, bounds_of, fit_logistic
@@ -149,7 +149,8 @@ def scaling(scenes: Scenes, models: Sequence[Logistic]) -> tuple[float, float]:
     """
     tables = scenes.tables()
     alone = [m.probability(table) for m, table in zip(models, tables, strict=True)]
-    found = standing(scenes.candidates, scenes.pixels, alone)
+    every = zip(scenes.candidates, scenes.pixels, alone, strict=True)
+    found = standing(scenes.candidates, scenes.pixels, [instances(*scene) for scene in every])
     logits = np.full((len(found.right), 8), -MAX_LOGIT * 10)
     for k, (index, row) in enumerate(zip(found.scene, found.row, strict=True)):
         scene, pixels = scenes.candidates[index], scenes.pixels[index]
@@ -179,7 +180,7 @@ def left_out(scenes: Scenes) -> list[Logistic]:
 
 
 def catalogue(scene: Candidates) -> str:
-    """Return the group of a scene's objects (``training.objects``), or its domain if traced."""
+    """Return the group of a scene's objects (``training.objects``), or its data set if traced."""
     if scene.domain not in KINDS:
         return scene.domain
     return str(objects.parse(str(scene.name[0])).number // 100)

@@ -1,8 +1,8 @@
-"""``python -m training.judge OUT``: fit the judge, validate it by domain, write ``judge.json``.
+"""``python -m training.judge OUT``: fit the judges, validate them by domain, write ``judge.json``.
 
-The log odds are scaled at the end on the poses that stand in training scenes, each judged by a fit
-on other scenes: these poses are what is returned. SCALE corrects them for path-traced scenes.
-Validation and test scenes, and those of data sets, are only reported.
+The judge of poses sees one pose. Its log odds are scaled at the end on the poses that stand in
+training scenes, each judged by a fit on other scenes. The judge of instances is fitted on what
+the judge of poses leaves. Validation and test scenes, and those of data sets, are only reported.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import sam6d_ros
+from sam6d_ros.stages.geometric.judge import InstanceJudge
+from sam6d_ros.stages.geometric.surroundings import SURROUNDINGS
 from training.data import TRACED
 from training.decision import Standing
 from training.files import Candidates, load_candidates
-from training.fit import Scenes, fit, left_out, scaling
+from training.fit import Scenes, catalogue, fit, left_out, scaling
+from training.instances import SceneInstances, fit_instances, instances_of
 from training.logistic import Logistic
 from training.report import HEADER, decided, diagram, row
 
@@ -57,22 +60,60 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=SCALE, help=f"of the log odds at the very end (default: {SCALE})",
     )  # fmt: skip
     parser.add_argument(
+        "--keep-poses", action="store_true",
+        help="keep the judge of poses that the written file has: it decided what was searched",
+    )  # fmt: skip
+    parser.add_argument(
         "--diagram", type=Path, metavar="PNG", help="reliability and risk of all rows, as a picture"
     )
     args = parser.parse_args(argv)
     candidates = read(args.out, "train") + read(args.out, TRACED)
-    scenes = Scenes.of(candidates, args.features)
-    others = left_out(scenes)
-    slope_offset = scaling(scenes, others)
-    model = fit(scenes).rescaled(*slope_offset).rescaled(*args.scale)
-    others = [other.rescaled(*slope_offset).rescaled(*args.scale) for other in others]
-    args.judge.write_text(json_text(model, scenes), encoding="utf-8")
-    found = report(args.out, scenes, model, others)
-    print("\n".join([HEADER, *(row(name, *item) for name, item in found.items())]))
+    kept = json.loads(args.judge.read_text(encoding="utf-8")) if args.keep_poses else None
+    scenes = Scenes.of(candidates, kept["features"] if kept else args.features)
+    model, others = kept_judge(kept, scenes) if kept else fitted_judge(scenes, args.scale)
+    found = every_instance(scenes, others)
+    instances = fit_instances(found)
+    value = kept or poses_json(model, scenes)
+    value["instances"] = instances_json(instances, scenes)
+    args.judge.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    left = left_out_of(scenes, found)
+    rows = report(args.out, scenes, (others, left), (model, instances))
+    print("\n".join([HEADER, *(row(name, *item) for name, item in rows.items())]))
     if args.diagram:
-        image = diagram([stands for _, stands in found.values()])
+        image = diagram([stands for _, stands in rows.values()])
         cv2.imwrite(str(args.diagram), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     return 0
+
+
+def fitted_judge(scenes: Scenes, scale: tuple[float, float]) -> tuple[Logistic, Sequence[Logistic]]:
+    """Fit the judge of poses; return it, and for each scene one of scenes of other objects."""
+    others = left_out(scenes)
+    slope_offset = scaling(scenes, others)
+    model = fit(scenes).rescaled(*slope_offset).rescaled(*scale)
+    return model, [other.rescaled(*slope_offset).rescaled(*scale) for other in others]
+
+
+def kept_judge(stated: dict[str, Any], scenes: Scenes) -> tuple[Logistic, Sequence[Logistic]]:
+    """Return the judge of poses of a file, and it again for each scene."""
+    mean, scale, weights = (np.array(stated[key]) for key in ("mean", "scale", "weights"))
+    model = Logistic(mean, scale, weights, float(stated["bias"]))
+    return model, [model] * len(scenes.candidates)
+
+
+def every_instance(scenes: Scenes, models: Sequence[Logistic]) -> list[SceneInstances]:
+    """Return the instances of each scene, judged by its judge of poses."""
+    every = zip(scenes.candidates, scenes.pixels, scenes.tables(), models, strict=True)
+    return [instances_of(scene, seen, model.logit(table)) for scene, seen, table, model in every]
+
+
+def left_out_of(scenes: Scenes, found: Sequence[SceneInstances]) -> list[InstanceJudge]:
+    """Return for each scene a judge of instances that was fitted on scenes of other objects."""
+    names = [catalogue(scene) for scene in scenes.candidates]
+    judges = {
+        name: fit_instances([f for f, other in zip(found, names, strict=True) if other != name])
+        for name in sorted(set(names))
+    }
+    return [judges[name] for name in names]
 
 
 def read(out: Path, split: str) -> list[Candidates]:
@@ -84,47 +125,75 @@ def read(out: Path, split: str) -> list[Candidates]:
 
 
 def traced(folder: str) -> str:
-    """Return the domain of the path-traced scenes of a folder."""
-    return f"{TRACED} {'bin' if 'bin' in folder else 'table'}"
+    """Return the domain of the path-traced scenes of a folder: kind and folder."""
+    return f"{TRACED} {'bin' if 'bin' in folder else 'table'} {folder}"
+
+
+def kind_of(domain: str) -> str:
+    """Return the kind of the scenes of a domain: of path-traced ones without the folder."""
+    return " ".join(domain.split()[:2]) if domain.startswith(TRACED) else domain
 
 
 def report(
-    out: Path, train: Scenes, model: Logistic, others: Sequence[Logistic]
+    out: Path,
+    train: Scenes,
+    left: tuple[Sequence[Logistic], Sequence[InstanceJudge]],
+    shipped: tuple[Logistic, InstanceJudge],
 ) -> dict[str, tuple[int, Standing]]:
     """Return the number of scenes and what stands in them, by split and domain.
 
-    Training scenes are judged by fits on scenes of other objects.
+    Args:
+        out: folder of the candidates.
+        train: training scenes.
+        left: for each of them the judges of poses and of instances of other objects.
+        shipped: the judges of all other scenes.
     """
     found = {}
     for domain, index in by_domain(train.candidates).items():
-        models = [others[i] for i in index]
-        found[f"own {domain}, left out"] = len(index), decided(train.take(index), models)
+        models, judges = ([judge[i] for i in index] for judge in left)
+        found[f"own {domain}, left out"] = len(index), decided(train.take(index), models, judges)
     for split in ("validation", "test", "bop"):
         candidates = read(out, split)
         for domain, index in by_domain(candidates).items():
             scenes = Scenes.of([candidates[i] for i in index], train.features)
-            stands = decided(scenes, [model] * len(index))
-            found[f"{split} {domain}"] = len(index), stands
+            models, judges = ([judge] * len(index) for judge in shipped)
+            found[f"{split} {domain}"] = len(index), decided(scenes, models, judges)
     return found
 
 
 def by_domain(candidates: Sequence[Candidates]) -> dict[str, list[int]]:
     """Return the indices of the scenes of each domain."""
-    names = sorted({scene.domain for scene in candidates})
-    return {name: [i for i, s in enumerate(candidates) if s.domain == name] for name in names}
+    kinds = [kind_of(scene.domain) for scene in candidates]
+    return {kind: [i for i, k in enumerate(kinds) if k == kind] for kind in sorted(set(kinds))}
 
 
-def json_text(model: Logistic, scenes: Scenes) -> str:
-    """Return the text of ``judge.json``."""
-    value: dict[str, Any] = {
-        "trained_on": {name: len(index) for name, index in by_domain(scenes.candidates).items()},
+def poses_json(model: Logistic, scenes: Scenes) -> dict[str, Any]:
+    """Return the entries of the judge of poses."""
+    return {
+        "trained_on": trained_on(scenes),
         "features": list(scenes.features),
         "mean": rounded(model.mean),
         "scale": rounded(model.scale),
         "weights": rounded(model.weights),
         "bias": rounded(np.array([model.constant]))[0],
     }
-    return json.dumps(value, indent=1) + "\n"
+
+
+def instances_json(judge: InstanceJudge, scenes: Scenes) -> dict[str, Any]:
+    """Return the entries of the judge of instances."""
+    return {
+        "trained_on": trained_on(scenes),
+        "features": list(SURROUNDINGS),
+        "low": rounded(judge.low),
+        "high": rounded(judge.high),
+        "weights": rounded(judge.weights),
+        "bias": rounded(np.array([judge.bias]))[0],
+    }
+
+
+def trained_on(scenes: Scenes) -> dict[str, int]:
+    """Return the number of scenes of each domain."""
+    return {name: len(index) for name, index in by_domain(scenes.candidates).items()}
 
 
 def rounded(values: NDArray[np.float64]) -> list[float]:

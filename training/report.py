@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from sam6d_ros.evaluation.reliability import picture
 from sam6d_ros.evaluation.statistics import Rate
+from sam6d_ros.stages.geometric.judge import InstanceJudge
 from training.decision import Standing, standing
 from training.fit import Scenes
+from training.instances import instances_of, judged
 from training.logistic import Logistic
 
 THRESHOLD = 0.5  # default of the backend
@@ -20,10 +22,16 @@ HEADER = (
 )
 
 
-def decided(scenes: Scenes, models: Sequence[Logistic]) -> Standing:
-    """Return the poses that stand in some scenes, each judged by its model."""
-    alone = [m.probability(table) for m, table in zip(models, scenes.tables(), strict=True)]
-    return standing(scenes.candidates, scenes.pixels, alone)
+def decided(
+    scenes: Scenes, models: Sequence[Logistic], judges: Sequence[InstanceJudge]
+) -> Standing:
+    """Return the poses that stand in some scenes, each scene judged by its two judges."""
+    every = zip(scenes.candidates, scenes.pixels, scenes.tables(), models, judges, strict=True)
+    found = [
+        judged(instances_of(scene, pixels, model.logit(table)), judge)
+        for scene, pixels, table, model, judge in every
+    ]
+    return standing(scenes.candidates, scenes.pixels, found)
 
 
 def row(name: str, count: int, found: Standing) -> str:

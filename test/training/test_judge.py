@@ -7,6 +7,8 @@ import pytest
 from sam6d_ros.evaluation import catalogue
 from sam6d_ros.evaluation.synthetic.scene import make_scene
 from sam6d_ros.geometry import se3
+from sam6d_ros.stages.geometric.judge import read_instance_judge
+from sam6d_ros.stages.geometric.surroundings import OF_POSE, SURROUNDINGS
 from training import judge
 from training.decision import Pixels, groups, instances, stand, standing
 from training.files import Candidates, load_candidates, save_candidates
@@ -24,8 +26,8 @@ def candidates(values, error, instance=None, pixels=None, domain="table", name="
         masks[row, list(chosen)] = True
     return Candidates(
         domain,
-        np.array(["fit", "contour", "score"]),
-        np.column_stack([values, np.zeros(count)]),
+        np.array(["fit", "contour", "score", *OF_POSE]),
+        np.column_stack([values, np.zeros((count, 1 + len(OF_POSE)))]),
         np.asarray(error, float),
         np.asarray(instance if instance is not None else np.arange(count)),
         np.array([name] * count),
@@ -92,7 +94,8 @@ def test_one_pose_of_an_instance_counts_and_a_hidden_instance_counts_neither_way
     errors, domain = [0.01, 0.02, 0.5, 0.03], "bin"
     scene = candidates(np.zeros((4, 2)), errors, [0, 0, -1, 1], pixels, domain)
     scene.visibility[1] = 0.05
-    found = standing([scene], [Pixels(scene)], [np.array([0.9, 0.8, 0.7, 0.6])])
+    seen = Pixels(scene)
+    found = standing([scene], [seen], [instances(scene, seen, np.array([0.9, 0.8, 0.7, 0.6]))])
     assert found.right.tolist() == [True, False, False]
     assert found.positives == 3  # the two instances without a candidate count, too
     recall, precision = found.at(0.75)
@@ -112,14 +115,14 @@ def test_a_scene_is_judged_by_a_fit_on_other_catalogues():
     assert np.allclose(models[0].weights, alone.weights)
 
 
-def test_path_traced_scenes_are_fitted_on_and_left_out_by_kind(tmp_path):
+def test_path_traced_scenes_are_fitted_on_and_left_out_by_data_set(tmp_path):
     folder = tmp_path / "candidates"
     for index, kind in enumerate(("my_bin", "tables")):
         scene = candidates(np.zeros((2, 2)), [0.01, 0.5], domain=kind, name="gear")
         save_candidates(folder / f"traced_{kind}_{index}.npz", scene)
     found = judge.read(tmp_path, "traced")
-    assert [scene.domain for scene in found] == ["traced bin", "traced table"]
-    assert [catalogue_of(scene) for scene in found] == ["traced bin", "traced table"]
+    assert list(judge.by_domain(found)) == ["traced bin", "traced table"]
+    assert [catalogue_of(scene) for scene in found] == ["traced bin my_bin", "traced table tables"]
 
 
 def test_labels_agree_with_the_evaluation():
@@ -172,4 +175,28 @@ def test_the_command_writes_a_small_calibrated_judge(tmp_path, capsys):
     assert len(path.read_bytes()) < 4096
     assert written["features"] == features
     assert written["trained_on"] == {"bin": 30}
+    assert written["instances"]["features"] == list(SURROUNDINGS)
+    assert read_instance_judge(path.read_text()).weights[0] > 0  # of the log odds
     assert "| test bin | 30 |" in capsys.readouterr().out
+
+
+def test_the_judge_of_poses_is_kept_on_request(tmp_path, capsys):
+    rng, folder = np.random.default_rng(3), tmp_path / "candidates"
+    for index in range(6):
+        values, right = drawn(rng, 40, (2.0, 1.0), -1.0)
+        errors, name = np.where(right, 0.05, 0.5), f"mug_{100 * (index % 3)}"
+        pixels = [range(4 * (k % 4), 4 * (k % 4) + 4) for k in range(40)]
+        scene = candidates(values, errors, pixels=pixels, domain="bin", name=name)
+        save_candidates(folder / f"train_bin_{index:04d}.npz", scene)
+    path = tmp_path / "judge.json"
+    words = [str(tmp_path), "--judge", str(path)]
+    assert judge.main([*words, "--features", "fit", "contour"]) == 0
+    first = json.loads(path.read_text())
+    path.write_text(json.dumps({**first, "bias": -3.0}))
+    assert judge.main([*words, "--keep-poses"]) == 0
+    second = json.loads(path.read_text())
+    poses = ("features", "mean", "scale", "weights", "trained_on")
+    assert second["bias"] == -3.0
+    assert all(second[key] == first[key] for key in poses)
+    assert second["instances"] != first["instances"]
+    capsys.readouterr()

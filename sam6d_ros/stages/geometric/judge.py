@@ -1,4 +1,4 @@
-"""Judge of poses: a logistic regression on the features of a pose (Platt, 1999)."""
+"""Judges: logistic regressions (Platt, 1999) on features of a pose, and of an instance."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam6d_ros.stages.geometric.features import FEATURES, Features
+from sam6d_ros.stages.geometric.surroundings import SURROUNDINGS
 
 Array = NDArray[np.float64]
 
 MAX_LOGIT = 9.0  # no probability is nearer to 0 or 1 than training can show
-# Slope of the log odds that one of the poses of an instance is right, in the last stage. Chosen on
-# 23 own path-traced scenes: calibration error 0.063 to 0.049, order and recall stay.
-LAST_SLOPE = 1.4
 
 
 @dataclass(frozen=True)
@@ -64,10 +62,45 @@ class Judge:
         return self.log_odds(features.values)
 
 
+@dataclass(frozen=True)
+class InstanceJudge:
+    """Weights of the logistic regression on the surroundings of an instance.
+
+    Attributes:
+        low, high: (F,) range of each feature in training; values beyond it count as its ends.
+        weights: (F,) of the features.
+        bias: log odds of an instance whose features are all 0.
+    """
+
+    low: Array
+    high: Array
+    weights: Array
+    bias: float
+
+    def probability(self, surroundings: Array) -> Array:
+        """Return the probability (N,) that one of the poses of each instance is right.
+
+        Args:
+            surroundings: (N, len(SURROUNDINGS)) float64.
+        """
+        logit = np.clip(surroundings, self.low, self.high) @ self.weights + self.bias
+        return 1 / (1 + np.exp(-np.clip(logit, -MAX_LOGIT, MAX_LOGIT)))
+
+
 @functools.cache
 def shipped_judge() -> Judge:
     """Return the judge that ships with the package."""
-    return read_judge(resources.files(__package__).joinpath("judge.json").read_text())
+    return read_judge(_shipped())
+
+
+@functools.cache
+def shipped_instance_judge() -> InstanceJudge:
+    """Return the judge of instances that ships with the package."""
+    return read_instance_judge(_shipped())
+
+
+def _shipped() -> str:
+    return resources.files(__package__).joinpath("judge.json").read_text()
 
 
 def read_judge(text: str) -> Judge:
@@ -87,6 +120,21 @@ def read_judge(text: str) -> Judge:
     return Judge(mean, scale, weights, float(stated["bias"]))
 
 
+def read_instance_judge(text: str) -> InstanceJudge:
+    """Read a judge of instances from JSON: ``instances`` with ``features`` and their weights.
+
+    Args:
+        text: JSON.
+
+    Returns:
+        The judge.
+    """
+    stated = json.loads(text)["instances"]
+    at = [stated["features"].index(name) for name in SURROUNDINGS]
+    low, high, weights = (np.array(stated[key])[at] for key in ("low", "high", "weights"))
+    return InstanceJudge(low, high, weights, float(stated["bias"]))
+
+
 def exclusive(probability: Array) -> Array:
     """Return the probabilities (N,) of explanations of which one at most is right.
 
@@ -98,16 +146,3 @@ def exclusive(probability: Array) -> Array:
     odds = probability / np.maximum(1 - probability, 1e-6)
     total: Array = odds / (1 + odds.sum())
     return total
-
-
-def calibrated(any_right: float) -> float:
-    """Return the probability that one of the poses of an instance is right, after refinement.
-
-    The judge is too cautious about refined poses: its log odds are stretched by LAST_SLOPE.
-
-    Args:
-        any_right: sum of :func:`exclusive`, in [0, 1].
-    """
-    inside = float(np.clip(any_right, 1e-6, 1 - 1e-6))
-    logit = LAST_SLOPE * float(np.log(inside / (1 - inside)))
-    return float(1 / (1 + np.exp(-np.clip(logit, -MAX_LOGIT, MAX_LOGIT))))

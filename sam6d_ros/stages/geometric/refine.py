@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +17,25 @@ from sam6d_ros.stages.geometric.examine import examine
 from sam6d_ros.stages.geometric.features import FEATURES, Features
 from sam6d_ros.stages.geometric.flow import JUDGE_RAYS, best_turns
 from sam6d_ros.stages.geometric.hypotheses import Hypotheses
-from sam6d_ros.stages.geometric.judge import calibrated, exclusive, shipped_judge
+from sam6d_ros.stages.geometric.judge import shipped_instance_judge, shipped_judge
 from sam6d_ros.stages.geometric.kit import ObjectKit, kit_of
 from sam6d_ros.stages.geometric.paired import shares, strengths
 from sam6d_ros.stages.geometric.same_pose import without_equals
 from sam6d_ros.stages.geometric.scene import at_working_size, resized
+from sam6d_ros.stages.geometric.surroundings import (
+    OF_POSE,
+    Instances,
+    pose_columns,
+    surroundings,
+    together,
+)
 from sam6d_ros.stages.kernels.threads import in_threads
 from sam6d_ros.stages.library import BuildContext
 from sam6d_ros.types import Candidates, InstanceCandidates, PoseEstimate, PoseEstimates, Scene
 
 DEFAULT_MIN_SCORE = 0.5  # probability; docs/conventions.md has the trade-off
 WORTH_TURNING = 0.75  # of the best score of another method: near-symmetric rotations are tried
+CELL_PX = 4  # of the grid on which instances are compared
 REPORTED = ("fit_tight", "visible", "rim", "color", "texture")  # features in [0, 1], for people
 
 
@@ -59,13 +68,15 @@ class PoseJudge:
         known = [item for item in candidates.items if item.class_id in kits]
         size = (frame.camera.width, frame.camera.height)
 
-        def judged(item: InstanceCandidates) -> PoseEstimate:
+        def judged(item: InstanceCandidates) -> _Judged:
             scene.checkpoint()
             return self._judged(view, kits[item.class_id], item, size)
 
         found = in_threads(judged, known)
+        probability = shipped_instance_judge().probability(surroundings(_all_of(found)))
+        items = [one.estimate(value) for one, value in zip(found, probability, strict=True)]
         reason = "" if found else "no candidate could be refined"
-        return PoseEstimates(tuple(found), frame.stamp_ns, frame.frame_id, reason)
+        return PoseEstimates(tuple(items), frame.stamp_ns, frame.frame_id, reason)
 
     def _hypotheses(
         self, view: Evidence, kit: ObjectKit, instance: InstanceCandidates
@@ -76,43 +87,87 @@ class PoseJudge:
 
     def _judged(
         self, view: Evidence, kit: ObjectKit, instance: InstanceCandidates, size: tuple[int, int]
-    ) -> PoseEstimate:
+    ) -> _Judged:
         poses = self._hypotheses(view, kit, instance)
         maps = view.maps(np.zeros(view.scene.depth.shape, np.int32))
-        features = examine(view, maps, kit, poses, JUDGE_RAYS, full=False)
-        order, probability = _ranked(view, kit, poses, features)
+        features = examine(view, maps, kit, poses, JUDGE_RAYS, full=True)
+        alone = shipped_judge().log_odds_of(features)
+        order, share = _ranked(view, kit, poses, features, alone)
         best = int(order[0])
         pose, others = poses.poses[best], poses.poses[order[1:]]
+        mask = explained_mask(view.scene, kit.model, pose)
         covariance = pose_covariance(view.scene, kit, pose)
         values = features.values[best]
-        return PoseEstimate(
+        estimate = PoseEstimate(
             kit.model.name,
-            float(probability[0]),
+            float(share[0]),
             pose,
-            covering(covariance, pose, others, probability),
-            resized(explained_mask(view.scene, kit.model, pose), size),
+            covering(covariance, pose, others, share),
+            resized(mask, size),
             instance.instance_id,
             {name: float(np.clip(values[FEATURES.index(name)], 0, 1)) for name in REPORTED},
-            alternatives_of(kit.model.name, others, probability[1:]),
             visible=float(features["visible"][best]),
         )
+        log_odds, turns = together(alone[order])
+        return _Judged(
+            estimate, others, share[1:], log_odds, turns, pose_columns(features, best),
+            mask[::CELL_PX, ::CELL_PX].ravel(),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """One instance, judged by itself.
+
+    Attributes:
+        alone: the estimate with the share of its pose as score.
+        others: (K, 4, 4) the other poses.
+        shares: (K,) of the others.
+        log_odds, turns, of_pose, cells: as in :class:`Instances`.
+    """
+
+    alone: PoseEstimate
+    others: NDArray[np.float64]
+    shares: NDArray[np.float64]
+    log_odds: float
+    turns: float
+    of_pose: NDArray[np.float64]
+    cells: NDArray[np.bool_]
+
+    def estimate(self, probability: float) -> PoseEstimate:
+        """Return the estimate, given the probability that one of its poses is right."""
+        name = self.alone.class_id
+        others = alternatives_of(name, self.others, probability * self.shares)
+        return replace(self.alone, score=probability * self.alone.score, alternatives=others)
+
+
+def _all_of(found: Sequence[_Judged]) -> Instances:
+    cells = [one.cells for one in found] or [np.zeros(0, np.bool_)]
+    return Instances(
+        tuple(one.alone.class_id for one in found),
+        np.array([one.log_odds for one in found]),
+        np.array([one.turns for one in found]),
+        np.stack(cells),
+        np.array([one.of_pose for one in found]).reshape(len(found), len(OF_POSE)),
+    )
 
 
 def _ranked(
-    view: Evidence, kit: ObjectKit, poses: Hypotheses, features: Features
+    view: Evidence,
+    kit: ObjectKit,
+    poses: Hypotheses,
+    features: Features,
+    alone: NDArray[np.float64],
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the indices of the different poses, most probable first, and their probabilities.
+    """Return the indices of the different poses and the share of each, the largest first.
 
     The judge states how probable it is that one of them is right, the paired comparison which one.
     """
-    alone = shipped_judge().probability(features.values)
     order = np.argsort(-alone, kind="stable")
     order = order[without_equals(kit.model, poses.poses[order])]
-    together = calibrated(float(exclusive(alone[order]).sum()))
-    strength = strengths(view, kit, poses.take(order), features["log_quality"][order])
-    probability = together * shares(strength)
-    first = np.argsort(-probability, kind="stable")
-    return order[first], probability[first]
+    share = shares(strengths(view, kit, poses.take(order), features["log_quality"][order]))
+    first = np.argsort(-share, kind="stable")
+    return order[first], share[first]
 
 
 class RenderRefiner(PoseJudge):

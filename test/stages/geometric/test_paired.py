@@ -7,7 +7,6 @@ import pytest
 from support.still_life import HALF_TURNS, hypotheses, moved, photograph, standing
 
 from sam6d_ros.stages.geometric.evidence import evidence
-from sam6d_ros.stages.geometric.judge import calibrated
 from sam6d_ros.stages.geometric.paired import shares, strengths
 
 LITTLE_WORSE = -0.02  # log quality of the right pose beside that of the turned ones
@@ -58,13 +57,3 @@ def test_the_order_of_the_poses_does_not_matter(carton, pose):
 def test_one_pose_has_the_whole_share(carton, pose):
     frame = photograph([(carton.model, pose)])
     assert shares(judged(carton, frame, [pose], [0])).tolist() == [1]
-
-
-def test_the_calibration_keeps_order_and_threshold_and_stretches_the_rest():
-    before = np.array([0.0, 0.02, 0.3, 0.5, 0.7, 0.98, 1.0])
-    after = np.array([calibrated(p) for p in before])
-    assert (np.diff(after) > 0).all()
-    assert after[3] == pytest.approx(0.5)
-    assert (after[1:3] < before[1:3]).all()
-    assert (after[4:6] > before[4:6]).all()
-    assert 0 < after[0] < after[-1] < 1
