@@ -198,7 +198,7 @@ def trained_on(scenes: Scenes) -> dict[str, int]:
 
 def rounded(values: NDArray[np.float64]) -> list[float]:
     """Return the values with five digits."""
-    return [float(f"{value:.5g}") for value in values]
+    return [float(f"{value:.5g}") + 0.0 for value in values]  # no negative zero
 
 
 if __name__ == "__main__":
