@@ -26,6 +26,7 @@ from training.logistic import fit_logistic
 Array = NDArray[np.float64]
 STRENGTH = 1.0  # C of the fit
 SIGNS = {"log_odds": 1, "rivals": -1, "siblings": 1, "turns": -1}
+SCALE = (1.3, 1.0)  # slope and offset, chosen with `paired.SHARPNESS` on nine path-traced sets
 RANGE_PERCENT = (0.5, 99.5)  # of the training values: beyond them a feature says no more
 
 
@@ -91,11 +92,16 @@ def judged(found: SceneInstances, judge: InstanceJudge) -> list[tuple[int, float
 
 
 def fit_instances(scenes: Sequence[SceneInstances]) -> InstanceJudge:
-    """Fit the judge of instances; every instance weighs the same."""
+    """Fit the judge of instances; every instance weighs the same.
+
+    SCALE is of its log odds at the end: the backend refines the poses once more before it judges
+    them, and more of them are right than among the candidates.
+    """
     values = np.concatenate([scene.values for scene in scenes])
     right = np.concatenate([scene.right for scene in scenes])
     low, high = np.percentile(values, RANGE_PERCENT, axis=0)
     signs = [SIGNS.get(name, 0) for name in SURROUNDINGS]
     model = fit_logistic(np.clip(values, low, high), right, np.ones(len(right)), STRENGTH, signs)
+    model = model.rescaled(*SCALE)
     weights = model.weights / model.scale
     return InstanceJudge(low, high, weights, model.constant - float(model.mean @ weights))

@@ -39,6 +39,9 @@ SURE_PX = 50.0  # pixels of difference at which a mean counts half
 # with misregistration to 3 px; right in 84 of them, left-out scenes (by quality alone: 75).
 DEPTH_WEIGHT, COLOR_WEIGHT, QUALITY_WEIGHT = 8.6, 3.0, 16.8
 MAX_LOGIT = 6.0  # of one pair
+# The mean over all rivals states the best pose as too improbable. Chosen with the scale of the
+# judge of instances on the answers in nine own path-traced sets: calibration error 0.09 to 0.04.
+SHARPNESS = 1.5
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def shares(strength: Array) -> Array:
     Args:
         strength: (K,) logarithmic odds.
     """
-    odds = np.exp(strength - strength.max(initial=-np.inf))
+    odds = np.exp(SHARPNESS * (strength - strength.max(initial=-np.inf)))
     total: Array = odds / odds.sum()
     return total
 
