@@ -96,6 +96,9 @@ def fit_instances(scenes: Sequence[SceneInstances]) -> InstanceJudge:
 
     SCALE is of its log odds at the end: the backend refines the poses once more before it judges
     them, and more of them are right than among the candidates.
+
+    Returns:
+        The judge.
     """
     values = np.concatenate([scene.values for scene in scenes])
     right = np.concatenate([scene.right for scene in scenes])

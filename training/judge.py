@@ -150,13 +150,13 @@ def report(
     """
     found = {}
     for domain, index in by_domain(train.candidates).items():
-        models, judges = ([judge[i] for i in index] for judge in left)
+        models, judges = [left[0][i] for i in index], [left[1][i] for i in index]
         found[f"own {domain}, left out"] = len(index), decided(train.take(index), models, judges)
     for split in ("validation", "test", "bop"):
         candidates = read(out, split)
         for domain, index in by_domain(candidates).items():
             scenes = Scenes.of([candidates[i] for i in index], train.features)
-            models, judges = ([judge] * len(index) for judge in shipped)
+            models, judges = [shipped[0]] * len(index), [shipped[1]] * len(index)
             found[f"{split} {domain}"] = len(index), decided(scenes, models, judges)
     return found
 
