@@ -25,14 +25,14 @@ from sam6d_ros.stages.kernels.inputs import Maps
 FITTED = 32  # hypotheses of each place that are fitted coarsely
 FITTED_WELL, COMPARED, REFINED = 16, 6, 4  # of each place that reach the next stages
 COARSE_FIT, FINE_FIT = (3, (0.12, 0.06)), (7, (0.06, 0.03))  # iterations; gates, diameters
-MAX_REFINED = 160
+MAX_REFINED = 400
 TURNS_COMPARED = 24  # rotations of one survivor
 TURNED = 3  # of the rotations of one survivor that are refined
 FIRST_RAYS, REFINED_RAYS, TURN_RAYS, LAST_RAYS, JUDGE_RAYS = 160, 400, 250, 1200, 2500
 WORTH_REFINING = -6.5  # least log odds by the judge: of what is refined
 WORTH_KEEPING = -5.0  # of a survivor
 WORTH_TURNING = -3.5  # of one whose near-symmetric rotations are tried
-MAX_SURVIVORS = 60
+MAX_SURVIVORS = 150
 TURN_MARGIN = 0.08  # of the quality: a rotation that is worse by more is dropped
 APART = 0.12  # diameters between the centres of two survivors
 OTHER_TURN = np.radians(25)  # rotations farther apart are other poses of one instance

@@ -74,7 +74,7 @@ class PoseJudge:
 
         found = in_threads(judged, known)
         probability = shipped_instance_judge().probability(surroundings(_all_of(found)))
-        items = [one.estimate(value) for one, value in zip(found, probability, strict=True)]
+        items = [one.estimate(float(p)) for one, p in zip(found, probability, strict=True)]
         reason = "" if found else "no candidate could be refined"
         return PoseEstimates(tuple(items), frame.stamp_ns, frame.frame_id, reason)
 

@@ -43,12 +43,12 @@ class StrictGeometry(GeometricBackend):
     """The geometric stages with a default threshold between the scores of the two boxes."""
 
     def pose(self, context):
-        return replace(super().pose(context), default_min_score=0.57)
+        return replace(super().pose(context), default_min_score=0.7)
 
 
 @pytest.fixture
 def strict(monkeypatch):
-    """Real stages, whose scores of the boxes are 0.61 and 0.52."""
+    """Real stages, whose scores of the boxes are 0.85 and 0.62."""
     monkeypatch.setattr(build, "choose_backend", lambda config: StrictGeometry())
 
 
@@ -58,14 +58,14 @@ def test_eval_keeps_low_scores_and_counts_those_below_the_backends_threshold(
     """Low scores were dropped; later, the column had the geometric threshold for all backends."""
     csv, scores = tmp_path / "out.csv", tmp_path / "out.json"
     assert sam6d("eval", folder.write(), "--csv", csv, "--json", scores)[0] == 0
-    assert sorted(float(row[3]) < 0.57 for row in rows(csv)) == [False, False, True, True]
+    assert sorted(float(row[3]) < 0.7 for row in rows(csv)) == [False, False, True, True]
     assert (summary_of(scores)["rejected"], summary_of(scores)["add_s"]) == (2, 1)
 
 
 def test_a_threshold_given_to_eval_rejects(sam6d, folder, strict, tmp_path):
     """As everywhere (docs/conventions.md), also when the results come from a file."""
     root, csv, scores = folder.write(), tmp_path / "out.csv", tmp_path / "out.json"
-    assert sam6d("eval", root, "--csv", csv, "--json", scores, "--min-score", 0.58)[0] == 0
+    assert sam6d("eval", root, "--csv", csv, "--json", scores, "--min-score", 0.75)[0] == 0
     assert [row[2] for row in rows(csv)] == ["1", "1"]
     assert (summary_of(scores)["rejected"], summary_of(scores)["add_s"]) == (0, 0.5)
     again = ["--from-csv", csv, "--json", scores]
