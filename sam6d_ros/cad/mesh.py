@@ -57,7 +57,8 @@ def load_mesh(path: Path | str, confined: bool = False) -> Mesh:
     """Read a PLY, OBJ, STL, GLB or glTF file.
 
     Scene graphs are flattened, textures, materials and face colours baked into the vertices,
-    meshes beyond ``MAX_FACES`` decimated (quadric error, with a logged note).
+    stray triangles far from the rest left out, meshes beyond ``MAX_FACES`` decimated (quadric
+    error), both with a logged note.
 
     Args:
         path: the file.
@@ -98,8 +99,10 @@ def _load(path: Path, confined: bool) -> Mesh:
         rgb = ", ".join(map(str, colors[0]))
         companions.warn(f"all is of one colour ({rgb}), the default of exporters: no colours")
         colors = None
-    if note := mesh_checks.stray_note(vertices, faces):
+    stray, note = mesh_checks.strays(vertices, faces)
+    if note:
         companions.warn(note)
+        vertices, faces, colors = _used(vertices, faces[~stray], colors)
     if len(faces) > MAX_FACES:
         companions.warn(f"decimated from {count:,} to about {MAX_FACES:,} faces")
         vertices, faces, colors = decimate(vertices, faces, colors, MAX_FACES)
@@ -201,5 +204,10 @@ def _clean(
             f"{path} has no face with an area (extent {span:g}): the mesh is degenerate; "
             "export it again"
         )
+    return _used(vertices, faces, colors)
+
+
+def _used(vertices: NDArray, faces: NDArray, colors: NDArray | None) -> appearance.Parts:
+    """Drop vertices without a face."""
     used, local = np.unique(faces, return_inverse=True)
     return vertices[used], local.reshape(-1, 3), None if colors is None else colors[used]

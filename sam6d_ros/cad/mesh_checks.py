@@ -16,6 +16,7 @@ MAX_OFFSET = 1000.0
 # Parts belong together if the gap between their boxes is below this share of the larger group.
 MAX_GAP = 0.25
 MAX_STRAY_SHARE = 0.10  # of the surface; what has more is a part of the object
+MAX_LEFT_OUT = 0.01  # of the surface; more may be a part that the user wants
 MIN_GROWTH = 1.2  # of the diagonal of the box by the strays, to be named
 # Greys of exporters for files without colours are white, or 0.4 and brighter, or zeros.
 DARKEST_DEFAULT = 100
@@ -44,27 +45,37 @@ def check_offset(name: str, vertices: NDArray[np.float64]) -> None:
         )
 
 
-def stray_note(vertices: NDArray[np.float64], faces: NDArray) -> str:
-    """Return a note on few faces far from the rest that set the size of the box; or "".
+def strays(
+    vertices: NDArray[np.float64], faces: NDArray
+) -> tuple[NDArray[np.bool_], str]:
+    """Find few faces far from the rest that set the size of the box.
+
+    They would set the diameter, by which everything is scaled that is searched.
 
     Args:
         vertices: (V, 3), unit of the file.
         faces: (F, 3) indices of vertices.
+
+    Returns:
+        (F,) which faces are to be left out, and a note on those that are found; or "".
     """
     groups = _groups(vertices, faces)
     areas = np.bincount(groups, face_areas(vertices, faces))
     is_stray = groups != areas.argmax()
     share = 1 - areas.max() / areas.sum()
+    none = np.zeros(len(faces), bool)
     if not is_stray.any() or share > MAX_STRAY_SHARE:
-        return ""
+        return none, ""
     whole, rest = _diagonal(vertices[faces]), _diagonal(vertices[faces[~is_stray]])
     if whole < MIN_GROWTH * rest:
-        return ""
-    return (
+        return none, ""
+    found = (
         f"{100 * share:.2g} % of the surface ({int(is_stray.sum())} faces) lies far from the rest "
-        f"and makes the box {whole:.4g} across instead of {rest:.4g} (unit of the file); if these "
-        "are stray triangles, delete them"
+        f"and makes the box {whole:.4g} across instead of {rest:.4g} (unit of the file); "
     )
+    if share > MAX_LEFT_OUT:
+        return none, found + "if these are stray triangles, delete them"
+    return is_stray, found + "these stray triangles are left out"
 
 
 def is_default_color(colors: NDArray[np.uint8]) -> bool:

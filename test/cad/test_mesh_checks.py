@@ -36,12 +36,21 @@ def test_stray_triangles_are_named_with_their_share_of_the_surface(tmp_path, suf
     model = onboard(path, unit="m" if scale == 1 else "mm")
     assert "% of the surface (3 faces) lies far from the rest" in model.unit_note
     assert "instead of 0.17" in model.unit_note or "instead of 17" in model.unit_note
+    assert "these stray triangles are left out" in model.unit_note
+    assert model.diameter == pytest.approx(onboard_part(tmp_path, part, suffix).diameter, rel=1e-3)
+
+
+def onboard_part(tmp_path, part, suffix):
+    part.export(tmp_path / f"b.{suffix}")
+    return onboard(tmp_path / f"b.{suffix}", unit="mm" if part.extents.max() > 1 else "m")
 
 
 def test_a_stray_triangle_larger_than_any_face_of_the_part_is_named(tmp_path):
     ball = trimesh.creation.icosphere(4, 0.05)
     stray = np.array([(0.4, 0, 0), (0.45, 0, 0), (0.4, 0.05, 0)])
-    assert "(1 faces)" in load_mesh(with_strays(tmp_path / "a.stl", ball, [stray])).note
+    mesh = load_mesh(with_strays(tmp_path / "a.stl", ball, [stray]))
+    assert "(1 faces)" in mesh.note and "if these are stray triangles, delete them" in mesh.note
+    assert mesh.vertices[:, 0].max() == pytest.approx(0.45)  # 3.8 %: it may be a part
 
 
 def test_parts_of_an_assembly_are_no_strays(tmp_path):
