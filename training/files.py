@@ -33,6 +33,7 @@ class Candidates:
             ADD(-S) is below 0.1 diameters.
         masks: (N, M) uint8, packed pixels at a quarter of the size.
         visibility: (T,) float64, of all true instances.
+        gains: (N, 2) float64 beside the other poses of its instance (``paired.gains``), or 0.
     """
 
     domain: str
@@ -45,6 +46,7 @@ class Candidates:
     equal: NDArray[np.bool_]
     masks: NDArray[np.uint8]
     visibility: NDArray[np.float64]
+    gains: NDArray[np.float64]
 
     def column(self, feature: str) -> NDArray[np.float64]:
         """Return the (N,) values of one feature."""

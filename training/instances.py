@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam6d_ros.stages.geometric.judge import InstanceJudge
+from sam6d_ros.stages.geometric.paired import shares
 from sam6d_ros.stages.geometric.score import SPARE_DETECTIONS
 from sam6d_ros.stages.geometric.surroundings import (
     OF_POSE,
@@ -22,6 +23,7 @@ from training.decision import MIN_PROBABILITY, Pixels, groups, limit
 from training.files import Candidates
 from training.labels import RIGHT
 from training.logistic import fit_logistic
+from training.turns import columns_of
 
 Array = NDArray[np.float64]
 STRENGTH = 1.0  # C of the fit
@@ -47,41 +49,56 @@ class SceneInstances:
     right: NDArray[np.bool_]
 
 
-def instances_of(scene: Candidates, pixels: Pixels, log_odds: Array) -> SceneInstances:
+def instances_of(
+    scene: Candidates, pixels: Pixels, log_odds: Array, weights: Array
+) -> SceneInstances:
     """Return the instances of a scene as the backend hands them on.
 
     Args:
         scene: candidates.
         pixels: that they explain.
         log_odds: (N,) of each candidate by itself.
+        weights: of the columns by which the poses of an instance share its odds.
     """
-    rows = _handed_on(scene, groups(scene, pixels, log_odds), log_odds)
-    joint = [together(log_odds[group]) for group in rows]
+    every = groups(scene, pixels, log_odds)
+    joint = [together(log_odds[group]) for group in every]
+    kept = _handed_on(scene, every, [odds for odds, _ in joint])
+    told = [_by_share(scene, every[i], log_odds, weights) for i in kept]
+    rows, shares = [rows for rows, _ in told], [share for _, share in told]
     heads = [group[0] for group in rows]
     found = Instances(
         tuple(str(scene.name[head]) for head in heads),
-        np.array([odds for odds, _ in joint]),
-        np.array([turns for _, turns in joint]),
+        np.array([joint[i][0] for i in kept]),
+        np.array([joint[i][1] for i in kept]),
         pixels.cells[heads],
         np.stack([scene.column(name)[heads] for name in OF_POSE], axis=1),
     )
-    shares = [np.exp(log_odds[g] - odds) for g, (odds, _) in zip(rows, joint, strict=True)]
     right = np.array([bool((scene.error[group] < RIGHT).any()) for group in rows], bool)
     return SceneInstances(rows, shares, surroundings(found), right)
 
 
-def _handed_on(scene: Candidates, rows: list[list[int]], log_odds: Array) -> list[list[int]]:
-    """Return the instances of each object that are probable, as many as the backend keeps."""
+def _handed_on(
+    scene: Candidates, every: Sequence[Sequence[int]], odds: Sequence[float]
+) -> list[int]:
+    """Return the numbers of the instances that are probable, as many as the backend keeps."""
     least = np.log(MIN_PROBABILITY / (1 - MIN_PROBABILITY))
     count: Counter[str] = Counter()
     kept = []
-    for group in sorted(rows, key=lambda group: -together(log_odds[group])[0]):
-        name = str(scene.name[group[0]])
+    for i in np.argsort(-np.array(odds), kind="stable").tolist():
+        name = str(scene.name[every[i][0]])
         count[name] += 1
-        likely = together(log_odds[group])[0] >= least
-        if likely and count[name] <= limit(scene.domain) + SPARE_DETECTIONS:
-            kept.append(group)
+        if odds[i] >= least and count[name] <= limit(scene.domain) + SPARE_DETECTIONS:
+            kept.append(i)
     return kept
+
+
+def _by_share(
+    scene: Candidates, rows: Sequence[int], log_odds: Array, weights: Array
+) -> tuple[list[int], Array]:
+    """Return the poses of an instance and the share of each, the largest first."""
+    share = shares(columns_of(scene, rows, log_odds), weights)
+    first = np.argsort(-share, kind="stable")
+    return [rows[i] for i in first], share[first]
 
 
 def judged(found: SceneInstances, judge: InstanceJudge) -> list[tuple[int, float]]:

@@ -1,8 +1,9 @@
 """``python -m training.judge OUT``: fit the judges, validate them by domain, write ``judge.json``.
 
 The judge of poses sees one pose. Its log odds are scaled at the end on the poses that stand in
-training scenes, each judged by a fit on other scenes. The judge of instances is fitted on what
-the judge of poses leaves. Validation and test scenes, and those of data sets, are only reported.
+training scenes, each judged by a fit on other scenes. What it leaves fits the shares of the poses
+of one instance, and the judge of instances. Validation and test scenes, and those of data sets,
+are only reported.
 """
 
 from __future__ import annotations
@@ -21,14 +22,15 @@ from numpy.typing import NDArray
 
 import sam6d_ros
 from sam6d_ros.stages.geometric.judge import InstanceJudge
+from sam6d_ros.stages.geometric.paired import COLUMNS
 from sam6d_ros.stages.geometric.surroundings import SURROUNDINGS
 from training.data import TRACED
 from training.decision import Standing
 from training.files import Candidates, load_candidates
-from training.fit import Scenes, catalogue, fit, left_out, scaling
-from training.instances import SceneInstances, fit_instances, instances_of
+from training.fit import Scenes, fit, left_out, scaling
+from training.judges import Judges, decided, fit_judges
 from training.logistic import Logistic
-from training.report import HEADER, decided, diagram, row
+from training.report import HEADER, diagram, row
 
 JUDGE = Path(sam6d_ros.__file__).parent / "stages" / "geometric" / "judge.json"
 FEATURES = (
@@ -71,13 +73,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     kept = json.loads(args.judge.read_text(encoding="utf-8")) if args.keep_poses else None
     scenes = Scenes.of(candidates, kept["features"] if kept else args.features)
     model, others = kept_judge(kept, scenes) if kept else fitted_judge(scenes, args.scale)
-    found = every_instance(scenes, others)
-    instances = fit_instances(found)
+    judges, left = fit_judges(scenes, model, others)
     value = kept or poses_json(model, scenes)
-    value["instances"] = instances_json(instances, scenes)
+    value["turns"] = {"columns": list(COLUMNS), "weights": rounded(judges.turns)}
+    value["instances"] = instances_json(judges.instances, scenes)
     args.judge.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    left = left_out_of(scenes, found)
-    rows = report(args.out, scenes, (others, left), (model, instances))
+    rows = report(args.out, scenes, left, judges)
     print("\n".join([HEADER, *(row(name, *item) for name, item in rows.items())]))
     if args.diagram:
         image = diagram([stands for _, stands in rows.values()])
@@ -100,22 +101,6 @@ def kept_judge(stated: dict[str, Any], scenes: Scenes) -> tuple[Logistic, Sequen
     return model, [model] * len(scenes.candidates)
 
 
-def every_instance(scenes: Scenes, models: Sequence[Logistic]) -> list[SceneInstances]:
-    """Return the instances of each scene, judged by its judge of poses."""
-    every = zip(scenes.candidates, scenes.pixels, scenes.tables(), models, strict=True)
-    return [instances_of(scene, seen, model.logit(table)) for scene, seen, table, model in every]
-
-
-def left_out_of(scenes: Scenes, found: Sequence[SceneInstances]) -> list[InstanceJudge]:
-    """Return for each scene a judge of instances that was fitted on scenes of other objects."""
-    names = [catalogue(scene) for scene in scenes.candidates]
-    judges = {
-        name: fit_instances([f for f, other in zip(found, names, strict=True) if other != name])
-        for name in sorted(set(names))
-    }
-    return [judges[name] for name in names]
-
-
 def read(out: Path, split: str) -> list[Candidates]:
     """Read the candidates of a split; those of data sets are the split "bop", or TRACED."""
     found = [load_candidates(path) for path in sorted((out / "candidates").glob(f"{split}_*.npz"))]
@@ -135,29 +120,25 @@ def kind_of(domain: str) -> str:
 
 
 def report(
-    out: Path,
-    train: Scenes,
-    left: tuple[Sequence[Logistic], Sequence[InstanceJudge]],
-    shipped: tuple[Logistic, InstanceJudge],
+    out: Path, train: Scenes, left: Sequence[Judges], shipped: Judges
 ) -> dict[str, tuple[int, Standing]]:
     """Return the number of scenes and what stands in them, by split and domain.
 
     Args:
         out: folder of the candidates.
         train: training scenes.
-        left: for each of them the judges of poses and of instances of other objects.
+        left: for each of them the judges of other objects.
         shipped: the judges of all other scenes.
     """
     found = {}
     for domain, index in by_domain(train.candidates).items():
-        models, judges = [left[0][i] for i in index], [left[1][i] for i in index]
-        found[f"own {domain}, left out"] = len(index), decided(train.take(index), models, judges)
+        rows = decided(train.take(index), [left[i] for i in index])
+        found[f"own {domain}, left out"] = len(index), rows
     for split in ("validation", "test", "bop"):
         candidates = read(out, split)
         for domain, index in by_domain(candidates).items():
             scenes = Scenes.of([candidates[i] for i in index], train.features)
-            models, judges = [shipped[0]] * len(index), [shipped[1]] * len(index)
-            found[f"{split} {domain}"] = len(index), decided(scenes, models, judges)
+            found[f"{split} {domain}"] = len(index), decided(scenes, [shipped] * len(index))
     return found
 
 

@@ -9,29 +9,13 @@ from numpy.typing import NDArray
 
 from sam6d_ros.evaluation.reliability import picture
 from sam6d_ros.evaluation.statistics import Rate
-from sam6d_ros.stages.geometric.judge import InstanceJudge
-from training.decision import Standing, standing
-from training.fit import Scenes
-from training.instances import instances_of, judged
-from training.logistic import Logistic
+from training.decision import Standing
 
 THRESHOLD = 0.5  # default of the backend
 HEADER = (
     "| domain | scenes | recall | precision | AP | calibration error | poses |\n"
     "|---|---:|---|---|---:|---:|---:|"
 )
-
-
-def decided(
-    scenes: Scenes, models: Sequence[Logistic], judges: Sequence[InstanceJudge]
-) -> Standing:
-    """Return the poses that stand in some scenes, each scene judged by its two judges."""
-    every = zip(scenes.candidates, scenes.pixels, scenes.tables(), models, judges, strict=True)
-    found = [
-        judged(instances_of(scene, pixels, model.logit(table)), judge)
-        for scene, pixels, table, model, judge in every
-    ]
-    return standing(scenes.candidates, scenes.pixels, found)
 
 
 def row(name: str, count: int, found: Standing) -> str:

@@ -16,7 +16,7 @@ from sam6d_ros.stages.geometric.compare import explained_mask
 from sam6d_ros.stages.geometric.evidence import Evidence, evidence
 from sam6d_ros.stages.geometric.features import FEATURES
 from sam6d_ros.stages.geometric.flow import Search
-from sam6d_ros.stages.geometric.kit import kit_of
+from sam6d_ros.stages.geometric.kit import ObjectKit, kit_of
 from sam6d_ros.stages.geometric.propose import SegmentProposer
 from sam6d_ros.stages.geometric.score import label_image
 from sam6d_ros.stages.geometric.seeds import seeds_in
@@ -25,6 +25,7 @@ from sam6d_ros.types import Scene
 from training.files import Candidates
 from training.labels import PoseError, equal_poses, nearest
 from training.scenes import TrainingScene
+from training.turns import with_gains
 
 MASK_STEP = 4
 
@@ -54,7 +55,7 @@ class Searcher:
             np.concatenate(columns) for columns in list(zip(*parts, strict=True))[:5]
         )
         counts = [len(part[1]) for part in parts]
-        return Candidates(
+        found = Candidates(
             scene.domain,
             np.array(FEATURES, dtype=str),
             features,
@@ -65,13 +66,18 @@ class Searcher:
             block_diag(*(part[5] for part in parts)).astype(bool),
             masks,
             np.array([truth.visibility for truth in scene.truth], np.float64),
+            np.zeros((len(error), 2)),
         )
+        return with_gains(found, view, lambda name: self._kit(view, models[name]))
+
+    def _kit(self, view: Evidence, model: ObjectModel) -> ObjectKit:
+        return kit_of(model, self._context).seen_in(view.scene)
 
     def _of_object(
         self, scene: TrainingScene, view: Evidence, labels: NDArray[np.int32], model: ObjectModel
     ) -> tuple[NDArray, ...]:
         """Return features, errors, instances, masks, poses and equality of one object's poses."""
-        kit = kit_of(model, self._context).seen_in(view.scene)
+        kit = self._kit(view, model)
         search = Search(view, view.maps(labels), kit, full=True)
         found, features = search.run(seeds_in(view.scene, labels, kit))
         poses, error = found.poses, error_of(model)

@@ -49,7 +49,8 @@ def test_a_stray_triangle_larger_than_any_face_of_the_part_is_named(tmp_path):
     ball = trimesh.creation.icosphere(4, 0.05)
     stray = np.array([(0.4, 0, 0), (0.45, 0, 0), (0.4, 0.05, 0)])
     mesh = load_mesh(with_strays(tmp_path / "a.stl", ball, [stray]))
-    assert "(1 faces)" in mesh.note and "if these are stray triangles, delete them" in mesh.note
+    assert "(1 faces)" in mesh.note
+    assert "if these are stray triangles, delete them" in mesh.note
     assert mesh.vertices[:, 0].max() == pytest.approx(0.45)  # 3.8 %: it may be a part
 
 

@@ -8,6 +8,7 @@ from sam6d_ros.evaluation import catalogue
 from sam6d_ros.evaluation.synthetic.scene import make_scene
 from sam6d_ros.geometry import se3
 from sam6d_ros.stages.geometric.judge import read_instance_judge
+from sam6d_ros.stages.geometric.paired import COLUMNS
 from sam6d_ros.stages.geometric.surroundings import OF_POSE, SURROUNDINGS
 from training import judge
 from training.decision import Pixels, groups, instances, stand, standing
@@ -26,8 +27,8 @@ def candidates(values, error, instance=None, pixels=None, domain="table", name="
         masks[row, list(chosen)] = True
     return Candidates(
         domain,
-        np.array(["fit", "contour", "score", *OF_POSE]),
-        np.column_stack([values, np.zeros((count, 1 + len(OF_POSE)))]),
+        np.array(["fit", "contour", "score", "log_quality", "texture", *OF_POSE]),
+        np.column_stack([values, np.zeros((count, 3 + len(OF_POSE)))]),
         np.asarray(error, float),
         np.asarray(instance if instance is not None else np.arange(count)),
         np.array([name] * count),
@@ -35,6 +36,7 @@ def candidates(values, error, instance=None, pixels=None, domain="table", name="
         np.eye(count, dtype=bool),
         np.packbits(masks, axis=1),
         np.ones(count),
+        np.zeros((count, 2)),
     )
 
 
@@ -175,6 +177,8 @@ def test_the_command_writes_a_small_calibrated_judge(tmp_path, capsys):
     assert len(path.read_bytes()) < 4096
     assert written["features"] == features
     assert written["trained_on"] == {"bin": 30}
+    assert written["turns"]["columns"] == list(COLUMNS)
+    assert written["turns"]["weights"][0] > 0  # of the log odds
     assert written["instances"]["features"] == list(SURROUNDINGS)
     assert read_instance_judge(path.read_text()).weights[0] > 0  # of the log odds
     assert "| test bin | 30 |" in capsys.readouterr().out

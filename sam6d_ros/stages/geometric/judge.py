@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam6d_ros.stages.geometric.features import FEATURES, Features
+from sam6d_ros.stages.geometric.paired import COLUMNS
 from sam6d_ros.stages.geometric.surroundings import SURROUNDINGS
 
 Array = NDArray[np.float64]
@@ -97,6 +98,13 @@ def shipped_judge() -> Judge:
 def shipped_instance_judge() -> InstanceJudge:
     """Return the judge of instances that ships with the package."""
     return read_instance_judge(_shipped())
+
+
+@functools.cache
+def shipped_turn_weights() -> Array:
+    """Return the weights (len(paired.COLUMNS),) of the shares of an instance's poses."""
+    stated = json.loads(_shipped())["turns"]
+    return np.array([stated["weights"][stated["columns"].index(name)] for name in COLUMNS])
 
 
 def _shipped() -> str:

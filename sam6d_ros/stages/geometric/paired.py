@@ -34,14 +34,7 @@ COLOR_CAP = 6.0  # squared standard deviations: no pixel says more
 OFFSET_SHRINK, OFFSET_PX = 0.25, 10.0  # pull of the colour offset to zero
 MIN_COLOR_PX = 8.0
 SURE_PX = 50.0  # pixels of difference at which a mean counts half
-# Bradley-Terry model of two poses, one of them right: logit per unit of the mean difference in
-# depth agreement, in colour cost and in log quality. Fitted on 92 instances of tables and heaps
-# with misregistration to 3 px; right in 84 of them, left-out scenes (by quality alone: 75).
-DEPTH_WEIGHT, COLOR_WEIGHT, QUALITY_WEIGHT = 8.6, 3.0, 16.8
-MAX_LOGIT = 6.0  # of one pair
-# The mean over all rivals states the best pose as too improbable. Chosen with the scale of the
-# judge of instances on the answers in nine own path-traced sets: calibration error 0.09 to 0.04.
-SHARPNESS = 1.5
+COLUMNS = ("log_odds", "log_quality", "texture", "depth_gain", "color_gain")  # for the share
 
 
 @dataclass(frozen=True)
@@ -66,42 +59,46 @@ class _Renderings:
     stride: float
 
 
-def strengths(view: Evidence, kit: ObjectKit, poses: Hypotheses, log_quality: Array) -> Array:
-    """Return the strength (K,) of each pose: logits of a softmax over poses of one instance.
+def gains(view: Evidence, kit: ObjectKit, poses: Hypotheses) -> Array:
+    """Return by how much each pose (K, 2) explains depth and colours better than the others.
+
+    Both are means over all K poses; 0 for a pose alone.
 
     Args:
-        poses: K poses of one instance, of which one at most is right.
-        log_quality: (K,) feature of the whole pose.
         view: maps of the frame.
         kit: views of the object.
+        poses: K poses of one instance, of which one at most is right.
     """
-    total = np.zeros(len(poses))
+    total = np.zeros((len(poses), 2))
     if len(poses) < 2:
         return total
     drawn = _render(view, kit, poses)
     agreement, seen, loose = _depth_agreement(view, kit, poses, drawn)
     model = np.stack([_blurred(lab, at) for lab, at in zip(drawn.lab, seen, strict=True)])
     shifted = _shifted_colors(view, drawn)
+    measured = _measured(view, drawn)
     for i, j in combinations(range(len(poses)), 2):
-        differ = _differ(drawn, i, j, loose[i]) & _measured(view, drawn)
+        differ = _differ(drawn, i, j, loose[i]) & measured
         depth = _mean((agreement[i] - agreement[j])[differ].sum(), differ.sum(), drawn.stride)
         color = 0.0
         if kit.model.colors is not None:
             color = _color_gain(model[i], model[j], seen[i] & seen[j], shifted, drawn.stride)
-        logit = QUALITY_WEIGHT * (log_quality[i] - log_quality[j])
-        logit += DEPTH_WEIGHT * depth + COLOR_WEIGHT * color
-        total[i] += np.clip(logit, -MAX_LOGIT, MAX_LOGIT)
-        total[j] -= np.clip(logit, -MAX_LOGIT, MAX_LOGIT)
+        total[i] += depth, color
+        total[j] -= depth, color
     return total / len(poses)
 
 
-def shares(strength: Array) -> Array:
-    """Return the probability (K,) of each pose if exactly one is right.
+def shares(columns: Array, weights: Array) -> Array:
+    """Return the probability (K,) of each pose of an instance if exactly one is right.
+
+    A conditional logit (McFadden, 1974).
 
     Args:
-        strength: (K,) logarithmic odds.
+        columns: (K, len(COLUMNS)) of each pose.
+        weights: (len(COLUMNS),), ``judge.shipped_turn_weights``.
     """
-    odds = np.exp(SHARPNESS * (strength - strength.max(initial=-np.inf)))
+    strength = columns @ weights
+    odds = np.exp(strength - strength.max(initial=-np.inf))
     total: Array = odds / odds.sum()
     return total
 

@@ -17,9 +17,13 @@ from sam6d_ros.stages.geometric.examine import examine
 from sam6d_ros.stages.geometric.features import FEATURES, Features
 from sam6d_ros.stages.geometric.flow import JUDGE_RAYS, best_turns
 from sam6d_ros.stages.geometric.hypotheses import Hypotheses
-from sam6d_ros.stages.geometric.judge import shipped_instance_judge, shipped_judge
+from sam6d_ros.stages.geometric.judge import (
+    shipped_instance_judge,
+    shipped_judge,
+    shipped_turn_weights,
+)
 from sam6d_ros.stages.geometric.kit import ObjectKit, kit_of
-from sam6d_ros.stages.geometric.paired import shares, strengths
+from sam6d_ros.stages.geometric.paired import gains, shares
 from sam6d_ros.stages.geometric.same_pose import without_equals
 from sam6d_ros.stages.geometric.scene import at_working_size, resized
 from sam6d_ros.stages.geometric.surroundings import (
@@ -165,7 +169,9 @@ def _ranked(
     """
     order = np.argsort(-alone, kind="stable")
     order = order[without_equals(kit.model, poses.poses[order])]
-    share = shares(strengths(view, kit, poses.take(order), features["log_quality"][order]))
+    by_themselves = alone[order], features["log_quality"][order], features["texture"][order]
+    columns = np.column_stack([*by_themselves, gains(view, kit, poses.take(order))])
+    share = shares(columns, shipped_turn_weights())
     first = np.argsort(-share, kind="stable")
     return order[first], share[first]
 
