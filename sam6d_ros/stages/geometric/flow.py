@@ -27,7 +27,7 @@ FITTED_WELL, COMPARED, REFINED = 16, 6, 4  # of each place that reach the next s
 COARSE_FIT, FINE_FIT = (3, (0.12, 0.06)), (7, (0.06, 0.03))  # iterations; gates, diameters
 MAX_REFINED = 400
 TURNS_COMPARED = 24  # rotations of one survivor
-TURNED = 3  # of the rotations of one survivor that are refined
+TURNED, ROUND_TURNED = 3, 8  # of the rotations of one survivor that are refined; of a round shape
 FIRST_RAYS, REFINED_RAYS, TURN_RAYS, LAST_RAYS, JUDGE_RAYS = 160, 400, 250, 1200, 2500
 WORTH_REFINING = -6.5  # least log odds by the judge: of what is refined
 WORTH_KEEPING = -5.0  # of a survivor
@@ -148,7 +148,8 @@ def best_turns(
     own = replace(table, place=np.arange(len(table)))
     own = own.with_score(examine(view, maps, kit, own, TURN_RAYS, full=False).quality)
     checkpoint()
-    every = _near_best(diverse_of(Hypotheses.joined(own, every), TURNED))
+    most = ROUND_TURNED if len(kit.model.shape_symmetries.axes) else TURNED
+    every = _near_best(diverse_of(Hypotheses.joined(own, every), most))
     every = _near_best(improved(view, maps, kit, every, LAST_RAYS))
     return Hypotheses.joined(every, own)
 

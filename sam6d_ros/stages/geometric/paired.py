@@ -28,6 +28,8 @@ BLUR_PX = 1.2  # of rendered and seen colours
 SHIFTS_PX = (-3.0, -1.5, 0.0, 1.5, 3.0)  # misregistration of colour and depth that is searched
 OTHER_NORMAL = 0.8  # cosine below which two surfaces at one pixel differ
 OTHER_COLOR, FULL_COLOR = 6.0, 18.0  # L*a*b* difference that begins to count, and counts fully
+LIGHTNESS_ZERO = 16.0  # L* + 16 is proportional to the cube root of the luminance
+LIGHT_RANGE = (0.25, 1.5)  # of the scene's cube root of light, model 1
 LIGHTNESS_SHARE = 0.5  # of a difference in L*
 COLOR_SIGMA = np.array([22.0, 10.0, 10.0], np.float32)  # of L*, a*, b* after the offset
 COLOR_CAP = 6.0  # squared standard deviations: no pixel says more
@@ -74,7 +76,8 @@ def gains(view: Evidence, kit: ObjectKit, poses: Hypotheses) -> Array:
         return total
     drawn = _render(view, kit, poses)
     agreement, seen, loose = _depth_agreement(view, kit, poses, drawn)
-    model = np.stack([_blurred(lab, at) for lab, at in zip(drawn.lab, seen, strict=True)])
+    colors = zip(_in_the_light(view, drawn, seen), seen, strict=True)
+    model = np.stack([_blurred(lab, at) for lab, at in colors])
     shifted = _shifted_colors(view, drawn)
     measured = _measured(view, drawn)
     for i, j in combinations(range(len(poses)), 2):
@@ -181,6 +184,20 @@ def _differ(drawn: _Renderings, i: int, j: int, tolerance: float) -> NDArray[np.
     turned = (drawn.normal[i] * drawn.normal[j]).sum(-1) < OTHER_NORMAL
     differ: NDArray[np.bool_] = (drawn.hit[i] != drawn.hit[j]) | both & ((gap > tolerance) | turned)
     return differ
+
+
+def _in_the_light(view: Evidence, drawn: _Renderings, seen: NDArray[np.bool_]) -> Image:
+    """Return the model's colours (K, R, C, 3) as bright as the scene is where each pose is seen.
+
+    L*, a* and b* go with the cube root of the light (CIE 1976), L* from -16: dim light takes the
+    contrast of a print, and a plain pose would explain it better than the right one.
+    """
+    weight = seen.astype(np.float32)
+    scene = (weight * (_cells(drawn, view.scene.lab)[..., 0] + LIGHTNESS_ZERO)).sum((1, 2))
+    model = (weight * (drawn.lab[..., 0] + LIGHTNESS_ZERO)).sum((1, 2))
+    light = np.clip(scene / np.maximum(model, 1), *LIGHT_RANGE)[:, None, None, None]
+    zero = np.array([LIGHTNESS_ZERO, 0, 0], np.float32)
+    return np.asarray(light * (drawn.lab + zero) - zero, np.float32)
 
 
 def _blurred(lab: Image, where: NDArray[np.bool_]) -> Image:

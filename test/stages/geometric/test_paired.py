@@ -69,3 +69,14 @@ def test_what_one_pose_gains_the_others_lose(carton, pose):
 def test_one_pose_has_the_whole_share(carton, pose):
     frame = photograph([(carton.model, pose)])
     assert judged(carton, frame, [pose], [0]).tolist() == [1]
+
+
+def test_the_print_decides_in_dim_light(carton, pose):
+    frame = photograph([(carton.model, pose)])
+    dim = replace(frame, rgb=(frame.rgb * 0.15).astype(np.uint8))
+    found, bright = (
+        gains(evidence(seen), carton, hypotheses(*(pose @ HALF_TURNS)))[:, 1]
+        for seen in (dim, frame)
+    )
+    assert found.argmax() == 0
+    assert found[0] - found[1:].max() > 0.2 * (bright[0] - bright[1:].max())
