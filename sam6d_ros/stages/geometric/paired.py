@@ -29,7 +29,8 @@ SHIFTS_PX = (-3.0, -1.5, 0.0, 1.5, 3.0)  # misregistration of colour and depth t
 OTHER_NORMAL = 0.8  # cosine below which two surfaces at one pixel differ
 OTHER_COLOR, FULL_COLOR = 6.0, 18.0  # L*a*b* difference that begins to count, and counts fully
 LIGHTNESS_ZERO = 16.0  # L* + 16 is proportional to the cube root of the luminance
-LIGHT_RANGE = (0.25, 1.5)  # of the scene's cube root of light, model 1
+# Of the scene's light, cube root, model 1; the most is 1: brightening a dark mesh amplifies noise.
+LEAST_LIGHT = 0.25
 LIGHTNESS_SHARE = 0.5  # of a difference in L*
 COLOR_SIGMA = np.array([22.0, 10.0, 10.0], np.float32)  # of L*, a*, b* after the offset
 COLOR_CAP = 6.0  # squared standard deviations: no pixel says more
@@ -187,7 +188,7 @@ def _differ(drawn: _Renderings, i: int, j: int, tolerance: float) -> NDArray[np.
 
 
 def _in_the_light(view: Evidence, drawn: _Renderings, seen: NDArray[np.bool_]) -> Image:
-    """Return the model's colours (K, R, C, 3) as bright as the scene is where each pose is seen.
+    """Return the model's colours (K, R, C, 3) as dim as the scene is where each pose is seen.
 
     L*, a* and b* go with the cube root of the light (CIE 1976), L* from -16: dim light takes the
     contrast of a print, and a plain pose would explain it better than the right one.
@@ -195,7 +196,7 @@ def _in_the_light(view: Evidence, drawn: _Renderings, seen: NDArray[np.bool_]) -
     weight = seen.astype(np.float32)
     scene = (weight * (_cells(drawn, view.scene.lab)[..., 0] + LIGHTNESS_ZERO)).sum((1, 2))
     model = (weight * (drawn.lab[..., 0] + LIGHTNESS_ZERO)).sum((1, 2))
-    light = np.clip(scene / np.maximum(model, 1), *LIGHT_RANGE)[:, None, None, None]
+    light = np.clip(scene / np.maximum(model, 1), LEAST_LIGHT, 1)[:, None, None, None]
     zero = np.array([LIGHTNESS_ZERO, 0, 0], np.float32)
     return np.asarray(light * (drawn.lab + zero) - zero, np.float32)
 
