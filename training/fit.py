@@ -16,7 +16,7 @@ from scipy.optimize import minimize
 from training import objects
 from training.decision import Pixels, groups, instances, standing
 from training.files import Candidates
-from training.labels import RIGHT, WRONG
+from training.labels import RIGHT, clear
 from training.logistic import Logistic, bounds_of, fit_logistic
 from training.scenes import KINDS
 
@@ -76,9 +76,9 @@ class Scenes:
 
 def fit_single(scenes: Scenes) -> Logistic:
     """Fit each candidate by itself."""
-    clear = [_clear(scene) for scene in scenes.candidates]
-    values = [table[keep] for table, keep in zip(scenes.tables(), clear, strict=True)]
-    right = [s.error[keep] < RIGHT for s, keep in zip(scenes.candidates, clear, strict=True)]
+    learned = [clear(scene.error) for scene in scenes.candidates]
+    values = [table[keep] for table, keep in zip(scenes.tables(), learned, strict=True)]
+    right = [s.error[keep] < RIGHT for s, keep in zip(scenes.candidates, learned, strict=True)]
     weight = [np.full(len(label), SCENE_WEIGHT / max(1, len(label))) for label in right]
     return fit_logistic(
         np.concatenate(values), np.concatenate(right), np.concatenate(weight), STRENGTH,
@@ -92,10 +92,6 @@ def fit(scenes: Scenes) -> Logistic:
     for _ in range(ROUNDS):
         model = _fit_groups(scenes, model)
     return model
-
-
-def _clear(scene: Candidates) -> NDArray[np.bool_]:
-    return (scene.error < RIGHT) | (scene.error > WRONG)
 
 
 def _fit_groups(scenes: Scenes, start: Logistic) -> Logistic:
@@ -127,9 +123,9 @@ def _grouped(
     values, right, group = [], [], []
     weight: list[float] = []
     for scene, pixels, table in zip(scenes.candidates, scenes.pixels, scenes.tables(), strict=True):
-        clear = _clear(scene)
+        learned = clear(scene.error)
         found = groups(scene, pixels, model.probability(table))
-        found = [kept for rows in found if (kept := [row for row in rows if clear[row]])]
+        found = [kept for rows in found if (kept := [row for row in rows if learned[row]])]
         for rows in found:
             values.append(table[rows])
             right.append(scene.error[rows] < RIGHT)

@@ -63,8 +63,8 @@ def instances_of(
     every = groups(scene, pixels, log_odds)
     joint = [together(log_odds[group]) for group in every]
     kept = _handed_on(scene, every, [odds for odds, _ in joint])
-    told = [_by_share(scene, every[i], log_odds, weights) for i in kept]
-    rows, shares = [rows for rows, _ in told], [share for _, share in told]
+    ranked = [_by_share(scene, every[i], log_odds, weights) for i in kept]
+    rows = [poses for poses, _ in ranked]
     heads = [group[0] for group in rows]
     found = Instances(
         tuple(str(scene.name[head]) for head in heads),
@@ -74,7 +74,7 @@ def instances_of(
         np.stack([scene.column(name)[heads] for name in OF_POSE], axis=1),
     )
     right = np.array([bool((scene.error[group] < RIGHT).any()) for group in rows], bool)
-    return SceneInstances(rows, shares, surroundings(found), right)
+    return SceneInstances(rows, [share for _, share in ranked], surroundings(found), right)
 
 
 def _handed_on(

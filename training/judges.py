@@ -20,10 +20,12 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Judges:
-    """Attributes:
-    poses: log odds of a pose by itself.
-    turns: weights of the shares of the poses of one instance.
-    instances: that one of the poses of an instance is right.
+    """The three judges.
+
+    Attributes:
+        poses: log odds of a pose by itself.
+        turns: weights of the shares of the poses of one instance.
+        instances: that one of the poses of an instance is right.
     """
 
     poses: Logistic

@@ -20,6 +20,15 @@ RIGHT, WRONG = 0.10, 0.15  # diameters; candidates between them are not learned 
 POINTS = 300
 
 
+def clear(error: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return (N,) which candidates are learned from: right or wrong, not between.
+
+    Args:
+        error: (N,) in diameters.
+    """
+    return (error < RIGHT) | (error > WRONG)
+
+
 class PoseError:
     """Errors of poses of one object."""
 

@@ -21,7 +21,7 @@ from sam6d_ros.stages.geometric.paired import gains
 from sam6d_ros.stages.geometric.surroundings import together
 from training.decision import Pixels, groups
 from training.files import Candidates
-from training.labels import RIGHT, WRONG
+from training.labels import RIGHT, clear
 
 Array = NDArray[np.float64]
 LEAST_LOG_ODDS = -6.0  # of an instance whose poses are compared: others are not returned
@@ -83,8 +83,8 @@ def fit_turns(instances: Sequence[tuple[Array, Array]]) -> Array:
     Raises:
         ValueError: no instance counts.
     """
-    clear = [(c[keep], e[keep] < RIGHT) for c, e in instances for keep in [_clear(e)]]
-    told = [(columns, right) for columns, right in clear if right.any() and not right.all()]
+    learned = [(columns[clear(error)], error[clear(error)] < RIGHT) for columns, error in instances]
+    told = [(columns, right) for columns, right in learned if right.any() and not right.all()]
     if not told:
         raise ValueError("no instance has both right and wrong poses; expected more scenes")
     scale = np.concatenate([columns for columns, _ in told]).std(0) + 1e-9
@@ -101,7 +101,3 @@ def fit_turns(instances: Sequence[tuple[Array, Array]]) -> Array:
 
     weights: Array = minimize(loss, np.zeros(len(scale)), jac=True, method="L-BFGS-B").x / scale
     return weights
-
-
-def _clear(error: Array) -> NDArray[np.bool_]:
-    return (error < RIGHT) | (error > WRONG)
