@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.environment import REPO
+from sam6d_ros.apps.environment import default_cache_dir
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.evaluation import catalogue
 from sam6d_ros.evaluation.bop_truth import GroundTruth
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, metavar="N")
     parser.add_argument("--prototypes", type=Path, default=PROTOTYPES, metavar="DIR")
-    parser.add_argument("--cache-dir", type=Path, default=Path("cache"), metavar="DIR")
+    parser.add_argument("--cache-dir", type=Path, default=default_cache_dir(), metavar="DIR")
     args = parser.parse_args(argv)
     generator = load_generator(args.prototypes / "mkscene.py")
     right = returned = positives = 0

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numba
 
+from sam6d_ros.apps.environment import default_cache_dir
 from sam6d_ros.cad.bop_models import load_bop_models
 from sam6d_ros.config import PipelineConfig
 from sam6d_ros.evaluation.bop import BopDataset
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("datasets", type=Path, nargs="+", metavar="FOLDER", help="BOP format")
-    parser.add_argument("--cache-dir", type=Path, default=Path("cache"), metavar="DIR")
+    parser.add_argument("--cache-dir", type=Path, default=default_cache_dir(), metavar="DIR")
     args = parser.parse_args(argv)
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} cores, {numba.get_num_threads()} threads, load before: {load:.1f}\n")
