@@ -28,7 +28,7 @@ from training.turns import columns_of
 Array = NDArray[np.float64]
 STRENGTH = 1.0  # C of the fit
 SIGNS = {"log_odds": 1, "rivals": -1, "siblings": 1, "turns": -1}
-SCALE = (1.3, 1.0)  # slope and offset, chosen with `paired.SHARPNESS` on nine path-traced sets
+SCALE = (1.3, 1.0)  # slope and offset, chosen on the backend's answers in nine path-traced sets
 RANGE_PERCENT = (0.5, 99.5)  # of the training values: beyond them a feature says no more
 
 

@@ -17,7 +17,7 @@ from sam6d_ros.stages.geometric.evidence import Evidence
 from sam6d_ros.stages.geometric.hypotheses import Hypotheses
 from sam6d_ros.stages.geometric.judge import shipped_judge
 from sam6d_ros.stages.geometric.kit import ObjectKit
-from sam6d_ros.stages.geometric.paired import gains
+from sam6d_ros.stages.geometric.paired import BY_ITSELF, gains
 from sam6d_ros.stages.geometric.surroundings import together
 from training.decision import Pixels, groups
 from training.files import Candidates
@@ -54,8 +54,8 @@ def columns_of(scene: Candidates, rows: Sequence[int], log_odds: Array) -> Array
         log_odds: (N,) of each candidate by itself.
     """
     chosen = list(rows)
-    features = scene.column("log_quality")[chosen], scene.column("texture")[chosen]
-    return np.column_stack([log_odds[chosen], *features, scene.gains[chosen]])
+    by_itself = (scene.column(name)[chosen] for name in BY_ITSELF)
+    return np.column_stack([log_odds[chosen], *by_itself, scene.gains[chosen]])
 
 
 def compared(scene: Candidates, pixels: Pixels, log_odds: Array) -> list[tuple[Array, Array]]:
@@ -83,20 +83,21 @@ def fit_turns(instances: Sequence[tuple[Array, Array]]) -> Array:
     Raises:
         ValueError: no instance counts.
     """
-    learned = [(columns[clear(error)], error[clear(error)] < RIGHT) for columns, error in instances]
+    learned = [(c[keep], e[keep] < RIGHT) for c, e in instances for keep in [clear(e)]]
     told = [(columns, right) for columns, right in learned if right.any() and not right.all()]
     if not told:
         raise ValueError("no instance has both right and wrong poses; expected more scenes")
     scale = np.concatenate([columns for columns, _ in told]).std(0) + 1e-9
+    scaled = [(columns / scale, right) for columns, right in told]
 
     def loss(b: Array) -> tuple[float, Array]:
         total, slope = PENALTY * len(told) * b @ b, 2 * PENALTY * len(told) * b
-        for columns, right in told:
-            strength = columns / scale @ b
+        for columns, right in scaled:
+            strength = columns @ b
             odds = np.exp(strength - strength.max())
             share, hit = odds / odds.sum(), odds * right / (odds @ right)
             total -= np.log(share @ right)
-            slope = slope + (share - hit) @ (columns / scale)
+            slope = slope + (share - hit) @ columns
         return float(total), slope
 
     weights: Array = minimize(loss, np.zeros(len(scale)), jac=True, method="L-BFGS-B").x / scale

@@ -45,9 +45,7 @@ def check_offset(name: str, vertices: NDArray[np.float64]) -> None:
         )
 
 
-def strays(
-    vertices: NDArray[np.float64], faces: NDArray
-) -> tuple[NDArray[np.bool_], str]:
+def strays(vertices: NDArray[np.float64], faces: NDArray) -> tuple[NDArray[np.bool_], str]:
     """Find few faces far from the rest that set the size of the box.
 
     They would set the diameter, by which everything is scaled that is searched.

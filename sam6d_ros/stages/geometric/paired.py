@@ -37,7 +37,8 @@ COLOR_CAP = 6.0  # squared standard deviations: no pixel says more
 OFFSET_SHRINK, OFFSET_PX = 0.25, 10.0  # pull of the colour offset to zero
 MIN_COLOR_PX = 8.0
 SURE_PX = 50.0  # pixels of difference at which a mean counts half
-COLUMNS = ("log_odds", "log_quality", "texture", "depth_gain", "color_gain")  # for the share
+BY_ITSELF = ("log_quality", "texture")  # features that count once more beside the log odds
+COLUMNS = ("log_odds", *BY_ITSELF, "depth_gain", "color_gain")  # of a pose, for its share
 
 
 @dataclass(frozen=True)
@@ -77,15 +78,15 @@ def gains(view: Evidence, kit: ObjectKit, poses: Hypotheses) -> Array:
         return total
     drawn = _render(view, kit, poses)
     agreement, seen, loose = _depth_agreement(view, kit, poses, drawn)
-    colors = zip(_in_the_light(view, drawn, seen), seen, strict=True)
-    model = np.stack([_blurred(lab, at) for lab, at in colors])
-    shifted = _shifted_colors(view, drawn)
     measured = _measured(view, drawn)
+    has_colors = kit.model.colors is not None
+    if has_colors:
+        model, shifted = _model_colors(view, drawn, seen), _shifted_colors(view, drawn)
     for i, j in combinations(range(len(poses)), 2):
         differ = _differ(drawn, i, j, loose[i]) & measured
         depth = _mean((agreement[i] - agreement[j])[differ].sum(), differ.sum(), drawn.stride)
         color = 0.0
-        if kit.model.colors is not None:
+        if has_colors:
             color = _color_gain(model[i], model[j], seen[i] & seen[j], shifted, drawn.stride)
         total[i] += depth, color
         total[j] -= depth, color
@@ -187,8 +188,8 @@ def _differ(drawn: _Renderings, i: int, j: int, tolerance: float) -> NDArray[np.
     return differ
 
 
-def _in_the_light(view: Evidence, drawn: _Renderings, seen: NDArray[np.bool_]) -> Image:
-    """Return the model's colours (K, R, C, 3) as dim as the scene is where each pose is seen.
+def _model_colors(view: Evidence, drawn: _Renderings, seen: NDArray[np.bool_]) -> Image:
+    """Return the model's colours (K, R, C, 3), blurred, as dim as the scene where a pose is seen.
 
     L*, a* and b* go with the cube root of the light (CIE 1976), L* from -16: dim light takes the
     contrast of a print, and a plain pose would explain it better than the right one.
@@ -198,7 +199,8 @@ def _in_the_light(view: Evidence, drawn: _Renderings, seen: NDArray[np.bool_]) -
     model = (weight * (drawn.lab[..., 0] + LIGHTNESS_ZERO)).sum((1, 2))
     light = np.clip(scene / np.maximum(model, 1), LEAST_LIGHT, 1)[:, None, None, None]
     zero = np.array([LIGHTNESS_ZERO, 0, 0], np.float32)
-    return np.asarray(light * (drawn.lab + zero) - zero, np.float32)
+    dimmed = np.asarray(light * (drawn.lab + zero) - zero, np.float32)
+    return np.stack([_blurred(lab, at) for lab, at in zip(dimmed, seen, strict=True)])
 
 
 def _blurred(lab: Image, where: NDArray[np.bool_]) -> Image:

@@ -23,7 +23,7 @@ from sam6d_ros.stages.geometric.judge import (
     shipped_turn_weights,
 )
 from sam6d_ros.stages.geometric.kit import ObjectKit, kit_of
-from sam6d_ros.stages.geometric.paired import gains, shares
+from sam6d_ros.stages.geometric.paired import BY_ITSELF, gains, shares
 from sam6d_ros.stages.geometric.same_pose import without_equals
 from sam6d_ros.stages.geometric.scene import at_working_size, resized
 from sam6d_ros.stages.geometric.surroundings import (
@@ -169,8 +169,8 @@ def _ranked(
     """
     order = np.argsort(-alone, kind="stable")
     order = order[without_equals(kit.model, poses.poses[order])]
-    by_themselves = alone[order], features["log_quality"][order], features["texture"][order]
-    columns = np.column_stack([*by_themselves, gains(view, kit, poses.take(order))])
+    by_itself = (features[name][order] for name in BY_ITSELF)
+    columns = np.column_stack([alone[order], *by_itself, gains(view, kit, poses.take(order))])
     share = shares(columns, shipped_turn_weights())
     first = np.argsort(-share, kind="stable")
     return order[first], share[first]
