@@ -204,3 +204,13 @@ def test_the_judge_of_poses_is_kept_on_request(tmp_path, capsys):
     assert all(second[key] == first[key] for key in poses)
     assert second["instances"] != first["instances"]
     capsys.readouterr()
+
+
+def test_the_model_card_states_the_scenes_of_the_shipped_judges():
+    shipped = json.loads(judge.JUDGE.read_text())
+    card = judge.JUDGE.with_suffix(".md").read_text()
+    kinds = ("table", "heap", "bin", "traced table", "traced bin")
+    poses, instances = shipped["trained_on"], shipped["instances"]["trained_on"]
+    assert f"| one pose | {' | '.join(str(poses.get(kind, '–')) for kind in kinds)} |" in card
+    counts = " | ".join(str(instances[kind]) for kind in kinds)
+    assert f"| shares of the poses, instance | {counts} |" in card
